@@ -1,1 +1,4 @@
+//! AsofDB: a feature database in one binary.
 
+pub mod error;
+pub mod spec;

@@ -1,0 +1,316 @@
+//! The only error type of the crate: a kind that decides the SQLSTATE and what a caller may do, a
+//! message that names the object, and, where known, a hint, a position and the cause.
+//!
+//! Errors of other crates are converted in the room that owns the crate; this file imports nothing.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as far as a caller may want to act on it. One kind, one SQLSTATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The text is not SQL we know.
+    Syntax,
+    /// A table, view or metadata table that is not there.
+    UndefinedTable,
+    /// A column that is not there.
+    UndefinedColumn,
+    /// A column name that means two columns.
+    AmbiguousColumn,
+    /// A function or operator that is not there for these types.
+    UndefinedFunction,
+    /// A branch, tag, commit, setting or type that is not there.
+    UndefinedObject,
+    /// A schema that is not there.
+    UndefinedSchema,
+    /// A database name other than the ones we answer to.
+    UndefinedDatabase,
+    /// A prepared statement that is not there.
+    UndefinedStatement,
+    /// A cursor or portal that is not there.
+    UndefinedCursor,
+    /// A parameter that was not bound.
+    UndefinedParameter,
+    /// A table or view of that name exists.
+    DuplicateTable,
+    /// A column of that name exists.
+    DuplicateColumn,
+    /// A branch, tag or other object of that name exists.
+    DuplicateObject,
+    /// A schema of that name exists.
+    DuplicateSchema,
+    /// A prepared statement of that name exists.
+    DuplicateStatement,
+    /// A cursor of that name exists.
+    DuplicateCursor,
+    /// A name that may not be used.
+    InvalidName,
+    /// A definition that contradicts itself: two primary keys, an unknown clustering column.
+    InvalidDefinition,
+    /// Types that do not fit each other.
+    DatatypeMismatch,
+    /// The type of a parameter cannot be told.
+    IndeterminateType,
+    /// GROUP BY and aggregates that do not fit.
+    Grouping,
+    /// A value a function, setting or clause cannot take.
+    InvalidValue,
+    /// Text that is not a value of the type.
+    InvalidText,
+    /// Bytes that are not a value of the type.
+    InvalidBinary,
+    /// Text that is not UTF-8.
+    InvalidEncoding,
+    /// A number outside the range of its type.
+    OutOfRange,
+    /// A string longer than its column.
+    StringTooLong,
+    /// A date or time outside its range.
+    DatetimeOutOfRange,
+    /// Text that is not a date or time.
+    InvalidDatetime,
+    /// A division by zero.
+    DivisionByZero,
+    /// A row of COPY that does not have the shape of the table.
+    BadCopyFormat,
+    /// A sub-select in the place of a value that returned several rows.
+    Cardinality,
+    /// A NULL in a NOT NULL column.
+    NotNullViolation,
+    /// A key that exists.
+    UniqueViolation,
+    /// A CHECK that does not hold.
+    CheckViolation,
+    /// An object that others need.
+    DependentObjects,
+    /// A statement that cannot run inside a transaction block.
+    ActiveTransaction,
+    /// A statement that needs a transaction block.
+    NoActiveTransaction,
+    /// A transaction that has failed already.
+    FailedTransaction,
+    /// A write to a tag, a commit or the past.
+    ReadOnly,
+    /// Another transaction changed the same rows first; running it again may succeed.
+    Conflict,
+    /// The object is not in the state that the statement needs.
+    WrongState,
+    /// A version older than what retention keeps.
+    SnapshotExpired,
+    /// Something a user may expect and we do not do.
+    NotSupported,
+    /// A bound on length, count or depth.
+    LimitExceeded,
+    /// A statement nested too deeply.
+    TooComplex,
+    /// The statement needs more memory than it may have.
+    OutOfMemory,
+    /// The disk is full.
+    DiskFull,
+    /// A bound of the server, such as its number of connections.
+    TooManyConnections,
+    /// Nothing within the bound of time: a lock, a queue.
+    QueueTimeout,
+    /// The user cancelled, or a timeout did.
+    Cancelled,
+    /// The server is going down.
+    ShuttingDown,
+    /// A message that breaks the protocol.
+    Protocol,
+    /// A wrong or missing password, a role that may not connect.
+    InvalidAuthorization,
+    /// A right that is missing.
+    InsufficientPrivilege,
+    /// Bytes on disk that are not what was written.
+    Corrupt,
+    /// The operating system refused.
+    Io,
+    /// A file that is not there.
+    UndefinedFile,
+    /// The data folder is in use, or of a format this program does not know.
+    DataDirectory,
+    /// Our own fault.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The five characters clients act on.
+    pub fn sqlstate(self) -> &'static str {
+        match self {
+            ErrorKind::Syntax => "42601",
+            ErrorKind::UndefinedTable => "42P01",
+            ErrorKind::UndefinedColumn => "42703",
+            ErrorKind::AmbiguousColumn => "42702",
+            ErrorKind::UndefinedFunction => "42883",
+            ErrorKind::UndefinedObject => "42704",
+            ErrorKind::UndefinedSchema => "3F000",
+            ErrorKind::UndefinedDatabase => "3D000",
+            ErrorKind::UndefinedStatement => "26000",
+            ErrorKind::UndefinedCursor => "34000",
+            ErrorKind::UndefinedParameter => "42P02",
+            ErrorKind::DuplicateTable => "42P07",
+            ErrorKind::DuplicateColumn => "42701",
+            ErrorKind::DuplicateObject => "42710",
+            ErrorKind::DuplicateSchema => "42P06",
+            ErrorKind::DuplicateStatement => "42P05",
+            ErrorKind::DuplicateCursor => "42P03",
+            ErrorKind::InvalidName => "42602",
+            ErrorKind::InvalidDefinition => "42P16",
+            ErrorKind::DatatypeMismatch => "42804",
+            ErrorKind::IndeterminateType => "42P18",
+            ErrorKind::Grouping => "42803",
+            ErrorKind::InvalidValue => "22023",
+            ErrorKind::InvalidText => "22P02",
+            ErrorKind::InvalidBinary => "22P03",
+            ErrorKind::InvalidEncoding => "22021",
+            ErrorKind::OutOfRange => "22003",
+            ErrorKind::StringTooLong => "22001",
+            ErrorKind::DatetimeOutOfRange => "22008",
+            ErrorKind::InvalidDatetime => "22007",
+            ErrorKind::DivisionByZero => "22012",
+            ErrorKind::BadCopyFormat => "22P04",
+            ErrorKind::Cardinality => "21000",
+            ErrorKind::NotNullViolation => "23502",
+            ErrorKind::UniqueViolation => "23505",
+            ErrorKind::CheckViolation => "23514",
+            ErrorKind::DependentObjects => "2BP01",
+            ErrorKind::ActiveTransaction => "25001",
+            ErrorKind::NoActiveTransaction => "25P01",
+            ErrorKind::FailedTransaction => "25P02",
+            ErrorKind::ReadOnly => "25006",
+            ErrorKind::Conflict => "40001",
+            ErrorKind::WrongState => "55000",
+            ErrorKind::SnapshotExpired => "72000",
+            ErrorKind::NotSupported => "0A000",
+            ErrorKind::LimitExceeded => "54000",
+            ErrorKind::TooComplex => "54001",
+            ErrorKind::OutOfMemory => "53200",
+            ErrorKind::DiskFull => "53100",
+            ErrorKind::TooManyConnections => "53300",
+            ErrorKind::QueueTimeout => "53400",
+            ErrorKind::Cancelled => "57014",
+            ErrorKind::ShuttingDown => "57P01",
+            ErrorKind::Protocol => "08P01",
+            ErrorKind::InvalidAuthorization => "28000",
+            ErrorKind::InsufficientPrivilege => "42501",
+            ErrorKind::Corrupt => "XX001",
+            ErrorKind::Io => "58030",
+            ErrorKind::UndefinedFile => "58P01",
+            ErrorKind::DataDirectory => "F0000",
+            ErrorKind::Internal => "XX000",
+        }
+    }
+
+    /// Whether the same statement, sent again, may succeed without anyone changing anything.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, ErrorKind::Conflict)
+    }
+}
+
+/// An error: what kind, what happened to which object, and what to do next.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+    position: Option<usize>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind. The message is lower case, without a full stop, and names the object.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            position: None,
+            source: None,
+        }))
+    }
+
+    /// Says what to do next.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Says more about the object, such as the row that was refused.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// Says where in the statement: characters, counted from 1.
+    pub fn at(mut self, position: usize) -> Self {
+        self.0.position = Some(position);
+        self
+    }
+
+    /// Keeps the cause.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The kind, which decides the SQLSTATE.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What happened, in one line.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// More about the object, if there is more.
+    pub fn detail_text(&self) -> Option<&str> {
+        self.0.detail.as_deref()
+    }
+
+    /// What to do next, if we know.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Where in the statement, in characters counted from 1.
+    pub fn position(&self) -> Option<usize> {
+        self.0.position
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}: {self}", self.0.kind.sqlstate(), self.0.kind)?;
+        if let Some(detail) = &self.0.detail {
+            write!(f, "\n  detail: {detail}")?;
+        }
+        if let Some(hint) = &self.0.hint {
+            write!(f, "\n  hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|s| s.as_ref() as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,242 @@
+//! Commits and the names that point at them.
+
+use super::codec::{Reader, Writer};
+use super::ids::{CommitId, LineId, TableId, VersionId};
+use crate::error::Result;
+
+/// What kind of change a commit is, in the words of `t.snapshots`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitKind {
+    /// Only new rows.
+    Append,
+    /// New rows in the place of old ones.
+    Overwrite,
+    /// Only rows gone.
+    Delete,
+    /// Tables, columns, views.
+    Schema,
+    /// Taken over from another branch.
+    Merge,
+    /// Rows moved, not changed: hidden from history.
+    Maintain,
+}
+
+/// How one commit changed one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableChange {
+    /// The table.
+    pub table: TableId,
+    /// Its state before; None where the commit made it.
+    pub old: Option<VersionId>,
+    /// Its state after; None where the commit dropped it.
+    pub new: Option<VersionId>,
+    /// Rows that came, new versions of updated rows included.
+    pub added_rows: u64,
+    /// Rows that went, old versions of updated rows included.
+    pub deleted_rows: u64,
+}
+
+/// One atomic change of the whole database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its number.
+    pub id: CommitId,
+    /// The commit before it on its line of history; None for the first.
+    pub parent: Option<CommitId>,
+    /// The other parent of a merge.
+    pub merge_parent: Option<CommitId>,
+    /// How many commits lie behind it.
+    pub depth: u64,
+    /// An ancestor much further back, so that any is found in O(log n) steps.
+    pub jump: Option<CommitId>,
+    /// When it became visible: µs since 1970-01-01 UTC, strictly increasing over the database.
+    pub time_us: i64,
+    /// What it was.
+    pub kind: CommitKind,
+    /// The stretch of branch history it belongs to.
+    pub line: LineId,
+    /// The root of its catalog tree.
+    pub root: u64,
+    /// The tables it changed.
+    pub changes: Vec<TableChange>,
+    /// Run id, git hash, user, application, message: anything the writer said.
+    pub properties: Vec<(String, String)>,
+}
+
+/// Whether a ref moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefKind {
+    /// Moves with every commit made on it.
+    Branch,
+    /// Never moves.
+    Tag,
+}
+
+/// A name that points at a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ref {
+    /// Its identity in the reflog: a name made again is another ref.
+    pub id: u64,
+    /// The name.
+    pub name: String,
+    /// Branch or tag.
+    pub kind: RefKind,
+    /// Where it points.
+    pub commit: CommitId,
+    /// When it was made: µs since 1970-01-01 UTC.
+    pub created_us: i64,
+}
+
+/// What moved a ref.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReflogAction {
+    /// The ref was made.
+    Create,
+    /// A commit was made on it.
+    Commit,
+    /// It was moved forward to a commit made elsewhere.
+    FastForward,
+    /// It was moved anywhere else.
+    Reset,
+    /// It was dropped.
+    Drop,
+}
+
+/// One move of one ref.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReflogEntry {
+    /// When the move became visible: µs since 1970-01-01 UTC.
+    pub time_us: i64,
+    /// What moved it.
+    pub action: ReflogAction,
+    /// Where it points since.
+    pub commit: CommitId,
+}
+
+impl Commit {
+    /// The record of this commit.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.u64(self.id.0);
+        w.option(self.parent, |w, id| w.u64(id.0));
+        w.option(self.merge_parent, |w, id| w.u64(id.0));
+        w.u64(self.depth);
+        w.option(self.jump, |w, id| w.u64(id.0));
+        w.i64(self.time_us);
+        w.u8(match self.kind {
+            CommitKind::Append => 0,
+            CommitKind::Overwrite => 1,
+            CommitKind::Delete => 2,
+            CommitKind::Schema => 3,
+            CommitKind::Merge => 4,
+            CommitKind::Maintain => 5,
+        });
+        w.u64(self.line.0);
+        w.u64(self.root);
+        w.list(&self.changes, |w, c| {
+            w.u64(c.table.0);
+            w.option(c.old, |w, id| w.u64(id.0));
+            w.option(c.new, |w, id| w.u64(id.0));
+            w.u64(c.added_rows);
+            w.u64(c.deleted_rows);
+        });
+        w.list(&self.properties, |w, (name, value)| {
+            w.str(name);
+            w.str(value);
+        });
+        w.finish()
+    }
+
+    /// The commit of a record.
+    pub fn decode(bytes: &[u8]) -> Result<Commit> {
+        let mut r = Reader::open_version(bytes, "commit", 1)?;
+        Ok(Commit {
+            id: CommitId(r.u64()?),
+            parent: r.option(Reader::u64)?.map(CommitId),
+            merge_parent: r.option(Reader::u64)?.map(CommitId),
+            depth: r.u64()?,
+            jump: r.option(Reader::u64)?.map(CommitId),
+            time_us: r.i64()?,
+            kind: match r.u8()? {
+                0 => CommitKind::Append,
+                1 => CommitKind::Overwrite,
+                2 => CommitKind::Delete,
+                3 => CommitKind::Schema,
+                4 => CommitKind::Merge,
+                5 => CommitKind::Maintain,
+                _ => return Err(r.corrupt("is of an unknown kind")),
+            },
+            line: LineId(r.u64()?),
+            root: r.u64()?,
+            changes: r.list(|r| {
+                Ok(TableChange {
+                    table: TableId(r.u64()?),
+                    old: r.option(Reader::u64)?.map(VersionId),
+                    new: r.option(Reader::u64)?.map(VersionId),
+                    added_rows: r.u64()?,
+                    deleted_rows: r.u64()?,
+                })
+            })?,
+            properties: r.list(|r| Ok((r.str()?, r.str()?)))?,
+        })
+    }
+}
+
+impl Ref {
+    /// The record of this ref.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.u64(self.id);
+        w.str(&self.name);
+        w.bool(self.kind == RefKind::Branch);
+        w.u64(self.commit.0);
+        w.i64(self.created_us);
+        w.finish()
+    }
+
+    /// The ref of a record.
+    pub fn decode(bytes: &[u8]) -> Result<Ref> {
+        let mut r = Reader::open_version(bytes, "ref", 1)?;
+        Ok(Ref {
+            id: r.u64()?,
+            name: r.str()?,
+            kind: if r.bool()? { RefKind::Branch } else { RefKind::Tag },
+            commit: CommitId(r.u64()?),
+            created_us: r.i64()?,
+        })
+    }
+}
+
+impl ReflogEntry {
+    /// The record of this move.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut w = Writer::new(1);
+        w.i64(self.time_us);
+        w.u8(match self.action {
+            ReflogAction::Create => 0,
+            ReflogAction::Commit => 1,
+            ReflogAction::FastForward => 2,
+            ReflogAction::Reset => 3,
+            ReflogAction::Drop => 4,
+        });
+        w.u64(self.commit.0);
+        w.finish()
+    }
+
+    /// The move of a record.
+    pub fn decode(bytes: &[u8]) -> Result<ReflogEntry> {
+        let mut r = Reader::open_version(bytes, "reflog entry", 1)?;
+        Ok(ReflogEntry {
+            time_us: r.i64()?,
+            action: match r.u8()? {
+                0 => ReflogAction::Create,
+                1 => ReflogAction::Commit,
+                2 => ReflogAction::FastForward,
+                3 => ReflogAction::Reset,
+                4 => ReflogAction::Drop,
+                _ => return Err(r.corrupt("is of an unknown action")),
+            },
+            commit: CommitId(r.u64()?),
+        })
+    }
+}

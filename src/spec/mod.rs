@@ -1,0 +1,20 @@
+//! Plain data that the rooms above agree on, and its bytes: ids, types, tables, segments, commits.
+//!
+//! Nothing here does I/O, reads a clock or takes a lock. What is written to disk is encoded by
+//! [`codec`]: every record starts with a version byte of its own, so that a newer program reads what
+//! an older one wrote. Start reading at [`table`].
+
+pub mod codec;
+pub mod commit;
+pub mod ids;
+pub mod segment;
+pub mod table;
+pub mod types;
+pub mod value;
+
+pub use commit::{Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange};
+pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
+pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
+pub use table::{Column, PrimaryKey, TableSchema, View};
+pub use types::Type;
+pub use value::Value;
