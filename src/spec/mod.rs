@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod commit;
 pub mod ids;
+pub mod manifest;
 pub mod segment;
 pub mod table;
 pub mod types;
@@ -14,6 +15,9 @@ pub mod value;
 
 pub use commit::{Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange};
 pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
+pub use manifest::{
+    DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion,
+};
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
 pub use table::{Column, PrimaryKey, TableSchema, View};
 pub use types::Type;
