@@ -83,3 +83,23 @@ pub fn nth_before(records: &impl Records, from: CommitId, n: u64) -> Result<Opti
         }
     }
 }
+
+/// The newest commit at or behind this one that was visible at a time (µs since 1970-01-01 UTC).
+/// Times grow along a history, so the jumps serve here as well.
+pub fn at_time(records: &impl Records, from: CommitId, time_us: i64) -> Result<Option<CommitId>> {
+    let mut at = commit(records, from)?;
+    while at.time_us > time_us {
+        let jump = at.jump.map(|id| commit(records, id)).transpose()?;
+        at = match (jump, at.parent) {
+            (Some(jump), _) if jump.time_us > time_us => jump,
+            (_, Some(parent)) => commit(records, parent)?,
+            (_, None) => return Ok(None),
+        };
+    }
+    Ok(Some(at.id))
+}
+
+/// The first commit of a history.
+pub fn first(records: &impl Records, from: CommitId) -> Result<Commit> {
+    climb(records, commit(records, from)?, 0)
+}

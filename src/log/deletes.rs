@@ -1,8 +1,9 @@
 //! Deletion chains: what each commit deleted, linked, with a union now and then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use imbl::HashMap;
 use roaring::RoaringBitmap;
 
 use super::{Records, Space, Transaction, key};
@@ -12,7 +13,7 @@ use crate::spec::{CommitId, DeleteLink, DeleteUnion, LinkId, RowId, SegmentId};
 /// A chain is read back at most this many links to its last union.
 const DEPTH_MAX: u64 = 32;
 
-/// Everything deleted up to one link.
+/// Everything deleted up to one link. The maps share structure: the next commit's copy is cheap.
 #[derive(Clone, Debug, Default)]
 pub struct Deletes {
     /// Rows of inline batches and folded files: versions with a smaller `_commit` are hidden.

@@ -128,6 +128,10 @@ pub fn view(records: &impl Records, id: SchemaId) -> Result<View> {
     View::decode(&records.need(Space::Schemas, &key([id.0]))?)
 }
 
+pub(super) fn duplicate(name: &str) -> Error {
+    Error::new(ErrorKind::DuplicateTable, format!("relation \"{name}\" already exists"))
+}
+
 fn ids(bytes: Option<Vec<u8>>) -> Result<Vec<TableId>> {
     let Some(bytes) = bytes else { return Ok(Vec::new()) };
     Reader::open_version(&bytes, "catalog name", 1)?.list(|r| Ok(TableId(r.u64()?)))

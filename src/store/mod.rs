@@ -34,10 +34,11 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
-pub use check::{Problem, check};
-pub use load::Load;
-pub use refs::{RefInfo, RefOutcome, Target};
-pub use resolve::Version;
+pub use check::Problem;
+pub use keys::KeyBatch;
+pub use load::{Load, Loaded};
+pub use refs::Advance;
+pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
 pub use table::{
     COMMIT, POSITION, ROW_ID, SEGMENT, Table, TableSegment, hidden_columns, stored_schema,
@@ -47,18 +48,21 @@ pub use transaction::{CommitOptions, RowRefs, Transaction};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Log, Records};
-use crate::segment::Segment;
+use crate::segment::{self, Segment};
 use crate::spec::{SchemaId, SegmentId, SegmentMeta, TableId, TableSchema, VersionId};
-use crate::vfs::Vfs;
+use crate::vfs::{Lock, Vfs};
 
 /// The branch that exists from the start.
 pub const MAIN: &str = "main";
 
-/// The folder of segments inside the data folder.
-const SEGMENTS: &str = "segments";
-
 /// Decoded inline rows kept in memory.
 const INLINE_RUN_BYTES: u64 = 64 << 20;
+
+/// Decoded pages of look-ups kept in memory.
+const PAGE_CACHE_BYTES: u64 = 64 << 20;
+
+/// Blocks of key filters kept in memory.
+const KEY_CACHE_BYTES: u64 = 64 << 20;
 
 /// Open files, footers and page indexes kept in memory.
 const OPEN_SEGMENTS: usize = 512;
@@ -95,13 +99,16 @@ struct Shared {
     /// Held for writing from when commits get their times until they are visible.
     in_flight: RwLock<()>,
     /// Held for writing by a request that lost three rounds, so that it wins the fourth.
-    turnstile: RwLock<()>,
+    turnstile: tokio::sync::RwLock<()>,
     points: Cache<u64, Arc<snapshot::Point>>,
     tables: Cache<VersionId, Arc<Table>>,
     schemas: Cache<SchemaId, Arc<TableSchema>>,
     inline_runs: Cache<inline::RunKey, Arc<inline::Run>, RunBytes>,
     segments: Cache<SegmentId, Arc<Segment>>,
+    pages: Arc<segment::Cache>,
     queue: commit::Queue,
+    /// Keeps other processes out; released last.
+    _lock: Lock,
 }
 
 #[derive(Clone)]
@@ -159,8 +166,8 @@ impl Store {
         if let Some(segment) = self.shared.segments.get(&meta.id) {
             return Ok(segment);
         }
-        let schema = self.table_schema(meta.schema)?;
-        let segment = Arc::new(Segment::open(&self.shared.vfs, Arc::clone(meta), &schema)?);
+        let cache = &self.shared.pages;
+        let segment = Arc::new(Segment::open(&self.shared.vfs, Arc::clone(meta), cache)?);
         self.shared.segments.insert(meta.id, Arc::clone(&segment));
         Ok(segment)
     }

@@ -11,7 +11,7 @@ use super::table::{Table, TableSegment};
 use super::Store;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
-use crate::log::{Records, View as LogView, ancestry, deletes, versions};
+use crate::log::{Records, ancestry, deletes, versions};
 use crate::spec::{
     Commit, CommitId, LineId, RefKind, TableId, TableSchema, TableVersion, VersionId, View,
 };
@@ -214,19 +214,7 @@ impl Snapshot {
             return Ok(known.clone());
         }
         let view = self.store.shared.log.read()?;
-        let mut found = None;
-        for object in catalog::named(&view, self.point.root, namespace, name)? {
-            let relation = match object {
-                Object::Table(_, version) => Relation::Table(self.store.table_at(&view, version)?),
-                Object::View(_, record) => {
-                    Relation::View(Arc::new(catalog::view(&view, record)?))
-                }
-                Object::Namespace(..) => continue,
-            };
-            if relation.name() == (namespace, name) {
-                found = Some(relation);
-            }
-        }
+        let found = self.store.named(&view, self.point.root, namespace, name)?;
         self.point.relations.lock().insert(at, found.clone());
         Ok(found)
     }
@@ -260,8 +248,31 @@ impl Relation {
 }
 
 impl Store {
+    /// What a name stands for under a root.
+    pub(super) fn named(
+        &self,
+        records: &impl Records,
+        root: u64,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Relation>> {
+        for object in catalog::named(records, root, namespace, name)? {
+            let relation = match object {
+                Object::Table(_, version) => Relation::Table(self.table_at(records, version)?),
+                Object::View(_, record) => {
+                    Relation::View(Arc::new(catalog::view(records, record)?))
+                }
+                Object::Namespace(..) => continue,
+            };
+            if relation.name() == (namespace, name) {
+                return Ok(Some(relation));
+            }
+        }
+        Ok(None)
+    }
+
     /// A table in one of its states.
-    pub(super) fn table_at(&self, view: &LogView, id: VersionId) -> Result<Arc<Table>> {
+    pub(super) fn table_at(&self, view: &impl Records, id: VersionId) -> Result<Arc<Table>> {
         if let Some(table) = self.shared.tables.get(&id) {
             return Ok(table);
         }
@@ -310,6 +321,7 @@ impl Store {
             segments: Arc::new(segments),
             deletes: Arc::new(deletes),
             pending: Arc::default(),
+            inline_keys: Arc::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 //! rows. A value: nothing about it changes after it was made.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{cast, filter_record_batch};
@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use roaring::RoaringBitmap;
 
 use super::Store;
+use super::keys::KeyMap;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::segment::InlineRows;
@@ -17,14 +18,11 @@ use crate::spec::{
     CommitId, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema, TableVersion,
 };
 
-/// The hidden column that says which commit made this version of a row.
-pub const COMMIT: &str = "_commit";
-/// The hidden column that names a row over all its versions.
-pub const ROW_ID: &str = "_row_id";
+/// The hidden columns that name a row version and its place.
+pub use crate::segment::{COMMIT_NAME as COMMIT, POSITION_NAME as POSITION, ROW_ID_NAME as ROW_ID};
+
 /// The hidden column that says which segment a row lies in; NULL for inline rows.
 pub const SEGMENT: &str = "_segment";
-/// The hidden column that says where in its segment a row lies; NULL for inline rows.
-pub const POSITION: &str = "_position";
 
 /// The `_commit` of rows that no commit has made yet.
 pub const UNCOMMITTED: CommitId = CommitId(u64::MAX);
@@ -58,10 +56,25 @@ pub struct Table {
     pub(super) deletes: Arc<Deletes>,
     /// Rows of a transaction that has not committed.
     pub(super) pending: Arc<Vec<InlineRows>>,
+    /// Built when first asked for, handed on from commit to commit.
+    pub(super) inline_keys: Arc<OnceLock<KeyMap>>,
     pub(super) rows: u64,
 }
 
 impl Table {
+    pub(super) fn empty(store: Store, schema: Arc<TableSchema>) -> Table {
+        Table {
+            store,
+            schema,
+            record: None,
+            segments: Arc::default(),
+            deletes: Arc::default(),
+            pending: Arc::default(),
+            inline_keys: Arc::default(),
+            rows: 0,
+        }
+    }
+
     /// The table's id.
     pub fn id(&self) -> TableId {
         self.schema.table
@@ -115,6 +128,10 @@ impl Table {
         }
         let living = |batch: RecordBatch| self.living(batch);
         batches.into_iter().map(living).filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0)).collect()
+    }
+
+    pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {
+        self.deletes.hides(row, commit)
     }
 
     fn living(&self, batch: RecordBatch) -> Result<RecordBatch> {
