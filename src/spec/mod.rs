@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod commit;
 pub mod ids;
+pub mod key;
 pub mod segment;
 pub mod table;
 pub mod types;
