@@ -8,6 +8,7 @@ pub mod codec;
 pub mod commit;
 pub mod ids;
 pub mod manifest;
+pub mod key;
 pub mod segment;
 pub mod table;
 pub mod types;
