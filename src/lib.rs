@@ -1,4 +1,9 @@
 //! AsofDB: a feature database in one binary.
 
+pub mod activity;
+pub mod clock;
+pub mod config;
 pub mod error;
+pub mod fault;
+pub mod memory;
 pub mod spec;
