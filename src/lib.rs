@@ -1,6 +1,13 @@
 //! AsofDB: a feature database in one binary.
 
+pub mod activity;
+pub mod clock;
+pub mod config;
 pub mod error;
+pub mod fault;
+pub mod log;
+pub mod memory;
 pub mod segment;
 pub mod spec;
+pub mod store;
 pub mod vfs;

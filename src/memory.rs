@@ -1,0 +1,377 @@
+//! Memory and its bounds.
+//!
+//! Two accounts are kept. What operators *reserve* goes through a [`MemoryPool`] per statement under
+//! a cap for all of them: an operator that gets no more spills. What the process really *allocates* is
+//! counted by [`CountingAllocator`], because windows, hash tables of joins and our own buffers reserve
+//! nothing: past [`RELIEF_PERCENT`] of the bound the largest running statement is cancelled (53200).
+//!
+//! The binary installs the allocator; a program that embeds the library and does not is bounded by
+//! the reservations alone.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use datafusion::common::Result as DataFusionResult;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{
+    MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
+};
+use parking_lot::Mutex;
+
+use crate::activity::{CancelReason, CancelToken};
+
+/// Allocation past this part of the bound costs the largest statement its life.
+pub const RELIEF_PERCENT: u64 = 85;
+/// What all statements together may reserve, in parts of the bound.
+const RESERVE_PERCENT: u64 = 75;
+/// How often the allocation is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_millis(10);
+/// So many looks does a cancelled statement get to give its memory back before the next one goes.
+const LOOKS_PER_VICTIM: u32 = 50;
+/// Consumers that an error about reservations names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(5).expect("5 is not 0");
+
+const SHARDS: usize = 16;
+
+/// The system's allocator, counting. Threads share the counters of their shard, so that cores
+/// seldom write to the same cache line.
+pub struct CountingAllocator;
+
+#[repr(align(128))]
+struct Shard(AtomicI64);
+
+static SHARD_BYTES: [Shard; SHARDS] = [const { Shard(AtomicI64::new(0)) }; SHARDS];
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    // Without a destructor and without an allocation: an allocator may use nothing else.
+    static MY_SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+fn count(bytes: i64) {
+    let shard = MY_SHARD.with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        mine.get()
+    });
+    SHARD_BYTES[shard].0.fetch_add(bytes, Ordering::Relaxed);
+}
+
+// SAFETY: every call is passed to `System` unchanged; counting touches atomics and a thread-local
+// cell without destructor, so it neither allocates nor unwinds.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller keeps the contract of `alloc`, which is `System`'s own.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size as i64 - layout.size() as i64);
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+/// What the process has allocated and not freed, in bytes; 0 without [`CountingAllocator`].
+pub fn allocated_bytes() -> u64 {
+    let sum: i64 = SHARD_BYTES.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
+    u64::try_from(sum).unwrap_or(0)
+}
+
+/// The memory of the machine in bytes, where the system tells it.
+pub fn machine_bytes() -> Option<u64> {
+    // SAFETY: sysconf reads two constants of the running system; it takes no pointer.
+    let (pages, page_bytes) =
+        unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    u64::try_from(pages).ok()?.checked_mul(u64::try_from(page_bytes).ok()?).filter(|all| *all > 0)
+}
+
+/// The memory of one database: every running statement, what it reserves, and the bound of all.
+/// Clones share it.
+#[derive(Clone, Debug)]
+pub struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit_bytes: u64,
+    statement_limit_bytes: usize,
+    reserve_limit_bytes: usize,
+    reserved_bytes: AtomicUsize,
+    statements: Mutex<Statements>,
+}
+
+#[derive(Debug, Default)]
+struct Statements {
+    last_id: u64,
+    running: BTreeMap<u64, Arc<Running>>,
+    /// The statement cancelled last, and how many looks it has had since.
+    victim: Option<(u64, u32)>,
+}
+
+#[derive(Debug)]
+struct Running {
+    cancel: CancelToken,
+    reserved_bytes: AtomicUsize,
+}
+
+impl Memory {
+    /// A database that may allocate `limit_bytes`, one statement of which may reserve
+    /// `statement_limit_bytes`.
+    pub fn new(limit_bytes: u64, statement_limit_bytes: u64) -> Self {
+        let reserve_limit = limit_bytes / 100 * RESERVE_PERCENT;
+        Memory(Arc::new(Shared {
+            limit_bytes,
+            statement_limit_bytes: usize::try_from(statement_limit_bytes).unwrap_or(usize::MAX),
+            reserve_limit_bytes: usize::try_from(reserve_limit).unwrap_or(usize::MAX),
+            reserved_bytes: AtomicUsize::new(0),
+            statements: Mutex::default(),
+        }))
+    }
+
+    /// A statement begins; it counts until the handle and every clone of its pool is dropped.
+    pub fn begin_statement(&self, cancel: CancelToken) -> StatementMemory {
+        let running = Arc::new(Running { cancel, reserved_bytes: AtomicUsize::new(0) });
+        let mut statements = self.0.statements.lock();
+        statements.last_id += 1;
+        let id = statements.last_id;
+        statements.running.insert(id, running.clone());
+        let pool = StatementPool { id, running, memory: self.0.clone() };
+        StatementMemory { pool: Arc::new(TrackConsumersPool::new(pool, CONSUMERS_NAMED)) }
+    }
+
+    /// What running statements have reserved, in bytes.
+    pub fn reserved_bytes(&self) -> usize {
+        self.0.reserved_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the allocation from a thread of its own until the handle is dropped.
+    pub fn watch(&self) -> std::io::Result<MemoryWatch> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (memory, told) = (self.clone(), stop.clone());
+        let watch = move || {
+            while !told.load(Ordering::Acquire) {
+                memory.relieve(allocated_bytes());
+                std::thread::park_timeout(WATCH_INTERVAL);
+            }
+        };
+        let thread = std::thread::Builder::new().name("memory-watch".to_owned()).spawn(watch)?;
+        Ok(MemoryWatch { stop, thread: Some(thread) })
+    }
+
+    /// Cancels the statement that reserves most, where the process has allocated too much; among
+    /// those that reserve the same the youngest goes: what runs long has proved that it fits.
+    fn relieve(&self, allocated_bytes: u64) {
+        let mut statements = self.0.statements.lock();
+        if allocated_bytes < self.0.limit_bytes / 100 * RELIEF_PERCENT {
+            statements.victim = None;
+            return;
+        }
+        if let Some((id, looks)) = statements.victim
+            && looks < LOOKS_PER_VICTIM
+            && statements.running.contains_key(&id)
+        {
+            statements.victim = Some((id, looks + 1));
+            return;
+        }
+        let largest = statements
+            .running
+            .iter()
+            .filter(|(_, running)| !running.cancel.is_cancelled())
+            .max_by_key(|(id, running)| (running.reserved_bytes.load(Ordering::Relaxed), **id));
+        if let Some((id, running)) = largest {
+            running.cancel.cancel(CancelReason::Memory);
+            tracing::warn!(
+                allocated_bytes,
+                limit_bytes = self.0.limit_bytes,
+                reserved_bytes = running.reserved_bytes.load(Ordering::Relaxed),
+                "cancelled the largest statement"
+            );
+            statements.victim = Some((*id, 0));
+        }
+    }
+}
+
+/// Ends its thread when dropped.
+#[derive(Debug)]
+pub struct MemoryWatch {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for MemoryWatch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One running statement.
+#[derive(Clone, Debug)]
+pub struct StatementMemory {
+    pool: Arc<TrackConsumersPool<StatementPool>>,
+}
+
+impl StatementMemory {
+    /// What its operators reserve from. Errors name the statement's largest consumers.
+    pub fn pool(&self) -> Arc<dyn MemoryPool> {
+        self.pool.clone()
+    }
+}
+
+#[derive(Debug)]
+struct StatementPool {
+    id: u64,
+    running: Arc<Running>,
+    memory: Arc<Shared>,
+}
+
+impl StatementPool {
+    fn refused(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionError {
+        DataFusionError::ResourcesExhausted(format!(
+            "{} asked for {additional} bytes more; the statement holds {} of {} bytes, all \
+             statements hold {} of {}",
+            reservation.consumer().name(),
+            self.running.reserved_bytes.load(Ordering::Relaxed),
+            self.memory.statement_limit_bytes,
+            self.memory.reserved_bytes.load(Ordering::Relaxed),
+            self.memory.reserve_limit_bytes,
+        ))
+    }
+}
+
+fn take(counter: &AtomicUsize, additional: usize, limit: usize) -> bool {
+    counter
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(additional).filter(|sum| *sum <= limit)
+        })
+        .is_ok()
+}
+
+impl fmt::Display for StatementPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "statement {}", self.id)
+    }
+}
+
+impl MemoryPool for StatementPool {
+    fn name(&self) -> &str {
+        "statement"
+    }
+
+    fn grow(&self, _: &MemoryReservation, additional: usize) {
+        self.running.reserved_bytes.fetch_add(additional, Ordering::Relaxed);
+        self.memory.reserved_bytes.fetch_add(additional, Ordering::Relaxed);
+    }
+
+    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
+        self.running.reserved_bytes.fetch_sub(shrink, Ordering::Relaxed);
+        self.memory.reserved_bytes.fetch_sub(shrink, Ordering::Relaxed);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionResult<()> {
+        let own = &self.running.reserved_bytes;
+        if !take(own, additional, self.memory.statement_limit_bytes) {
+            return Err(self.refused(reservation, additional));
+        }
+        if !take(&self.memory.reserved_bytes, additional, self.memory.reserve_limit_bytes) {
+            own.fetch_sub(additional, Ordering::Relaxed);
+            return Err(self.refused(reservation, additional));
+        }
+        Ok(())
+    }
+
+    fn reserved(&self) -> usize {
+        self.running.reserved_bytes.load(Ordering::Relaxed)
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.memory.statement_limit_bytes)
+    }
+}
+
+impl Drop for StatementPool {
+    fn drop(&mut self) {
+        self.memory.statements.lock().running.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::MemoryConsumer;
+
+    use super::*;
+
+    fn reserve(statement: &StatementMemory, bytes: usize) -> MemoryReservation {
+        let reservation = MemoryConsumer::new("sort").register(&statement.pool());
+        reservation.try_grow(bytes).expect("within the bound");
+        reservation
+    }
+
+    #[test]
+    fn reservations_are_bounded_by_statement_and_together() {
+        let memory = Memory::new(1_000, 500);
+        let (a, b) = (
+            memory.begin_statement(CancelToken::new()),
+            memory.begin_statement(CancelToken::new()),
+        );
+        let first = reserve(&a, 400);
+        let refused = first.try_grow(101).unwrap_err().to_string();
+        assert!(refused.contains("holds 400 of 500"), "{refused}");
+        let second = reserve(&b, 350);
+        assert!(second.try_grow(1).is_err(), "750 of 1000 is what all may reserve");
+        assert_eq!(memory.reserved_bytes(), 750);
+        drop((first, second));
+        assert_eq!(memory.reserved_bytes(), 0);
+    }
+
+    #[test]
+    fn the_largest_statement_is_cancelled_and_gets_time_to_end() {
+        let memory = Memory::new(1_000, 1_000);
+        let tokens = [CancelToken::new(), CancelToken::new(), CancelToken::new()];
+        let statements = tokens.each_ref().map(|token| memory.begin_statement(token.clone()));
+        let reservation = reserve(&statements[1], 300);
+        memory.relieve(849);
+        assert!(!tokens.iter().any(CancelToken::is_cancelled));
+        memory.relieve(850);
+        memory.relieve(900);
+        let reasons = tokens.each_ref().map(CancelToken::reason);
+        assert_eq!(reasons, [None, Some(CancelReason::Memory), None]);
+        drop(reservation);
+        let [first, second, third] = statements;
+        drop(second);
+        memory.relieve(900);
+        assert_eq!(tokens[2].reason(), Some(CancelReason::Memory), "the youngest of two equals");
+        assert!(!tokens[0].is_cancelled());
+        drop((first, third));
+        assert!(memory.0.statements.lock().running.is_empty());
+    }
+
+    #[test]
+    fn the_machine_has_memory() {
+        assert!(machine_bytes().is_some_and(|bytes| bytes > 64 << 20));
+    }
+}
