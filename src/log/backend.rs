@@ -1,5 +1,6 @@
 //! redb's file, opened by the room that opens all files.
 
+use std::fmt;
 use std::io;
 
 use redb::StorageBackend;
@@ -9,8 +10,13 @@ use crate::vfs::{File, Vfs};
 
 /// One file of the data folder as redb wants it. The folder's own lock keeps other processes out, so
 /// redb needs none of its own.
-#[derive(Debug)]
 pub(super) struct Backend(File);
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Backend").field(&self.0.name()).finish()
+    }
+}
 
 impl Backend {
     pub(super) fn open(vfs: &Vfs, name: &str) -> Result<Backend> {

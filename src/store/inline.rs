@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, UInt64Array};
+use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::concat_batches;
 
 use super::Store;
 use super::table::{hidden_columns, internal, reshape, stored_schema};
 use crate::error::Result;
-use crate::log::{Records, inline};
+use crate::log::inline;
 use crate::segment::InlineRows;
 use crate::spec::{CommitId, LineId, LineRange, SchemaId, TableId, TableSchema};
 
