@@ -8,6 +8,7 @@ pub mod fault;
 pub mod log;
 pub mod memory;
 pub mod segment;
+pub mod exec;
 pub mod spec;
 pub mod store;
 pub mod vfs;

@@ -1,0 +1,3 @@
+//! Physical operators, and the formats that rows come in and go out in.
+
+pub mod copy;
