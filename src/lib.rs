@@ -1,4 +1,6 @@
 //! AsofDB: a feature database in one binary.
 
 pub mod error;
+pub mod exec;
+pub mod plan;
 pub mod spec;

@@ -1,0 +1,3 @@
+//! Physical operators.
+
+pub mod asof_join;
