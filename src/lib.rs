@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod exec;
+pub mod parse;
 pub mod plan;
 pub mod spec;
