@@ -1,0 +1,3 @@
+//! Statements and snapshots to DataFusion plans.
+
+pub mod asof;
