@@ -45,6 +45,12 @@ impl TableSegment {
     }
 }
 
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({}, {} rows)", self.schema.name, self.rows)
+    }
+}
+
 /// A table at one version.
 #[derive(Clone)]
 pub struct Table {
@@ -113,6 +119,11 @@ impl Table {
     /// The schema of [`Table::inline_rows`]: the visible columns, `_commit`, `_row_id`.
     pub fn stored_schema(&self) -> SchemaRef {
         stored_schema(&self.schema)
+    }
+
+    /// Whether no row ever came inline; false does not promise that one lives.
+    pub fn is_inline_empty(&self) -> bool {
+        self.pending.is_empty() && self.record.as_ref().is_none_or(|r| r.ranges.is_empty())
     }
 
     /// The living rows that are in no segment, in the order they were committed.
