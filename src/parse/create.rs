@@ -414,6 +414,7 @@ impl Grammar<'_> {
         let name = self.name()?;
         let (type_position, parsed) = (self.position(), self.sql(Parser::parse_data_type)?);
         let data_type = map_type(&parsed).map_err(|error| error.at(type_position))?;
+        let data_type = self.array_of(data_type);
         let serial = serial(&parsed);
         let identity = serial.map(|_| Identity { always: false, start: 1, increment: 1 });
         let not_null = identity.is_some();
@@ -421,6 +422,23 @@ impl Grammar<'_> {
             ColumnSpec { name, data_type, not_null, default: None, identity, position };
         while self.column_constraint(&mut column, elements)? {}
         Ok(column)
+    }
+
+    /// The text after DEFAULT. Read as an option of a column: else `DEFAULT 0 NOT NULL` would be a
+    /// question whether 0 is NULL.
+    fn column_default(&mut self) -> Result<String> {
+        let first = self.parser.peek_nth_token_ref(1).span;
+        self.sql(Parser::parse_optional_column_option)?;
+        let last = self.parser.get_current_token().span;
+        Ok(self.source.slice(first, last).to_owned())
+    }
+
+    /// `text ARRAY`, the standard's spelling of `text[]`.
+    fn array_of(&mut self, item: Type) -> Type {
+        match self.accepts("ARRAY") {
+            true => Type::Array(Box::new(item)),
+            false => item,
+        }
     }
 
     fn column_constraint(
@@ -434,8 +452,8 @@ impl Grammar<'_> {
             column.not_null = true;
         } else if self.accepts("NULL") {
             // Said, and so without NOT NULL anyway.
-        } else if self.accepts("DEFAULT") {
-            column.default = Some(self.with_text(Self::expr)?.1);
+        } else if self.sees("DEFAULT") {
+            column.default = Some(self.column_default()?);
         } else if self.accepts("PRIMARY KEY") {
             column.not_null = true;
             let (columns, enforced) = (vec![column.name.clone()], self.enforced()?);

@@ -161,11 +161,14 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Whether the word here is a name after `.` or AS, whatever it looks like.
-    fn is_name(&self) -> bool {
+    /// Whether the word here is a name after `.` or AS, whatever it looks like. CREATE VIEW v AS and
+    /// PREPARE p AS stand before a query; AS inside one stands before a name.
+    fn is_name(&mut self) -> bool {
+        let level = self.level();
+        let inside = level.query || level.from || level.factor;
         match self.done.tokens.last().map(|token| &token.token) {
             Some(Token::Period) => true,
-            Some(Token::Word(word)) => word.keyword == Keyword::AS,
+            Some(Token::Word(word)) => inside && word.keyword == Keyword::AS,
             _ => false,
         }
     }

@@ -226,7 +226,6 @@ mod tests {
             (Type::Timestamptz, "timestamp with time zone"),
             (Type::Timestamp, "timestamp without time zone"),
             (Type::Timestamptz, "timestamp(6) with time zone"),
-            (Type::Array(Box::new(Type::Text)), "text array"),
         ];
         for (expected, name) in long {
             assert_eq!(type_of(name).ok(), Some(expected), "{name}");

@@ -217,6 +217,13 @@ impl Words<'_> {
         self.is(i, &["AS"]) && self.is(i + 1, &["OF"])
     }
 
+    fn is_literal(&self, i: usize) -> bool {
+        matches!(
+            self.get(i),
+            Some(Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_))
+        )
+    }
+
     /// Whether a name or a string that names stands here.
     fn names(&self, i: usize) -> bool {
         matches!(self.get(i), Some(Token::Word(_) | Token::SingleQuotedString(_)))
@@ -262,13 +269,12 @@ fn at_head(words: &Words<'_>) -> Option<Head> {
     if words.sign(1, &Token::LParen) && words.sign(3, &Token::RArrow) {
         return Some(Head::Argument { before: words.is(0, &["BEFORE"]) });
     }
-    let slot = named_slot(words.word(1)?).filter(|_| words.is(0, &["AT"]) && words.names(2))?;
-    let commit_or_ref =
-        matches!(slot, Slot::Branch | Slot::Tag | Slot::Ref | Slot::Commit | Slot::Version);
-    commit_or_ref.then_some(match slot {
-        Slot::Branch | Slot::Tag | Slot::Ref => Head::Name(slot, 2, false),
-        _ => Head::Value(slot, 2),
-    })
+    let slot = named_slot(words.word(1)?).filter(|_| words.is(0, &["AT"]))?;
+    match slot {
+        Slot::Branch | Slot::Tag | Slot::Ref if words.names(2) => Some(Head::Name(slot, 2, false)),
+        Slot::Commit | Slot::Version if words.is_literal(2) => Some(Head::Value(slot, 2)),
+        _ => None,
+    }
 }
 
 /// AS OF something; a table may also be called `of`: `FROM t AS of, u`.
