@@ -130,6 +130,11 @@ impl Store {
         Ok(Snapshot { store: self.clone(), point, reference: None, overlay: None })
     }
 
+    /// One commit's record.
+    pub fn commit_record(&self, id: CommitId) -> Result<Commit> {
+        ancestry::commit(&self.shared.log.read()?, id)
+    }
+
     /// The commits behind a snapshot, itself included, newest first, until `visit` says stop.
     pub fn history(
         &self,

@@ -193,11 +193,6 @@ impl Snapshot {
         Ok(names)
     }
 
-    /// The commit's record.
-    pub fn commit_record(&self) -> Result<Commit> {
-        ancestry::commit(&self.store.shared.log.read()?, self.point.commit)
-    }
-
     fn overlaid(&self, overlay: &Overlay, id: TableId) -> Result<Option<Relation>> {
         if let Some(table) = overlay.tables.get(&id) {
             return Ok(Some(Relation::Table(Arc::clone(table))));
