@@ -1,0 +1,29 @@
+//! Statements that are not queries, a file a family: tables, rows, COPY, refs, history.
+//!
+//! Each works on what it is given: a [`Reading`] of one snapshot, a transaction to write to, a state
+//! to plan and run with. Nothing here knows sessions, transactions blocks or the protocol.
+//!
+//! Start reading at [`write`].
+
+pub mod call;
+pub mod copy;
+pub mod history;
+pub mod refs;
+pub mod run;
+pub mod table;
+pub mod write;
+
+use datafusion::execution::session_state::SessionState;
+
+use crate::plan::Reading;
+use crate::store::Transaction;
+
+/// What a statement that writes works on.
+pub struct Writing<'a> {
+    /// The transaction's snapshot, its own changes included.
+    pub reading: Reading,
+    /// To plan and run with.
+    pub state: &'a SessionState,
+    /// Where changes go.
+    pub transaction: &'a mut Transaction,
+}
