@@ -136,24 +136,26 @@ impl ChunkReader for BlockReader {
     }
 }
 
-/// An error of Parquet's while the file `name` was read or written: ours where it travelled through,
-/// else the file is not what we write.
+/// An error of Parquet's while a file was read: ours where it travelled through, else the file is not
+/// what we write.
 pub(super) fn parquet_error(name: &str, error: ParquetError) -> Error {
-    let ParquetError::External(cause) = error else {
-        return damaged(name, "cannot be decoded").caused_by(error);
+    ours(error).unwrap_or_else(|e| damaged(name, "cannot be decoded").caused_by(e))
+}
+
+/// An error of Parquet's while a file was written: ours where it travelled through.
+pub(super) fn write_error(name: &str, error: ParquetError) -> Error {
+    let what = || format!("file \"{name}\" cannot be encoded");
+    ours(error).unwrap_or_else(|e| Error::new(ErrorKind::Internal, what()).caused_by(e))
+}
+
+fn ours(error: ParquetError) -> Result<Error, ParquetError> {
+    let ParquetError::External(cause) = error else { return Err(error) };
+    let cause = match cause.downcast::<Error>() {
+        Ok(ours) => return Ok(*ours),
+        Err(cause) => cause,
     };
-    match cause.downcast::<Error>() {
-        Ok(ours) => *ours,
-        Err(cause) => match cause.downcast::<std::io::Error>() {
-            Ok(io) => match io.downcast::<Error>() {
-                Ok(ours) => ours,
-                Err(io) => {
-                    Error::new(ErrorKind::Io, format!("cannot use \"{name}\"")).caused_by(io)
-                }
-            },
-            Err(cause) => {
-                Error::new(ErrorKind::Internal, format!("cannot use \"{name}\"")).caused_by(cause)
-            }
-        },
+    match cause.downcast::<std::io::Error>() {
+        Ok(io) => io.downcast::<Error>().map_err(|io| ParquetError::External(Box::new(io))),
+        Err(cause) => Err(ParquetError::External(cause)),
     }
 }

@@ -207,11 +207,17 @@ fn write_header(entry: &Entry) -> Vec<u8> {
             Form::Bool => w.u8(0),
             Form::Int => w.u8(1),
             Form::Float => w.u8(2),
-            Form::Bytes => w.u8(3),
+            Form::Text => w.u8(3),
             Form::Decimal(scale) => {
                 w.u8(4);
                 w.i64((*scale).into());
             }
+            Form::Date => w.u8(5),
+            Form::Time => w.u8(6),
+            Form::Timestamp => w.u8(7),
+            Form::Timestamptz => w.u8(8),
+            Form::Bytea => w.u8(9),
+            Form::Uuid => w.u8(10),
         });
         w.u64(e.keys);
         w.u64(e.first_block);
@@ -230,11 +236,17 @@ fn read_header(bytes: &[u8]) -> Result<Vec<Entry>> {
                     0 => Form::Bool,
                     1 => Form::Int,
                     2 => Form::Float,
-                    3 => Form::Bytes,
+                    3 => Form::Text,
                     4 => Form::Decimal(
                         i8::try_from(r.i64()?)
                             .map_err(|_| r.corrupt("has a scale out of range"))?,
                     ),
+                    5 => Form::Date,
+                    6 => Form::Time,
+                    7 => Form::Timestamp,
+                    8 => Form::Timestamptz,
+                    9 => Form::Bytea,
+                    10 => Form::Uuid,
                     _ => return Err(r.corrupt("has a key of an unknown form")),
                 })
             })?,

@@ -55,7 +55,7 @@ fn sort_columns(schema: &TableSchema, width: usize) -> Vec<(usize, Type)> {
 /// integers instead of bytes.
 fn all_ints(columns: &[(usize, Type)], batches: &[RecordBatch]) -> bool {
     columns.iter().all(|(position, data_type)| {
-        form(data_type) == Some(Form::Int)
+        form(data_type).is_some_and(Form::is_int)
             && batches.iter().all(|b| b.column(*position).null_count() == 0)
     })
 }

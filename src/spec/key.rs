@@ -29,14 +29,34 @@ const VALUE: u8 = 1;
 pub enum Form {
     /// boolean
     Bool,
-    /// Integers, dates and times.
+    /// smallint, integer and bigint
     Int,
+    /// date, in days
+    Date,
+    /// time, in µs
+    Time,
+    /// timestamp, in µs
+    Timestamp,
+    /// timestamptz, in µs
+    Timestamptz,
     /// real and double precision
     Float,
     /// numeric of this scale
     Decimal(i8),
-    /// text, bytea and uuid
-    Bytes,
+    /// text, varchar and char
+    Text,
+    /// bytea
+    Bytea,
+    /// uuid
+    Uuid,
+}
+
+impl Form {
+    /// Whether values are 64-bit integers ([`super::Value::Int`]).
+    pub fn is_int(self) -> bool {
+        use Form::{Date, Int, Time, Timestamp, Timestamptz};
+        matches!(self, Int | Date | Time | Timestamp | Timestamptz)
+    }
 }
 
 /// The form of a type; None where its values have no order.
@@ -44,10 +64,15 @@ pub fn form(data_type: &Type) -> Option<Form> {
     Some(match data_type {
         Type::Bool => Form::Bool,
         Type::Int2 | Type::Int4 | Type::Int8 => Form::Int,
-        Type::Date | Type::Time | Type::Timestamp | Type::Timestamptz => Form::Int,
+        Type::Date => Form::Date,
+        Type::Time => Form::Time,
+        Type::Timestamp => Form::Timestamp,
+        Type::Timestamptz => Form::Timestamptz,
         Type::Float4 | Type::Float8 => Form::Float,
         Type::Numeric(_, scale) => Form::Decimal(*scale),
-        Type::Text | Type::Varchar(_) | Type::Char(_) | Type::Bytea | Type::Uuid => Form::Bytes,
+        Type::Text | Type::Varchar(_) | Type::Char(_) => Form::Text,
+        Type::Bytea => Form::Bytea,
+        Type::Uuid => Form::Uuid,
         Type::Interval | Type::Json | Type::Jsonb | Type::Array(_) => return None,
     })
 }
@@ -143,19 +168,15 @@ enum Column {
 impl Column {
     fn new(data_type: &Type, array: &ArrayRef) -> Result<Column> {
         let form = form(data_type).expect("the encoder refuses types without an order");
-        let storage = match (form, array.data_type()) {
-            (Form::Bool, _) => DataType::Boolean,
-            (Form::Int, _) => DataType::Int64,
-            (Form::Float, _) => DataType::Float64,
-            (Form::Decimal(scale), _) => DataType::Decimal128(38, scale),
-            (Form::Bytes, DataType::FixedSizeBinary(_) | DataType::LargeBinary) => DataType::Binary,
-            (Form::Bytes, _) => DataType::BinaryView,
-        };
         let array = match form {
-            // Dates and times are cast to their own width first: Arrow casts like to like.
-            Form::Int => int64(array),
-            _ if *array.data_type() == storage => Ok(array.clone()),
-            _ => cast(array, &storage),
+            Form::Bool => cast(array, &DataType::Boolean),
+            Form::Float => cast(array, &DataType::Float64),
+            Form::Decimal(scale) => cast(array, &DataType::Decimal128(38, scale)),
+            Form::Text | Form::Bytea => cast(array, &DataType::BinaryView),
+            Form::Uuid => cast(array, &DataType::Binary),
+            Form::Int | Form::Date | Form::Time | Form::Timestamp | Form::Timestamptz => {
+                int64(array)
+            }
         };
         let array = array.map_err(|e| {
             let what = format!("values are not of a key's type {data_type}");
@@ -163,10 +184,12 @@ impl Column {
         })?;
         Ok(match form {
             Form::Bool => Column::Bool(array),
-            Form::Int => Column::Int(array),
             Form::Float => Column::Float(array),
             Form::Decimal(_) => Column::Decimal(array),
-            Form::Bytes => Column::Bytes(array),
+            Form::Text | Form::Bytea | Form::Uuid => Column::Bytes(array),
+            Form::Int | Form::Date | Form::Time | Form::Timestamp | Form::Timestamptz => {
+                Column::Int(array)
+            }
         })
     }
 
@@ -315,23 +338,21 @@ mod tests {
 
     fn value_of(t: &Type, seed: u64, text: &[u8]) -> Option<Value> {
         let floats = [0.0, -0.0, 1.5, -1.5, f64::NAN, -f64::NAN, f64::INFINITY, f64::MIN];
-        if seed % 7 == 0 {
+        if seed.is_multiple_of(7) {
             return None;
         }
         Some(match form(t).unwrap() {
-            Form::Bool => Value::Bool(seed % 2 == 0),
+            Form::Bool => Value::Bool(seed.is_multiple_of(2)),
             Form::Int if *t == Type::Int2 => Value::Int((seed as i16).into()),
-            Form::Int if *t == Type::Date => Value::Int((seed as i32).into()),
-            Form::Int => Value::Int(seed as i64),
-            Form::Float if *t == Type::Float8 && seed % 3 == 0 => {
+            Form::Date => Value::Int((seed as i32).into()),
+            form if form.is_int() => Value::Int(seed as i64),
+            Form::Float if *t == Type::Float8 && seed.is_multiple_of(3) => {
                 Value::Float(f64::from_bits(seed))
             }
             Form::Float => Value::Float(f64::from(floats[seed as usize % 8] as f32)),
             Form::Decimal(_) => Value::Decimal(i128::from(seed as i64)),
-            Form::Bytes if *t == Type::Text => {
-                Value::Bytes(String::from_utf8_lossy(text).into_owned().into_bytes())
-            }
-            Form::Bytes => Value::Bytes(text.to_vec()),
+            Form::Text => Value::Bytes(String::from_utf8_lossy(text).into_owned().into_bytes()),
+            _ => Value::Bytes(text.to_vec()),
         })
     }
 

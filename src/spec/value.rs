@@ -131,7 +131,7 @@ impl Value {
                 .into_iter()
                 .collect::<BooleanArray>(),
             ),
-            Form::Int => Arc::new(
+            Form::Int | Form::Date | Form::Time | Form::Timestamp | Form::Timestamptz => Arc::new(
                 pick(values, wrong, |v| match v {
                     Value::Int(v) => Some(*v),
                     _ => None,
@@ -156,7 +156,7 @@ impl Value {
                 let array = values.into_iter().collect::<Decimal128Array>();
                 return Ok(Arc::new(array.with_data_type(storage)));
             }
-            Form::Bytes => {
+            Form::Text | Form::Bytea | Form::Uuid => {
                 let values = pick(values, wrong, |v| match v {
                     Value::Bytes(v) => Some(v.as_slice()),
                     _ => None,

@@ -107,7 +107,7 @@ impl Layout {
         for (group, row_group) in groups.iter().enumerate() {
             let rows = row_group.num_rows() as u64;
             let is_last = group + 1 == groups.len();
-            let whole = rows == self.group_rows && rows % self.page_rows == 0;
+            let whole = rows == self.group_rows && rows.is_multiple_of(self.page_rows);
             let fits = if is_last { rows > 0 && rows <= self.group_rows } else { whole };
             let starts = (0..rows).step_by(self.page_rows as usize);
             let aligned = pages[group].iter().all(|column| {

@@ -11,7 +11,7 @@ mod statistics;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
@@ -19,7 +19,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 
 use self::publish::{Published, Unpublished};
-use super::blocks::parquet_error;
+use super::blocks::write_error;
 use super::columns::{convert, file_schema};
 use super::keys::KeyFilterBuilder;
 use super::read::layout::{FORMAT, FORMAT_KEY, LONG_KEY, Layout};
@@ -169,8 +169,7 @@ impl SegmentWriter {
         pages.write_slices(&name)?;
         let long = KeyValue::new(LONG_KEY.to_owned(), self.facts.long_columns());
         pages.writer.append_key_value_metadata(long);
-        pages.writer.finish().map_err(|e| parquet_error(&name, e))?;
-        let file = pages.writer.into_inner().map_err(|e| parquet_error(&name, e))?;
+        let file = pages.writer.into_inner().map_err(|e| write_error(&name, e))?;
         self.vfs.point("seg.close")?;
         self.publish(file)
     }
@@ -232,7 +231,7 @@ impl SegmentWriter {
         let properties = properties.build(&self.file_schema, &self.held)?;
         let file = self.file.take().expect("encodings are decided once");
         let mut writer = ArrowWriter::try_new(file, self.file_schema.clone(), Some(properties))
-            .map_err(|e| parquet_error(&name, e))?;
+            .map_err(|e| write_error(&name, e))?;
         writer.append_key_value_metadata(KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()));
         let slices = BatchCoalescer::new(self.file_schema.clone(), page_rows);
         self.pages = Some(Pages { writer, slices, page_rows });
@@ -297,7 +296,7 @@ impl Pages {
             let what = format!("{rows} neighbouring rows have more than 1 GiB in one column");
             return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
-        self.writer.write(slice).map_err(|e| parquet_error(name, e))
+        self.writer.write(slice).map_err(|e| write_error(name, e))
     }
 }
 
