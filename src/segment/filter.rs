@@ -7,8 +7,9 @@ use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use arrow::record_batch::RecordBatch;
 
+use super::columns::{convert, keeps_order};
 use crate::error::Result;
-use crate::spec::{ColumnId, SegmentMeta, TableSchema, Value};
+use crate::spec::{ColumnId, SchemaId, SegmentMeta, TableSchema, Type, Value};
 
 /// A condition that a scan applies, first to statistics, then row by row.
 pub trait Filter: Debug + Send + Sync {
@@ -58,28 +59,36 @@ impl ContainerStatistics {
         self
     }
 
-    /// Whole files as containers, with the bounds that the log has of them.
+    /// Whole files as containers, with the bounds that the log has of them, as `schema` shows the
+    /// columns. `written` finds the shape that a file was written in; nothing is known of the columns
+    /// of a file whose shape it does not find.
     pub fn of_segments(
         segments: &[&SegmentMeta],
         schema: &TableSchema,
         columns: &[ColumnId],
+        written: impl Fn(SchemaId) -> Option<Arc<TableSchema>>,
     ) -> Result<Self> {
+        let shapes: Vec<_> = segments.iter().map(|s| written(s.schema)).collect();
         let mut statistics = Self::new(segments.iter().map(|s| s.rows).collect());
         for column in columns.iter().filter_map(|&id| schema.column(id)) {
-            // A value written under an older type is not comparable with today's in general.
-            let of = |s: &&SegmentMeta| {
-                let same = s.schema == schema.id || column.data_type.is_ordered();
-                s.statistics_of(column.id).filter(|_| same).cloned()
-            };
-            let known: Vec<_> = segments.iter().map(of).collect();
-            let pick = |f: fn(&crate::spec::ColumnStatistics) -> Option<Value>| -> Vec<_> {
-                known.iter().map(|s| s.as_ref().and_then(f)).collect()
-            };
-            let min = Value::array(&pick(|s| s.min.clone()), &column.data_type);
-            let max = Value::array(&pick(|s| s.max.clone()), &column.data_type);
-            let (Ok(min), Ok(max)) = (min, max) else { continue };
-            let nulls: UInt64Array = known.iter().map(|s| s.as_ref().map(|s| s.nulls)).collect();
-            statistics = statistics.with(column.id, min, max, Arc::new(nulls));
+            if !column.data_type.is_ordered() {
+                continue;
+            }
+            let (mut min, mut max, mut nulls) = (Vec::new(), Vec::new(), Vec::new());
+            for (segment, shape) in segments.iter().zip(&shapes) {
+                let known = segment.statistics_of(column.id);
+                let from = shape.as_ref().and_then(|s| s.column(column.id));
+                let shown = |value: Option<&Value>| match from {
+                    Some(from) => shown(value, &from.data_type, &column.data_type),
+                    None => Ok(None),
+                };
+                min.push(shown(known.and_then(|s| s.min.as_ref()))?);
+                max.push(shown(known.and_then(|s| s.max.as_ref()))?);
+                nulls.push(known.map(|s| s.nulls));
+            }
+            let min = Value::array(&min, &column.data_type)?;
+            let max = Value::array(&max, &column.data_type)?;
+            statistics = statistics.with(column.id, min, max, Arc::new(UInt64Array::from(nulls)));
         }
         Ok(statistics)
     }
@@ -107,4 +116,17 @@ impl ContainerStatistics {
     fn bounds(&self, column: ColumnId) -> Option<&Bounds> {
         self.columns.iter().find(|(id, _)| *id == column).map(|(_, bounds)| bounds)
     }
+}
+
+/// A bound of an older type as one of today's; None where it would not be a bound.
+fn shown(value: Option<&Value>, from: &Type, to: &Type) -> Result<Option<Value>> {
+    let Some(value) = value else { return Ok(None) };
+    if from == to {
+        return Ok(Some(value.clone()));
+    }
+    if !keeps_order(&from.arrow(), &to.arrow()) {
+        return Ok(None);
+    }
+    let stored = Value::array(&[Some(value.clone())], from)?;
+    Ok(Value::from_array(&convert(&stored, &to.arrow())?, 0))
 }

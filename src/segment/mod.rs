@@ -35,10 +35,19 @@ pub use read::{Projection, Scan, ScanRequest, Segment, Side};
 pub use sort::sort_batches;
 pub use write::{SegmentOptions, SegmentSpec, SegmentWriter};
 
+use crate::error::Result;
+use crate::vfs::Vfs;
+
 /// The folder of published segments and their key filters.
 pub const SEGMENTS_DIR: &str = "segments";
 /// The folder of files that are being written; emptied when a database is opened.
 pub const TMP_DIR: &str = "tmp";
+
+/// Makes the folders that segments are written in, where they are missing.
+pub fn make_dirs(vfs: &Vfs) -> Result<()> {
+    vfs.make_dir(SEGMENTS_DIR)?;
+    vfs.make_dir(TMP_DIR)
+}
 
 #[cfg(test)]
 mod tests;

@@ -83,7 +83,9 @@ impl Points {
         for point in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let (name, action, at) = parse(point).ok_or_else(|| {
                 Error::new(ErrorKind::InvalidValue, format!("\"{point}\" is not a fail point"))
-                    .hint("write name=error(EIO) | kill | panic | sleep(ms) | torn(bytes), then @hit")
+                    .hint(
+                        "write name=error(EIO) | kill | panic | sleep(ms) | torn(bytes), then @hit",
+                    )
             })?;
             self.arm(name, action, at);
         }
