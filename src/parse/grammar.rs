@@ -5,12 +5,13 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::asof;
+use super::clause;
 use super::dialect::AsofDialect;
 use super::limits;
 use super::rewrite::Rewritten;
 use super::source::Source;
 use super::statement::Target;
-use super::version::{self, TableVersionSpec};
+use super::version::TableVersionSpec;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The tokens of one statement, and how far they are read.
@@ -30,7 +31,7 @@ pub(super) struct Grammar<'a> {
 pub fn fold(name: &Ident) -> String {
     match name.quote_style {
         Some(_) => name.value.clone(),
-        None => name.value.to_lowercase(),
+        None => name.value.to_ascii_lowercase(),
     }
 }
 
@@ -171,14 +172,14 @@ impl<'a> Grammar<'a> {
 
     /// The version clause that comes next, if one does.
     pub(super) fn version(&mut self) -> Result<Option<TableVersionSpec>> {
-        let Some(clause) = version::clause(&self.rest(), self.source)? else { return Ok(None) };
+        let Some(clause) = clause::clause(&self.rest(), self.source)? else { return Ok(None) };
         (0..clause.length).for_each(|_| self.parser.advance_token());
         Ok(Some(clause.spec))
     }
 
     /// An expression without names or sub-selects.
     pub(super) fn constant(&mut self) -> Result<Expr> {
-        let (value, used) = version::constant(&self.rest(), self.source)?;
+        let (value, used) = clause::constant(&self.rest(), self.source)?;
         (0..used).for_each(|_| self.parser.advance_token());
         Ok(value)
     }
@@ -338,7 +339,7 @@ impl<'a> Grammar<'a> {
         })?;
         let back = i.saturating_sub(1);
         let tokens: Vec<_> = (back..back + 5).map(|i| self.parser.token_at(i).clone()).collect();
-        (version::starts(&tokens) || version::starts(&tokens[1..]))
+        (clause::starts(&tokens) || clause::starts(&tokens[1..]))
             .then_some("a version stands right after the table's name, before its alias")
     }
 }

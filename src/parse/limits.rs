@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The longest text.
 const TEXT_BYTES_MAX: usize = 16 << 20;
-/// The most tokens of a text; each costs about a hundred bytes while it is parsed.
-const TOKENS_MAX: usize = 4_000_000;
+/// The most tokens of a text; each costs about half a kilobyte while it is parsed.
+const TOKENS_MAX: usize = 2_000_000;
 /// The deepest nest.
 const DEPTH_MAX: usize = 250;
 /// The most operators one after another, counted down one path of the tree.

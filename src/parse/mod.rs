@@ -14,6 +14,8 @@
 mod alter;
 mod asof;
 mod branch;
+mod clause;
+mod column;
 mod copy;
 mod create;
 mod cursor;
@@ -39,11 +41,9 @@ pub use branch::{
     CreateRef, History, MergeBranch, OnConflict, PublishBranch, RestoreTable, Retain,
     RollbackBranch,
 };
+pub use column::{Check, ColumnSpec, Identity, KeySpec};
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
-pub use create::{
-    Check, ColumnSpec, CreateIndex, CreateSchema, CreateTable, CreateView, Identity, KeySpec, Like,
-    TableClauses,
-};
+pub use create::{CreateIndex, CreateSchema, CreateTable, CreateView, Like, TableClauses};
 pub use cursor::{Declare, Fetch, FetchDirection};
 pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
 pub use grammar::fold;

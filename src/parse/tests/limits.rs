@@ -43,6 +43,13 @@ fn deep_statements_are_refused_or_safe() {
         }
         let from = format!("SELECT * FROM {}a JOIN b ON true{}", "(".repeat(200), ")".repeat(200));
         assert_eq!(kind(&from), Some(ErrorKind::TooComplex));
+        let doubled = |n: usize| {
+            (0..n).fold("SELECT 1".to_owned(), |inner, _| {
+                format!("SELECT * FROM (({inner}) a JOIN b ON true)")
+            })
+        };
+        assert_eq!(kind(&doubled(5)), None);
+        assert_eq!(kind(&doubled(40)), Some(ErrorKind::TooComplex));
         let derived = "SELECT * FROM (".repeat(100) + "SELECT 1" + &") s".repeat(100);
         assert_eq!(kind(&derived), None);
     });
