@@ -12,6 +12,9 @@ use super::source::Source;
 use super::version::{Clause, Slot, TableVersionSpec};
 use crate::error::{Error, ErrorKind, Result};
 
+/// The longest expression for a version or a time: what is copied about stays small.
+const VALUE_TOKENS_MAX: usize = 200;
+
 /// Whether a version clause starts here.
 pub(super) fn starts(tokens: &[TokenWithSpan]) -> bool {
     let words = Words(tokens);
@@ -334,7 +337,12 @@ impl Reader<'_> {
         if tokens.is_empty() {
             return Err(self.source.syntax_error(rest.first().map(|token| token.span)));
         }
-        read(tokens, self.source)
+        let (value, used) = read(tokens, self.source)?;
+        if used > VALUE_TOKENS_MAX {
+            let message = format!("a version or time has more than {VALUE_TOKENS_MAX} words");
+            return Err(self.source.error_at(rest[0].span, ErrorKind::TooComplex, message));
+        }
+        Ok((value, used))
     }
 }
 

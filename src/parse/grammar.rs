@@ -19,7 +19,9 @@ pub(super) struct Grammar<'a> {
     pub(super) parser: Parser<'a>,
     pub(super) source: &'a Source<'a>,
     /// What stands after the statement: its semicolon.
-    end: Option<Span>,
+    pub(super) end: Option<Span>,
+    /// How deep its tree may be.
+    depth: usize,
     /// The version of INSERT's target, until INSERT takes it.
     pub(super) insert_version: Option<TableVersionSpec>,
     /// AS OF SYSTEM TIME.
@@ -40,14 +42,15 @@ impl<'a> Grammar<'a> {
         dialect: &'a AsofDialect,
         source: &'a Source<'a>,
         rewritten: Rewritten,
-        end: Option<Span>,
+        depth: usize,
     ) -> Self {
         Grammar {
             parser: Parser::new(dialect)
                 .with_recursion_limit(limits::RECURSION_MAX)
                 .with_tokens_with_locations(rewritten.tokens),
             source,
-            end,
+            end: None,
+            depth,
             insert_version: rewritten.insert_version,
             as_of: rewritten.as_of,
             has_asof: rewritten.has_asof,
@@ -279,9 +282,9 @@ impl<'a> Grammar<'a> {
     }
 
     /// Gives the ASOF joins below a tree the shape that [`super::asof_of`] reads.
-    pub(super) fn fold_asof<T: asof::Joined>(&self, tree: &mut T) -> Result<()> {
+    pub(super) fn fold_asof<T: asof::Joined + Send>(&self, tree: &mut T) -> Result<()> {
         match self.has_asof {
-            true => asof::fold(tree, self.source),
+            true => limits::on_a_stack_for(self.depth, || asof::fold(tree, self.source)),
             false => Ok(()),
         }
     }

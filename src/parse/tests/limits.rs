@@ -72,7 +72,12 @@ fn chains_are_bounded() {
         let joins = |n| format!("SELECT * FROM a{}", " JOIN b ON true".repeat(n));
         assert_eq!(kind(&joins(500)), None);
         let asof = |n| format!("SELECT * FROM a{}", " ASOF JOIN b USING (k, ts)".repeat(n));
-        assert_eq!(kind(&asof(100)), None);
+        assert_eq!(kind(&asof(900)), None);
+        assert_eq!(kind(&asof(1100)), Some(ErrorKind::TooComplex));
+        let sum = "1 + ".repeat(3900) + "1";
+        assert_eq!(kind(&format!("SELECT {sum} FROM l ASOF JOIN r USING (k, ts)")), None);
+        let version = format!("SELECT * FROM t FOR SYSTEM_TIME AS OF {sum}");
+        assert_eq!(kind(&version), Some(ErrorKind::TooComplex));
     });
 }
 
