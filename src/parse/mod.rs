@@ -1,7 +1,7 @@
 //! SQL text to [`Statement`]s: PostgreSQL's dialect, and our clauses added to it.
 //!
-//! One tokenisation. The tokens are bounded ([`limits`]), versions and ASOF joins are rewritten in
-//! place to the one shape the grammar below knows ([`rewrite`]), then each statement is read by its
+//! One tokenisation. The tokens are bounded (`limits`), versions and ASOF joins are rewritten in
+//! place to the one shape the grammar below knows (`rewrite`), then each statement is read by its
 //! family's file; queries and expressions are sqlparser's. Tokens keep the place they were written
 //! at, so an error's position counts characters over the whole text sent.
 //!
@@ -9,7 +9,7 @@
 //! never dropped, and text is never printed from a tree and parsed again. It resolves no name and
 //! knows no table.
 //!
-//! Start reading at [`parse`], then [`statement`].
+//! Start reading at [`parse`], then `statement`.
 
 mod alter;
 mod asof;

@@ -16,7 +16,7 @@ use crate::spec::Type;
 
 /// One statement of a text.
 ///
-/// A tree may be as deep as [`super::limits`] lets it. Making and dropping one is safe on a stack of
+/// A tree may be as deep as `limits` lets it. Making and dropping one is safe on a stack of
 /// 2 MiB; copying, printing, visiting and planning one is not, and wants a large stack.
 #[derive(Clone, Debug)]
 pub struct Parsed {

@@ -1,6 +1,6 @@
 //! The version a table is read at: every spelling, and the one shape they all become.
 //!
-//! [`super::clause`] reads a spelling from tokens; [`Clause::tokens`] writes it as `AT (kind => value)`,
+//! `clause` reads a spelling from tokens; `Clause::tokens` writes it as `AT (kind => value)`,
 //! which sqlparser keeps as `TableVersion::Function`; [`version_of`] reads that back. No other
 //! shape leaves this room, so a version that `version_of` does not know is our own fault.
 
