@@ -100,7 +100,7 @@ pub enum History {
     Branches(Option<Target>),
     /// SHOW TAGS [IN TABLE t].
     Tags(Option<Target>),
-    /// SHOW LOG [branch] [LIMIT n].
+    /// `SHOW LOG [branch] [LIMIT n]`.
     Log { branch: Option<String>, limit: Option<u64> },
     /// DESCRIBE HISTORY t [LIMIT n].
     Table { table: Target, limit: Option<u64> },

@@ -24,7 +24,7 @@ pub enum Slot {
     Branch,
     /// A tag.
     Tag,
-    /// A branch or a tag, or v<number>.
+    /// A branch or a tag, or `v` and a commit's number.
     Ref,
     /// A commit's number.
     Commit,
