@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::branch::CreateRef;
-use super::create::{Check, ColumnSpec, Elements, KeySpec};
+use super::column::{Check, ColumnSpec, Elements, KeySpec};
 use super::grammar::Grammar;
 use super::statement::{Call, Statement};
 use super::types::map_type;
@@ -50,7 +50,7 @@ pub enum AlterOperation {
     /// ADD UNIQUE.
     AddUnique(KeySpec),
     /// ADD CHECK.
-    AddCheck(Check),
+    AddCheck(Box<Check>),
     /// DROP CONSTRAINT.
     DropConstraint { name: String, if_exists: bool },
     /// CLUSTER BY, EVENT TIME, KNOWN TIME, TIES, SET (…): one change a clause.
@@ -69,7 +69,7 @@ pub enum AlterOperation {
 #[derive(Clone, Debug)]
 pub enum AlterColumn {
     /// TYPE t [USING e].
-    Type { data_type: Type, using: Option<ast::Expr> },
+    Type { data_type: Type, using: Option<Box<ast::Expr>> },
     /// SET DEFAULT: its SQL text.
     SetDefault(String),
     /// DROP DEFAULT.
@@ -166,7 +166,8 @@ impl Grammar<'_> {
             self.table_constraint(&mut elements)?;
             operations.extend(elements.primary_key.map(AlterOperation::AddPrimaryKey));
             operations.extend(elements.unique.into_iter().map(AlterOperation::AddUnique));
-            operations.extend(elements.checks.into_iter().map(AlterOperation::AddCheck));
+            operations
+                .extend(elements.checks.into_iter().map(|c| AlterOperation::AddCheck(Box::new(c))));
             return Ok(());
         }
         if self.accepts("COLUMNS") {
@@ -287,7 +288,7 @@ impl Grammar<'_> {
         let position = self.position();
         let parsed = self.sql(Parser::parse_data_type)?;
         let data_type = map_type(&parsed).map_err(|error| error.at(position))?;
-        let using = if self.accepts("USING") { Some(self.expr()?) } else { None };
+        let using = if self.accepts("USING") { Some(Box::new(self.expr()?)) } else { None };
         Ok(AlterColumn::Type { data_type, using })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The tokens `[kind] ASOF [kind] JOIN r …` become sqlparser's own
 //! `ASOF JOIN r MATCH_CONDITION (__asofdb_asof('kind', condition => c, known_at => e)) …`
-//! ([`super::rewrite`]). [`fold`] then gives every ASOF join a `NestedJoin` of its own, marked
+//! (`rewrite`). `fold` then gives every ASOF join a `NestedJoin` of its own, marked
 //! `global`, and [`asof_of`] reads that. The operator stays `JoinOperator::AsOf`: a planner that
 //! does not ask `asof_of` refuses it, where a plain join in its place would give wrong rows.
 

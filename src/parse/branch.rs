@@ -100,7 +100,7 @@ pub enum History {
     Branches(Option<Target>),
     /// SHOW TAGS [IN TABLE t].
     Tags(Option<Target>),
-    /// SHOW LOG [branch] [LIMIT n].
+    /// `SHOW LOG [branch] [LIMIT n]`.
     Log { branch: Option<String>, limit: Option<u64> },
     /// DESCRIBE HISTORY t [LIMIT n].
     Table { table: Target, limit: Option<u64> },
@@ -217,13 +217,13 @@ impl Grammar<'_> {
         }
         if self.accepts("ROLLBACK BRANCH") {
             let branch = self.name_or_string()?;
-            let to = self.to_version()?;
+            let to = self.destination()?;
             return Ok(Statement::RollbackBranch(Box::new(RollbackBranch { branch, to })));
         }
         if self.accepts("RESTORE") {
             self.accepts("TABLE");
             let table = self.target()?;
-            let to = self.to_version()?;
+            let to = self.destination()?;
             return Ok(Statement::RestoreTable(Box::new(RestoreTable { table, to })));
         }
         if self.accepts("UNDROP") {
@@ -240,7 +240,7 @@ impl Grammar<'_> {
     }
 
     /// TO [VERSION AS OF] x: a version, a ref, a number.
-    fn to_version(&mut self) -> Result<TableVersionSpec> {
+    fn destination(&mut self) -> Result<TableVersionSpec> {
         if !self.accepts("TO") && self.at_end() {
             return Err(self.unexpected());
         }

@@ -26,7 +26,7 @@ pub struct Copy {
 #[derive(Clone, Debug)]
 pub enum CopyTarget {
     /// A table and the columns named (none: all).
-    Table { table: Target, columns: Vec<String> },
+    Table { table: Box<Target>, columns: Vec<String> },
     /// A query; only TO.
     Query(Box<ast::Query>),
 }
@@ -134,7 +134,7 @@ impl Grammar<'_> {
             self.expects_sign(&Token::RParen)?;
             return Ok(CopyTarget::Query(query));
         }
-        let table = self.target()?;
+        let table = Box::new(self.target()?);
         let columns = match self.sees_sign(&Token::LParen) {
             true => self.columns()?,
             false => Vec::new(),

@@ -5,12 +5,13 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::asof;
+use super::clause;
 use super::dialect::AsofDialect;
 use super::limits;
 use super::rewrite::Rewritten;
 use super::source::Source;
 use super::statement::Target;
-use super::version::{self, TableVersionSpec};
+use super::version::TableVersionSpec;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The tokens of one statement, and how far they are read.
@@ -18,7 +19,9 @@ pub(super) struct Grammar<'a> {
     pub(super) parser: Parser<'a>,
     pub(super) source: &'a Source<'a>,
     /// What stands after the statement: its semicolon.
-    end: Option<Span>,
+    pub(super) end: Option<Span>,
+    /// How deep its tree may be.
+    depth: usize,
     /// The version of INSERT's target, until INSERT takes it.
     pub(super) insert_version: Option<TableVersionSpec>,
     /// AS OF SYSTEM TIME.
@@ -30,7 +33,7 @@ pub(super) struct Grammar<'a> {
 pub fn fold(name: &Ident) -> String {
     match name.quote_style {
         Some(_) => name.value.clone(),
-        None => name.value.to_lowercase(),
+        None => name.value.to_ascii_lowercase(),
     }
 }
 
@@ -39,14 +42,15 @@ impl<'a> Grammar<'a> {
         dialect: &'a AsofDialect,
         source: &'a Source<'a>,
         rewritten: Rewritten,
-        end: Option<Span>,
+        depth: usize,
     ) -> Self {
         Grammar {
             parser: Parser::new(dialect)
                 .with_recursion_limit(limits::RECURSION_MAX)
                 .with_tokens_with_locations(rewritten.tokens),
             source,
-            end,
+            end: None,
+            depth,
             insert_version: rewritten.insert_version,
             as_of: rewritten.as_of,
             has_asof: rewritten.has_asof,
@@ -171,14 +175,14 @@ impl<'a> Grammar<'a> {
 
     /// The version clause that comes next, if one does.
     pub(super) fn version(&mut self) -> Result<Option<TableVersionSpec>> {
-        let Some(clause) = version::clause(&self.rest(), self.source)? else { return Ok(None) };
+        let Some(clause) = clause::clause(&self.rest(), self.source)? else { return Ok(None) };
         (0..clause.length).for_each(|_| self.parser.advance_token());
         Ok(Some(clause.spec))
     }
 
     /// An expression without names or sub-selects.
     pub(super) fn constant(&mut self) -> Result<Expr> {
-        let (value, used) = version::constant(&self.rest(), self.source)?;
+        let (value, used) = clause::constant(&self.rest(), self.source)?;
         (0..used).for_each(|_| self.parser.advance_token());
         Ok(value)
     }
@@ -278,9 +282,9 @@ impl<'a> Grammar<'a> {
     }
 
     /// Gives the ASOF joins below a tree the shape that [`super::asof_of`] reads.
-    pub(super) fn fold_asof<T: asof::Joined>(&self, tree: &mut T) -> Result<()> {
+    pub(super) fn fold_asof<T: asof::Joined + Send>(&self, tree: &mut T) -> Result<()> {
         match self.has_asof {
-            true => asof::fold(tree, self.source),
+            true => limits::on_a_stack_for(self.depth, || asof::fold(tree, self.source)),
             false => Ok(()),
         }
     }
@@ -338,7 +342,7 @@ impl<'a> Grammar<'a> {
         })?;
         let back = i.saturating_sub(1);
         let tokens: Vec<_> = (back..back + 5).map(|i| self.parser.token_at(i).clone()).collect();
-        (version::starts(&tokens) || version::starts(&tokens[1..]))
+        (clause::starts(&tokens) || clause::starts(&tokens[1..]))
             .then_some("a version stands right after the table's name, before its alias")
     }
 }

@@ -12,14 +12,16 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The longest text.
 const TEXT_BYTES_MAX: usize = 16 << 20;
-/// The most tokens of a text; each costs about a hundred bytes while it is parsed.
-const TOKENS_MAX: usize = 4_000_000;
+/// The most tokens of a text; each costs about half a kilobyte while it is parsed.
+const TOKENS_MAX: usize = 2_000_000;
 /// The deepest nest.
 const DEPTH_MAX: usize = 250;
 /// The most operators one after another, counted down one path of the tree.
 const CHAIN_MAX: usize = 4000;
 /// The most joins that wait for their ON.
 const OPEN_JOINS_MAX: usize = 50;
+/// The most joins of one FROM.
+const JOINS_MAX: usize = 1000;
 /// The most elements of one IN list.
 const IN_LIST_MAX: usize = 32 << 10;
 
@@ -44,9 +46,32 @@ pub(super) fn check_tokens(tokens: usize) -> Result<()> {
     Err(Error::new(ErrorKind::LimitExceeded, message).hint("send rows with COPY … FROM STDIN"))
 }
 
-/// Refuses a statement that is too deep.
-pub(super) fn check_depth(tokens: &[TokenWithSpan], source: &Source<'_>) -> Result<()> {
-    let mut depth = Depth { levels: vec![Level::default()], prefixes: 0 };
+/// Trees no deeper than this can be visited on any stack.
+const SHALLOW: usize = 100;
+/// The stack for the others: room for the frames of a debug build at every level.
+const LARGE_STACK_BYTES: usize = 256 << 20;
+
+/// Runs something that recurses over a tree, where a deep one has room. The memory of the stack is
+/// taken only as far as it is used.
+pub(super) fn on_a_stack_for<T: Send>(
+    depth: usize,
+    run: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    if depth <= SHALLOW {
+        return run();
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(LARGE_STACK_BYTES);
+        let thread = thread.spawn_scoped(scope, run).map_err(|e| {
+            Error::new(ErrorKind::OutOfMemory, "no stack for a deep statement").caused_by(e)
+        })?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Refuses a statement that is too deep; how deep its tree may be, at most.
+pub(super) fn check_depth(tokens: &[TokenWithSpan], source: &Source<'_>) -> Result<usize> {
+    let mut depth = Depth { levels: vec![Level::default()], prefixes: 0, deepest: 0 };
     let mut before: Option<&Token> = None;
     for token in tokens {
         depth.step(&token.token, before).map_err(|excess| {
@@ -55,13 +80,14 @@ pub(super) fn check_depth(tokens: &[TokenWithSpan], source: &Source<'_>) -> Resu
         })?;
         before = Some(&token.token);
     }
-    Ok(())
+    Ok(depth.deepest)
 }
 
 enum Excess {
     Depth,
     Chain,
     OpenJoins,
+    Joins,
     InList,
 }
 
@@ -80,6 +106,10 @@ impl Excess {
                 format!("more than {OPEN_JOINS_MAX} joins wait for their ON"),
                 "write each ON right after its table, or use parentheses",
             ),
+            Excess::Joins => (
+                format!("more than {JOINS_MAX} joins in one FROM"),
+                "join in steps, into temporary tables",
+            ),
             Excess::InList => (
                 format!("an IN list has more than {IN_LIST_MAX} elements"),
                 "use = ANY ($1) with an array, or join with VALUES",
@@ -92,6 +122,8 @@ struct Depth {
     levels: Vec<Level>,
     /// Prefix operators in a row: NOT NOT - - x.
     prefixes: usize,
+    /// The most levels and operators above one another so far, counted generously.
+    deepest: usize,
 }
 
 /// One level of nesting, and the item of its list that is being read.
@@ -100,6 +132,7 @@ struct Level {
     case: bool,
     in_list: bool,
     elements: usize,
+    joins: usize,
     open_joins: usize,
     /// AND, OR, UNION: they chain across everything below.
     links: usize,
@@ -138,7 +171,9 @@ impl Depth {
             | Token::Period => self.prefixes = 0,
             _ => self.operator()?,
         }
-        match self.top().chain() > CHAIN_MAX {
+        let chain = self.top().chain();
+        self.deepest = self.deepest.max(self.levels.len() + chain);
+        match chain > CHAIN_MAX {
             true => Err(Excess::Chain),
             false => Ok(()),
         }
@@ -198,7 +233,11 @@ impl Depth {
             Keyword::JOIN => {
                 let top = self.top();
                 top.links += 1;
+                top.joins += 1;
                 top.open_joins += 1;
+                if top.joins > JOINS_MAX {
+                    return Err(Excess::Joins);
+                }
                 if top.open_joins > OPEN_JOINS_MAX {
                     return Err(Excess::OpenJoins);
                 }

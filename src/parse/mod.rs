@@ -1,7 +1,7 @@
 //! SQL text to [`Statement`]s: PostgreSQL's dialect, and our clauses added to it.
 //!
-//! One tokenisation. The tokens are bounded ([`limits`]), versions and ASOF joins are rewritten in
-//! place to the one shape the grammar below knows ([`rewrite`]), then each statement is read by its
+//! One tokenisation. The tokens are bounded (`limits`), versions and ASOF joins are rewritten in
+//! place to the one shape the grammar below knows (`rewrite`), then each statement is read by its
 //! family's file; queries and expressions are sqlparser's. Tokens keep the place they were written
 //! at, so an error's position counts characters over the whole text sent.
 //!
@@ -9,11 +9,13 @@
 //! never dropped, and text is never printed from a tree and parsed again. It resolves no name and
 //! knows no table.
 //!
-//! Start reading at [`parse`], then [`statement`].
+//! Start reading at [`parse`], then `statement`.
 
 mod alter;
 mod asof;
 mod branch;
+mod clause;
+mod column;
 mod copy;
 mod create;
 mod cursor;
@@ -39,11 +41,9 @@ pub use branch::{
     CreateRef, History, MergeBranch, OnConflict, PublishBranch, RestoreTable, Retain,
     RollbackBranch,
 };
+pub use column::{Check, ColumnSpec, Identity, KeySpec};
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
-pub use create::{
-    Check, ColumnSpec, CreateIndex, CreateSchema, CreateTable, CreateView, Identity, KeySpec, Like,
-    TableClauses,
-};
+pub use create::{CreateIndex, CreateSchema, CreateTable, CreateView, Like, TableClauses};
 pub use cursor::{Declare, Fetch, FetchDirection};
 pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
 pub use grammar::fold;

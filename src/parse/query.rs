@@ -50,12 +50,13 @@ pub fn version_literal(text: &str) -> TableVersionSpec {
 }
 
 fn statement(source: &Source<'_>, tokens: Vec<TokenWithSpan>, end: Option<Span>) -> Result<Parsed> {
-    limits::check_depth(&tokens, source)?;
+    let depth = limits::check_depth(&tokens, source)?;
     let parameters = highest_parameter(&tokens, source)?;
     let first = tokens.first().map_or(Span::empty(), |token| token.span);
     let last = tokens.last().map_or(first, |token| token.span);
     let dialect = AsofDialect::new(tokens.len());
-    let mut grammar = Grammar::new(&dialect, source, rewrite(tokens, source)?, end);
+    let mut grammar = Grammar::new(&dialect, source, rewrite(tokens, source)?, depth);
+    grammar.end = end;
     let statement = grammar.statement()?;
     if !grammar.at_end() {
         return Err(grammar.unexpected_after());
@@ -78,9 +79,9 @@ fn statement(source: &Source<'_>, tokens: Vec<TokenWithSpan>, end: Option<Span>)
 /// Reads a text that holds one thing and nothing else.
 fn only<T>(text: &str, read: impl FnOnce(&mut Grammar<'_>) -> Result<T>) -> Result<T> {
     let (source, tokens) = Source::read(text)?;
-    limits::check_depth(&tokens, &source)?;
+    let depth = limits::check_depth(&tokens, &source)?;
     let dialect = AsofDialect::new(tokens.len());
-    let mut grammar = Grammar::new(&dialect, &source, rewrite(tokens, &source)?, None);
+    let mut grammar = Grammar::new(&dialect, &source, rewrite(tokens, &source)?, depth);
     let tree = read(&mut grammar)?;
     match grammar.at_end() && grammar.as_of.is_none() {
         true => Ok(tree),

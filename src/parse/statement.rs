@@ -15,6 +15,9 @@ use super::version::TableVersionSpec;
 use crate::spec::Type;
 
 /// One statement of a text.
+///
+/// A tree may be as deep as `limits` lets it. Making and dropping one is safe on a stack of
+/// 2 MiB; copying, printing, visiting and planning one is not, and wants a large stack.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// What it says.
@@ -91,7 +94,7 @@ pub enum Statement {
     History(History),
     /// DESCRIBE t.
     Describe(Target),
-    /// CALL p(…), also ALTER TABLE t EXECUTE p(…) with the table as the first argument.
+    /// CALL p(…).
     Call(Call),
 
     /// SET name = value, in all its forms but SET TRANSACTION.

@@ -43,6 +43,13 @@ fn deep_statements_are_refused_or_safe() {
         }
         let from = format!("SELECT * FROM {}a JOIN b ON true{}", "(".repeat(200), ")".repeat(200));
         assert_eq!(kind(&from), Some(ErrorKind::TooComplex));
+        let doubled = |n: usize| {
+            (0..n).fold("SELECT 1".to_owned(), |inner, _| {
+                format!("SELECT * FROM (({inner}) a JOIN b ON true)")
+            })
+        };
+        assert_eq!(kind(&doubled(5)), None);
+        assert_eq!(kind(&doubled(40)), Some(ErrorKind::TooComplex));
         let derived = "SELECT * FROM (".repeat(100) + "SELECT 1" + &") s".repeat(100);
         assert_eq!(kind(&derived), None);
     });
@@ -65,7 +72,12 @@ fn chains_are_bounded() {
         let joins = |n| format!("SELECT * FROM a{}", " JOIN b ON true".repeat(n));
         assert_eq!(kind(&joins(500)), None);
         let asof = |n| format!("SELECT * FROM a{}", " ASOF JOIN b USING (k, ts)".repeat(n));
-        assert_eq!(kind(&asof(100)), None);
+        assert_eq!(kind(&asof(900)), None);
+        assert_eq!(kind(&asof(1100)), Some(ErrorKind::TooComplex));
+        let sum = "1 + ".repeat(3900) + "1";
+        assert_eq!(kind(&format!("SELECT {sum} FROM l ASOF JOIN r USING (k, ts)")), None);
+        let version = format!("SELECT * FROM t FOR SYSTEM_TIME AS OF {sum}");
+        assert_eq!(kind(&version), Some(ErrorKind::TooComplex));
     });
 }
 

@@ -3,6 +3,7 @@
 mod asof;
 mod errors;
 mod limits;
+mod soup;
 mod statements;
 mod tables;
 mod versions;

@@ -48,6 +48,24 @@ fn queries() {
         "SELECT position('a' IN b), overlay(a PLACING b FROM 1), ceil(a), floor(a) FROM t",
         "SELECT FROM t",
         "SELECT interval '1' day, interval '1 day 2 hours', position, path, box FROM t",
+        "SELECT n.nspname as \"Schema\", CASE c.relkind WHEN 'r' THEN 'table' END as \"Type\", \
+         pg_catalog.pg_get_userbyid(c.relowner) as \"Owner\" FROM pg_catalog.pg_class c \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r','p','') AND n.nspname !~ '^pg_toast' \
+         AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1,2",
+        "SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), \
+         (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d \
+          WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), \
+         pg_catalog.array_to_string(ARRAY(SELECT x FROM y), ', '), \
+         c.reloftype::pg_catalog.regtype::pg_catalog.text, '{r}'::pg_catalog.\"char\"[] \
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid = '16384'::pg_catalog.oid \
+         AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        "SELECT current_schema(), current_user, session_user, version(), current_database()",
+        "SELECT (a, b) = (1, 2), ROW(1, 2), a[1], a[1:2], (x).y, x NOTNULL FROM t",
+        "SELECT x FROM t GROUP BY GROUPING SETS ((a), (b)), ROLLUP (c) ORDER BY x",
+        "SELECT sum(a) OVER w FROM t WINDOW w AS (PARTITION BY b ORDER BY c ROWS 3 PRECEDING)",
+        "SELECT * FROM t TABLESAMPLE BERNOULLI (10)",
+        "SELECT * FROM t1 NATURAL JOIN t2 CROSS JOIN t3",
         "SELECT * FROM t1 t LEFT JOIN LATERAL (SELECT * FROM u WHERE u.k = t.k) x ON true",
     ] {
         assert!(matches!(one(sql), Statement::Query(_)), "{sql}");
