@@ -186,7 +186,9 @@ fn i64_values(column: &ArrayRef) -> Result<ScalarBuffer<i64>> {
             let values = column.as_primitive::<Float32Type>().values();
             values.iter().map(|v| total(f64::from(*v))).collect()
         }
-        _ => cast(&widened(column)?, &DataType::Int64)?.as_primitive::<Int64Type>().values().clone(),
+        _ => {
+            cast(&widened(column)?, &DataType::Int64)?.as_primitive::<Int64Type>().values().clone()
+        }
     })
 }
 

@@ -13,9 +13,7 @@ use datafusion::physical_expr::equivalence::{EquivalenceProperties, ProjectionMa
 use datafusion::physical_expr::{
     Distribution, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
 };
-use datafusion::physical_plan::execution_plan::{
-    Boundedness, CardinalityEffect, EmissionType,
-};
+use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::{
     EmbeddedProjection, ProjectionExec, try_embed_projection,
@@ -30,6 +28,10 @@ use super::residual::Residual;
 use super::stream;
 
 type Expr = Arc<dyn PhysicalExpr>;
+
+/// What the names of tie columns begin with that the right input has for this join alone; EXPLAIN
+/// shows them without.
+pub const TIE_PREFIX: &str = "tie:";
 
 /// Which left rows survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,7 +172,8 @@ impl AsofJoinExec {
         projection: Vec<usize>,
     ) -> Result<Self> {
         for key in &condition.on {
-            let (l, r) = (key.left.data_type(&left.schema())?, key.right.data_type(&right.schema())?);
+            let (l, r) =
+                (key.left.data_type(&left.schema())?, key.right.data_type(&right.schema())?);
             if l != r {
                 return internal_err!("asof join keys of types {l} and {r}");
             }
@@ -309,7 +312,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
 /// A column by its bare name, anything else as it prints.
 fn name(expr: &Expr) -> String {
     match expr.downcast_ref::<datafusion::physical_expr::expressions::Column>() {
-        Some(column) => column.name().to_owned(),
+        Some(column) => column.name().trim_start_matches(TIE_PREFIX).to_owned(),
         None => expr.to_string(),
     }
 }
@@ -328,8 +331,7 @@ impl ExecutionPlan for AsofJoinExec {
             return InputDistributionRequirements::new(vec![Distribution::SinglePartition; 2]);
         }
         let keys = self.condition.on.iter();
-        let (left, right) =
-            keys.map(|key| (Arc::clone(&key.left), Arc::clone(&key.right))).unzip();
+        let (left, right) = keys.map(|key| (Arc::clone(&key.left), Arc::clone(&key.right))).unzip();
         InputDistributionRequirements::co_partitioned(vec![
             Distribution::KeyPartitioned(left),
             Distribution::KeyPartitioned(right),

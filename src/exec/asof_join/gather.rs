@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
+};
 use arrow::compute::{filter_record_batch, interleave, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
@@ -36,12 +38,11 @@ impl Output {
             kept.to_mut().retain(Option::is_some);
         }
         let picks = Picks::new(&kept, window);
-        let columns = self.projection.iter().map(|&column| {
-            match column.checked_sub(left.num_columns()) {
+        let columns =
+            self.projection.iter().map(|&column| match column.checked_sub(left.num_columns()) {
                 None => Ok(ArrayRef::clone(left.column(column))),
                 Some(right) => picks.column(right, window, &self.right_schema),
-            }
-        });
+            });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
         Ok(RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns, &options)?)

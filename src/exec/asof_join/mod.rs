@@ -48,11 +48,11 @@ mod gather;
 mod metrics;
 mod residual;
 mod stream;
-
-
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use encode::unit_nanos;
-pub use exec::{AsofCondition, AsofJoinExec, AsofKey, Comparison, Kind, Tolerance};
+pub use exec::{AsofCondition, AsofJoinExec, AsofKey, Comparison, Kind, TIE_PREFIX, Tolerance};
 pub use residual::Residual;
 pub use window::PINNED_BATCHES_MAX;

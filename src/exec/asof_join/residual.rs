@@ -4,14 +4,16 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array,
+};
 use arrow::compute::{interleave, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::PhysicalExpr;
 
 use super::window::{Position, Window};
 
@@ -44,7 +46,11 @@ struct Attempt {
 
 impl Residual {
     /// `expr` is over `schema`: the columns of the left input, then those of the right.
-    pub fn try_new(expr: Arc<dyn PhysicalExpr>, schema: &Schema, left_width: usize) -> Result<Self> {
+    pub fn try_new(
+        expr: Arc<dyn PhysicalExpr>,
+        schema: &Schema,
+        left_width: usize,
+    ) -> Result<Self> {
         let mut columns: Vec<usize> = collect_columns(&expr).iter().map(Column::index).collect();
         columns.sort_unstable();
         let fields = columns.iter().map(|&c| schema.field(c).clone().with_nullable(true));

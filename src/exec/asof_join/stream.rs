@@ -380,7 +380,8 @@ fn encoders(
     let keys = condition.on.iter().map(|key| key.left.data_type(left));
     let keys = keys.collect::<Result<Vec<DataType>>>()?;
     let null_equal = condition.on.iter().any(|key| key.null_equal);
-    let times = condition.match_on.iter().map(|(l, r)| Ok((l.data_type(left)?, r.data_type(right)?)));
+    let times =
+        condition.match_on.iter().map(|(l, r)| Ok((l.data_type(left)?, r.data_type(right)?)));
     let times = times.collect::<Result<Vec<_>>>()?;
     let infinite = times.iter().all(|(l, r)| instant(l) && instant(r));
     let forward = condition.comparison.is_forward();

@@ -86,7 +86,8 @@ impl AnalyzeAsof {
         let keys = conditions.on.iter().map(|on| &on.right);
         let times = conditions.matched.pairs.iter().map(|(_, right)| right);
         let distinct_by: Vec<&Expr> = keys.chain(times.clone()).collect();
-        let tied = break_ties(right, &distinct_by, self.ties.as_ref())?;
+        let nulls_match = conditions.on.iter().any(|on| on.null_equal);
+        let tied = break_ties(right, &distinct_by, nulls_match, self.ties.as_ref())?;
         let mut of_right = conditions.right_only;
         if conditions.matched.pairs.len() > 1 {
             of_right.extend(times.map(|time| time.clone().is_not_null()));

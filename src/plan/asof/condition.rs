@@ -171,9 +171,7 @@ impl Scope<'_> {
 
     fn owner(&self, column: &Column) -> Side {
         let exact = |schema: &DFSchema| {
-            schema
-                .iter()
-                .any(|(q, f)| q == column.relation.as_ref() && *f.name() == column.name)
+            schema.iter().any(|(q, f)| q == column.relation.as_ref() && *f.name() == column.name)
         };
         if exact(self.left) || !exact(self.right) && self.left.is_column_from_schema(column) {
             Side::Left
@@ -217,7 +215,11 @@ fn refuse_undecided(expr: &Expr) -> Result<()> {
 }
 
 /// The two sides, left input's first, and whether they were written the other way round.
-fn separated<'a>(a: &'a Expr, b: &'a Expr, scope: &Scope<'_>) -> Option<(&'a Expr, &'a Expr, bool)> {
+fn separated<'a>(
+    a: &'a Expr,
+    b: &'a Expr,
+    scope: &Scope<'_>,
+) -> Option<(&'a Expr, &'a Expr, bool)> {
     match (scope.side(a), scope.side(b)) {
         (Side::Left, Side::Right) => Some((a, b, false)),
         (Side::Right, Side::Left) => Some((b, a, true)),
@@ -283,10 +285,11 @@ fn find_match(inequalities: &[Inequality]) -> Result<usize> {
         many => {
             let fits = |&at: &usize| {
                 let others = many.iter().enumerate().filter(|(other, _)| *other != at);
-                others.into_iter().all(|(_, other)| as_tolerance(&many[at], other).is_some())
+                others.into_iter().all(|(_, other)| is_bound(&many[at], other))
             };
             let fitting: Vec<usize> = (0..many.len()).filter(fits).collect();
-            let plain = |&&at: &&usize| many[at].pairs.iter().all(|(l, r)| is_plain(l) && is_plain(r));
+            let plain =
+                |&&at: &&usize| many[at].pairs.iter().all(|(l, r)| is_plain(l) && is_plain(r));
             match fitting.as_slice() {
                 [only] => Ok(*only),
                 several => match several.iter().filter(plain).collect::<Vec<_>>().as_slice() {
@@ -296,6 +299,18 @@ fn find_match(inequalities: &[Inequality]) -> Result<usize> {
             }
         }
     }
+}
+
+/// Whether `other` can only narrow what `matched` finds, be it a tolerance or, with months, a
+/// residual condition.
+fn is_bound(matched: &Inequality, other: &Inequality) -> bool {
+    let ([(left, right)], [(l, r)]) = (matched.pairs.as_slice(), other.pairs.as_slice()) else {
+        return false;
+    };
+    let forward = matched.comparison.is_forward();
+    let back = if forward { Operator::Minus } else { Operator::Plus };
+    let around = l == left && offset(r, right, back).is_some();
+    other.comparison.is_forward() != forward && around || as_tolerance(matched, other).is_some()
 }
 
 fn is_plain(expr: &Expr) -> bool {

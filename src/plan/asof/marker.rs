@@ -61,8 +61,12 @@ pub(super) fn tuple_marker(comparison: Comparison, lefts: Vec<Expr>, rights: Vec
 /// The parts of a tuple comparison: the symbol, the elements of its first and second operand.
 pub(super) fn as_tuple_marker(expr: &Expr) -> Option<(Comparison, &[Expr], &[Expr])> {
     let (symbol, elements) = marked(expr, Mark::Tuple)?.split_first()?;
-    let comparisons =
-        [Comparison::Less, Comparison::LessOrEqual, Comparison::Greater, Comparison::GreaterOrEqual];
+    let comparisons = [
+        Comparison::Less,
+        Comparison::LessOrEqual,
+        Comparison::Greater,
+        Comparison::GreaterOrEqual,
+    ];
     let comparison = comparisons.into_iter().find(|c| *symbol == lit(c.symbol()))?;
     let (first, second) = elements.split_at(elements.len() / 2);
     Some((comparison, first, second))

@@ -143,9 +143,8 @@ impl AsofJoinNode {
 
 impl PartialOrd for AsofJoinNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        let conditions = |node: &Self| {
-            (node.on.clone(), node.match_condition.clone(), node.tolerance.clone())
-        };
+        let conditions =
+            |node: &Self| (node.on.clone(), node.match_condition.clone(), node.tolerance.clone());
         let order = self.left.partial_cmp(&other.left)?;
         let order = order.then(self.right.partial_cmp(&other.right)?);
         let order = order.then(self.kind.cmp(&other.kind));

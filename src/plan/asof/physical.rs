@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema};
+use arrow::util::display::array_value_to_string;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, ScalarValue};
@@ -137,7 +138,8 @@ impl Exprs<'_> {
                     true => amount.div_euclid(unit),
                     false => (amount - 1).div_euclid(unit),
                 };
-                let text = format!("{}{value}", if tolerance.inclusive { "" } else { "<" });
+                let text = array_value_to_string(&value.to_array()?, 0)?;
+                let text = format!("{}{text}", if tolerance.inclusive { "" } else { "< " });
                 return Ok(Tolerance::Distance { steps, text });
             }
         }

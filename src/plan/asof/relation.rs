@@ -144,7 +144,8 @@ impl Sides {
         let mut on = Vec::new();
         for (i, name) in names.iter().enumerate() {
             let left = Expr::from(self.left.schema().qualified_field_with_unqualified_name(name)?);
-            let right = Expr::from(self.right.schema().qualified_field_with_unqualified_name(name)?);
+            let right =
+                Expr::from(self.right.schema().qualified_field_with_unqualified_name(name)?);
             let is_time = condition.is_none() && i == last;
             on.push(if is_time { left.gt_eq(right) } else { left.eq(right) });
         }

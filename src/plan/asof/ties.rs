@@ -17,8 +17,7 @@ use datafusion::logical_expr::{
     TableScan,
 };
 
-/// What a hidden column's name starts with; no column of a table does.
-pub(super) const HIDDEN: &str = "tie:";
+use crate::exec::asof_join::TIE_PREFIX;
 
 /// How a table breaks ties.
 #[derive(Clone, Debug)]
@@ -52,17 +51,20 @@ pub(super) struct Tied {
     pub(super) hidden: Vec<Column>,
 }
 
-/// `distinct_by` are the keys and times: where they identify a row there are no ties.
+/// `distinct_by` are the keys and times: where they identify a row there are no ties. Rows that have
+/// a NULL there are no candidates at all, unless `nulls_match`.
 pub(super) fn break_ties(
     right: LogicalPlan,
     distinct_by: &[&Expr],
+    nulls_match: bool,
     source: &dyn TieSource,
 ) -> Result<Tied> {
     if let Some((plan, hidden)) = expose(&right, source)? {
         let ties = hidden.iter().cloned().map(Expr::Column).collect();
         return Ok(Tied { plan, ties, hidden });
     }
-    let ties = if is_unique(&right, distinct_by) { Vec::new() } else { own_columns(&right) };
+    let ties =
+        if is_unique(&right, distinct_by, nulls_match) { Vec::new() } else { own_columns(&right) };
     Ok(Tied { plan: right, ties, hidden: Vec::new() })
 }
 
@@ -79,7 +81,7 @@ fn is_sortable(data_type: &DataType) -> bool {
     }
 }
 
-fn is_unique(right: &LogicalPlan, distinct_by: &[&Expr]) -> bool {
+fn is_unique(right: &LogicalPlan, distinct_by: &[&Expr], nulls_match: bool) -> bool {
     let schema = right.schema();
     let columns: Vec<usize> = distinct_by
         .iter()
@@ -88,7 +90,7 @@ fn is_unique(right: &LogicalPlan, distinct_by: &[&Expr]) -> bool {
         .collect();
     schema.functional_dependencies().iter().any(|dependency| {
         dependency.mode == Dependency::Single
-            && !dependency.nullable
+            && !(dependency.nullable && nulls_match)
             && dependency.target_indices.len() == schema.fields().len()
             && dependency.source_indices.iter().all(|source| columns.contains(source))
     })
@@ -139,7 +141,7 @@ fn expose_scan(
         scan.filters.clone(),
         scan.fetch,
     )?;
-    let hidden = order.columns.iter().map(|name| Column::from_name(format!("{HIDDEN}{name}")));
+    let hidden = order.columns.iter().map(|name| Column::from_name(format!("{TIE_PREFIX}{name}")));
     let hidden: Vec<Column> = hidden.collect();
     let shown = scan.projected_schema.iter().map(Expr::from);
     let ties = order.columns.iter().zip(&hidden).map(|(name, hidden)| {
