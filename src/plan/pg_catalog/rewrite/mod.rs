@@ -84,10 +84,7 @@ impl VisitorMut for Rewriter {
         from::functions_to_from(select);
         let scope = from::factors(select).filter_map(|factor| self.system_alias(factor)).collect();
         self.scopes.push(scope);
-        let is_empty = from::required_factors(select).any(|f| self.is_always_empty(f));
-        if is_empty && !subqueries::is_aggregate(select) {
-            subqueries::make_empty(select);
-        }
+        self.empty(select);
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 subqueries::exists_to_count(expr);
@@ -116,6 +113,10 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        // Before it becomes an aggregate, which has a row of its own.
+        if let Some(select) = subqueries::inner_select(expr) {
+            self.empty(select);
+        }
         subqueries::rewrite(expr);
         if let Some(oid) = self.table_oid(expr) {
             *expr = build::number(i64::from(oid));
@@ -132,6 +133,13 @@ impl VisitorMut for Rewriter {
 }
 
 impl Rewriter {
+    fn empty(&self, select: &mut Select) {
+        let is_empty = from::required_factors(select).any(|f| self.is_always_empty(f));
+        if is_empty && !subqueries::is_aggregate(select) {
+            subqueries::make_empty(select);
+        }
+    }
+
     fn system_alias(&self, factor: &TableFactor) -> Option<(String, &'static Relation)> {
         let TableFactor::Table { name, alias, args: None, .. } = factor else {
             return None;

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     Array, BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
     GroupByExpr, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
     OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor,
-    Value, visit_expressions, visit_expressions_mut,
+    Value, Visit, Visitor, visit_expressions, visit_expressions_mut,
 };
 
 use super::{build, from};
@@ -93,6 +93,18 @@ pub fn rewrite(expr: &mut Expr) {
     }
 }
 
+/// The select of a sub-select in the place of a value or an array.
+pub fn inner_select(expr: &mut Expr) -> Option<&mut Select> {
+    match expr {
+        Expr::Subquery(query) => select_mut(query),
+        Expr::Function(function) => match &mut function.args {
+            FunctionArguments::Subquery(query) => select_mut(query),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The select that a query is; None for a set operation, VALUES or WITH.
 fn select_mut(query: &mut Query) -> Option<&mut Select> {
     match (query.with.is_none(), query.body.as_mut()) {
@@ -114,17 +126,37 @@ fn has_aggregate(item: &SelectItem) -> bool {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
         return false;
     };
-    let found = visit_expressions(expr, |e| match e {
-        Expr::Function(f) => {
-            let name = build::bare(&f.name).unwrap_or_default();
-            match f.over.is_some() || AGGREGATES.contains(&name.as_str()) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
+    expr.visit(&mut FindAggregate { depth: 0 }).is_break()
+}
+
+/// Looks for a call of an aggregate or window function, but not inside sub-selects.
+struct FindAggregate {
+    depth: usize,
+}
+
+impl Visitor for FindAggregate {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let Expr::Function(function) = expr else {
+            return ControlFlow::Continue(());
+        };
+        let name = build::bare(&function.name).unwrap_or_default();
+        match self.depth == 0 && (function.over.is_some() || AGGREGATES.contains(&name.as_str())) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    }
 }
 
 /// A select of rows as they come: nothing groups, filters or counts them after WHERE.
