@@ -148,10 +148,7 @@ fn type_functions() -> Vec<RowFunction> {
         RowFunction::new("pg_type_is_visible", &["i"], "bool", |row| {
             Ok(types::by_oid(oid(row, 0)).map(|_| true).into())
         }),
-        RowFunction::new("asofdb_regproc", &["n"], "oid", |row| {
-            let name = row.text(0).map(|name| name.rsplit('.').next().unwrap_or(name));
-            Ok(name.map_or(Cell::from(row.int(0)), |name| definitions::function_oid(name).into()))
-        }),
+        regproc(),
         RowFunction::new("to_regproc", &["t"], "oid", |row| {
             let oid = definitions::function_oid(row.text(0).unwrap_or_default());
             Ok((oid != 0).then_some(oid).into())
@@ -181,6 +178,18 @@ fn type_functions() -> Vec<RowFunction> {
             Ok(names.collect::<Vec<_>>().join(", ").into())
         }),
     ]
+}
+
+/// `regproc::oid`, of a name or a number.
+pub fn function_oid() -> ScalarUDF {
+    regproc().into()
+}
+
+fn regproc() -> RowFunction {
+    RowFunction::new("asofdb_regproc", &["n"], "oid", |row| {
+        let name = row.text(0).map(|name| name.rsplit('.').next().unwrap_or(name));
+        Ok(name.map_or(Cell::from(row.int(0)), |name| definitions::function_oid(name).into()))
+    })
 }
 
 fn arguments(row: &Row<'_>) -> Result<Cell> {

@@ -9,6 +9,7 @@
 //! | a sub-select in the place of a value | the same with an aggregate that errs on a second row |
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
+//! | `(f(x)).field` | `get_field(f(x), 'field')` |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
 //! Every rule keeps the meaning of any statement it matches; none looks at a statement's text. The
@@ -72,6 +73,7 @@ impl VisitorMut for Rewriter {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.ctes.insert(cte.alias.name.value.to_lowercase());
         }
+        from::drop_empty_arm(&mut query.body);
         ControlFlow::Continue(())
     }
 
@@ -84,7 +86,9 @@ impl VisitorMut for Rewriter {
         from::functions_to_from(select);
         let scope = from::factors(select).filter_map(|factor| self.system_alias(factor)).collect();
         self.scopes.push(scope);
-        self.empty(select);
+        if self.is_empty(select) {
+            subqueries::make_empty(select);
+        }
         for item in &mut select.projection {
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
                 subqueries::exists_to_count(expr);
@@ -114,8 +118,8 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         // Before it becomes an aggregate, which has a row of its own.
-        if let Some(select) = subqueries::inner_select(expr) {
-            self.empty(select);
+        if subqueries::inner_select(expr).is_some_and(|select| self.is_empty(select)) {
+            subqueries::replace_empty(expr);
         }
         subqueries::rewrite(expr);
         if let Some(oid) = self.table_oid(expr) {
@@ -133,11 +137,10 @@ impl VisitorMut for Rewriter {
 }
 
 impl Rewriter {
-    fn empty(&self, select: &mut Select) {
-        let is_empty = from::required_factors(select).any(|f| self.is_always_empty(f));
-        if is_empty && !subqueries::is_aggregate(select) {
-            subqueries::make_empty(select);
-        }
+    /// Whether a select can have no rows.
+    fn is_empty(&self, select: &Select) -> bool {
+        let needs_none = from::required_factors(select).any(|f| self.is_always_empty(f));
+        needs_none && !subqueries::is_aggregate(select)
     }
 
     fn system_alias(&self, factor: &TableFactor) -> Option<(String, &'static Relation)> {

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    GroupByExpr, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
-    OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor,
-    Value, Visit, Visitor, visit_expressions, visit_expressions_mut,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause, OneOrManyWithParens,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit,
+    Visitor, visit_expressions, visit_expressions_mut,
 };
 
 use super::{build, from};
@@ -103,6 +103,15 @@ pub fn inner_select(expr: &mut Expr) -> Option<&mut Select> {
         },
         _ => None,
     }
+}
+
+/// A sub-select without rows: NULL in the place of a value, no items in the place of an array.
+pub fn replace_empty(expr: &mut Expr) {
+    let null = build::value(Value::Null);
+    *expr = match expr {
+        Expr::Subquery(_) => null,
+        _ => build::call("asofdb_rows", vec![null]),
+    };
 }
 
 /// The select that a query is; None for a set operation, VALUES or WITH.
@@ -361,22 +370,15 @@ pub fn make_empty(select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             let _: ControlFlow<()> = visit_expressions_mut(expr, |e| {
-                let is_array = matches!(e, Expr::Function(f) if matches!(f.args, FunctionArguments::Subquery(_)));
                 match e {
-                    Expr::Subquery(_) => *e = build::value(Value::Null),
                     Expr::Exists { .. } => *e = build::value(Value::Boolean(false)),
-                    _ if is_array => *e = Expr::Array(empty_array()),
+                    _ if inner_select(e).is_some() => replace_empty(e),
                     _ => {}
                 }
                 ControlFlow::Continue(())
             });
         }
     }
-}
-
-/// Any array: it stands where no row will be.
-fn empty_array() -> Array {
-    Array { elem: vec![build::value(Value::SingleQuotedString(String::new()))], named: true }
 }
 
 /// The names a select's own columns can be qualified with.
@@ -394,10 +396,13 @@ fn own_names(select: &Select) -> HashSet<String> {
 
 /// Whether a column is qualified with one of the names; None for what is no qualified column.
 fn is_own(expr: &Expr, own: &HashSet<String>) -> Option<bool> {
-    match expr {
-        Expr::CompoundIdentifier(parts) => Some(own.contains(&parts.first()?.value.to_lowercase())),
-        _ => None,
-    }
+    let Expr::CompoundIdentifier(parts) = expr else {
+        return None;
+    };
+    let [.., table, _] = parts.as_slice() else {
+        return None;
+    };
+    Some(own.contains(&table.value.to_lowercase()))
 }
 
 fn conjuncts(filter: Option<Expr>) -> Vec<Expr> {
