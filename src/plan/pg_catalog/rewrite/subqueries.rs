@@ -370,10 +370,10 @@ pub fn make_empty(select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             let _: ControlFlow<()> = visit_expressions_mut(expr, |e| {
-                match e {
-                    Expr::Exists { .. } => *e = build::value(Value::Boolean(false)),
-                    _ if inner_select(e).is_some() => replace_empty(e),
-                    _ => {}
+                if matches!(e, Expr::Exists { .. }) {
+                    *e = build::value(Value::Boolean(false));
+                } else if inner_select(e).is_some() {
+                    replace_empty(e);
                 }
                 ControlFlow::Continue(())
             });
