@@ -11,9 +11,10 @@ use super::facts::SessionFacts;
 use super::row_function::{Row, RowFunction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::Catalog;
-use crate::plan::pg_catalog::catalog::{Object, oids, quote_ident, relation_oid};
+use crate::plan::pg_catalog::catalog::{Object, oids, relation_oid};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::definitions;
+use crate::plan::pg_catalog::name::quote_ident;
 use crate::plan::pg_catalog::types::{self, format_type};
 
 type Lookup = fn(&Catalog, &Row<'_>) -> Result<Cell>;
@@ -165,7 +166,7 @@ fn type_functions() -> Vec<RowFunction> {
             let function = definitions::function(oid(row, 0));
             Ok(function.map(|f| format_type(f.returns, None)).into())
         }),
-        RowFunction::new("pg_get_function_arguments", &["i"], "text", |row| arguments(row)),
+        RowFunction::new("pg_get_function_arguments", &["i"], "text", arguments),
         RowFunction::new("pg_get_function_identity_arguments", &["i"], "text", |row| {
             arguments(row)
         }),

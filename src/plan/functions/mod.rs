@@ -38,7 +38,7 @@ pub use type_planner::PostgresTypes;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
 pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
-    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::new());
+    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::default());
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, ours);
     builder.with_type_planner(Arc::new(PostgresTypes))
 }

@@ -20,12 +20,13 @@ pub struct PostgresOperators {
     function_oid: Arc<ScalarUDF>,
 }
 
-impl PostgresOperators {
-    /// They need nothing of a session.
-    pub fn new() -> Self {
+impl Default for PostgresOperators {
+    fn default() -> Self {
         PostgresOperators { function_oid: Arc::new(super::catalog::function_oid()) }
     }
+}
 
+impl PostgresOperators {
     /// A function stored by name, where a number is what it is compared with.
     fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) -> DataFusionResult<()> {
         let of = expr.to_field(schema)?.1;

@@ -14,6 +14,7 @@ pub mod catalog;
 pub mod cell;
 pub mod definitions;
 pub mod inputs;
+pub mod name;
 pub mod output_names;
 mod provider;
 pub mod relation;

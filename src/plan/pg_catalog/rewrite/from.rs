@@ -140,7 +140,16 @@ pub fn rewrite(factor: &mut TableFactor, may_be_system: impl Fn(&str) -> bool) {
             }
             _ => {}
         },
-        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } => {
+        // A version or a sample of a function's rows is for others to refuse, not for us to drop.
+        TableFactor::Table {
+            name,
+            args: Some(args),
+            alias,
+            with_ordinality,
+            version: None,
+            sample: None,
+            ..
+        } => {
             let args = std::mem::take(&mut args.args);
             *factor = function(name.clone(), args, alias.take(), *with_ordinality);
         }

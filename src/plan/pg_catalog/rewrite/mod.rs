@@ -16,6 +16,7 @@
 //! order of work is one walk over the tree: selects on the way down, expressions on the way up.
 
 mod build;
+mod correlation;
 mod expressions;
 mod from;
 mod subqueries;

@@ -1,7 +1,6 @@
 //! Sub-selects in the place of values, arrays and truths. DataFusion plans a correlated one only as
 //! an aggregate whose correlations are equalities between columns of both sides.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -9,10 +8,11 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
     Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause, OneOrManyWithParens,
     OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit,
-    Visitor, visit_expressions, visit_expressions_mut,
+    Visitor, visit_expressions_mut,
 };
 
-use super::{build, from};
+use super::build;
+use super::correlation::{outer_conditions, substitute_equals};
 
 const AGGREGATES: &[&str] = &[
     "count",
@@ -351,17 +351,13 @@ pub fn exists_to_count(expr: &mut Expr) {
         substitute_equals(select);
         let count = build::call("count", vec![build::number(1)]);
         let op = if negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
-        let truth = binary(count, op, build::number(0));
+        let truth = build::binary(count, op, build::number(0));
         select.projection = vec![SelectItem::UnnamedExpr(truth)];
         subquery.order_by = None;
         let counted = Expr::Subquery(subquery.clone());
         *e = build::call("coalesce", vec![counted, build::value(Value::Boolean(negated))]);
         ControlFlow::Continue(())
     });
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 /// A select that has no rows needs none of its sub-selects.
@@ -379,99 +375,4 @@ pub fn make_empty(select: &mut Select) {
             });
         }
     }
-}
-
-/// The names a select's own columns can be qualified with.
-fn own_names(select: &Select) -> HashSet<String> {
-    let names = from::factors(select).filter_map(|factor| match factor {
-        TableFactor::Table { name, alias: None, .. } => build::parts(name).pop(),
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. }
-        | TableFactor::Function { alias: Some(alias), .. } => Some(alias.name.value.to_lowercase()),
-        _ => None,
-    });
-    names.collect()
-}
-
-/// Whether a column is qualified with one of the names; None for what is no qualified column.
-fn is_own(expr: &Expr, own: &HashSet<String>) -> Option<bool> {
-    let Expr::CompoundIdentifier(parts) = expr else {
-        return None;
-    };
-    let [.., table, _] = parts.as_slice() else {
-        return None;
-    };
-    Some(own.contains(&table.value.to_lowercase()))
-}
-
-fn conjuncts(filter: Option<Expr>) -> Vec<Expr> {
-    match filter {
-        None => Vec::new(),
-        Some(Expr::BinaryOp { left, op: BinaryOperator::And, right }) => {
-            let mut all = conjuncts(Some(*left));
-            all.extend(conjuncts(Some(*right)));
-            all
-        }
-        Some(other) => vec![other],
-    }
-}
-
-fn conjunction(all: Vec<Expr>) -> Option<Expr> {
-    all.into_iter().reduce(|left, right| binary(left, BinaryOperator::And, right))
-}
-
-/// Where `own.c = outer.c` must hold, other conditions may say `own.c` for `outer.c`.
-fn substitute_equals(select: &mut Select) {
-    let own = own_names(select);
-    let mut all = conjuncts(select.selection.take());
-    let mut equal: Vec<(Expr, Expr)> = Vec::new();
-    for condition in &all {
-        if let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = condition {
-            match (is_own(left, &own), is_own(right, &own)) {
-                (Some(true), Some(false)) => equal.push((*right.clone(), *left.clone())),
-                (Some(false), Some(true)) => equal.push((*left.clone(), *right.clone())),
-                _ => {}
-            }
-        }
-    }
-    for condition in &mut all {
-        let is_plain_equality = matches!(condition, Expr::BinaryOp { left, op: BinaryOperator::Eq, right }
-            if is_own(left, &own).is_some() && is_own(right, &own).is_some());
-        if is_plain_equality {
-            continue;
-        }
-        let _: ControlFlow<()> = visit_expressions_mut(condition, |e| {
-            if let Some((_, by)) = equal.iter().find(|(outer, _)| outer == e) {
-                *e = by.clone();
-            }
-            ControlFlow::Continue(())
-        });
-    }
-    select.selection = conjunction(all);
-}
-
-/// Takes out of WHERE what only the outer row decides.
-fn outer_conditions(select: &mut Select) -> Option<Expr> {
-    let own = own_names(select);
-    let all = conjuncts(select.selection.take());
-    let (outer, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| is_outer_only(c, &own));
-    select.selection = conjunction(rest);
-    conjunction(outer)
-}
-
-fn is_outer_only(condition: &Expr, own: &HashSet<String>) -> bool {
-    let mut columns = 0;
-    let other = visit_expressions(condition, |e| match e {
-        Expr::CompoundIdentifier(_) if is_own(e, own) == Some(false) => {
-            columns += 1;
-            ControlFlow::Continue(())
-        }
-        Expr::CompoundIdentifier(_) | Expr::Identifier(_) | Expr::Subquery(_) => {
-            ControlFlow::Break(())
-        }
-        Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    other.is_continue() && columns > 0
 }

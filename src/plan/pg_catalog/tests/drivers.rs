@@ -182,6 +182,22 @@ fn names_of_results_are_postgres_s() {
 }
 
 #[test]
+fn names_of_results_do_not_change_what_order_and_group_mean() {
+    let session = Session::new();
+    let kinds = "select relkind, count(*), count(*) from pg_class where relname in ('users', 'events', 'top_users')
+                 group by relkind having count(*) > 0 order by count(*) desc, 1";
+    assert_eq!(session.rows(kinds), [["r", "2", "2"], ["v", "1", "1"]]);
+    let upper = "select upper(relname) from pg_class where relname like 'event%' group by upper(relname) order by upper(relname) desc";
+    assert_eq!(session.rows(upper), [["EVENTS_PKEY"], ["EVENTS"]]);
+    let twice = "select relname, relname, -reltuples from pg_class c where relname in ('users', 'top_users') order by relname desc";
+    assert_eq!(session.rows(twice)[0], ["users", "users", "-3.0"]);
+    let wild = "select *, oid from (select oid, relname from pg_class where relname in ('users', 'bare')) t order by relname";
+    assert_eq!(session.rows(wild)[0][1], "bare");
+    let union = "select 1, 1 union all select 2, 3 order by 1";
+    assert_eq!(session.rows(union), [["1", "1"], ["2", "3"]]);
+}
+
+#[test]
 fn other_collations_are_refused() {
     let session = Session::new();
     assert_eq!(session.value("select 'a' collate \"C\" < 'b'"), "true");
