@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, ListArray};
+use arrow::array::{Array, AsArray, Int32Array, ListArray, StructArray};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::exec_err;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{
@@ -37,7 +37,64 @@ pub fn functions() -> Vec<ScalarUDF> {
     let mut all: Vec<ScalarUDF> =
         all.into_iter().map(RowFunction::immutable).map(ScalarUDF::from).collect();
     all.push(ScalarUDF::new_from_impl(EmptyForNull::new()));
+    all.push(ScalarUDF::new_from_impl(ExpandArray::new()));
     all
+}
+
+/// `information_schema._pg_expandarray(vector)` before `unnest`: each item with its number, from 1.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ExpandArray {
+    signature: Signature,
+}
+
+impl ExpandArray {
+    fn new() -> Self {
+        ExpandArray { signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    fn item(of: &DataType) -> DataFusionResult<Fields> {
+        let DataType::List(item) = of else {
+            return exec_err!("function _pg_expandarray({of}) does not exist");
+        };
+        let x = Field::new("x", item.data_type().clone(), true);
+        Ok(Fields::from(vec![x, Field::new("n", DataType::Int32, true)]))
+    }
+}
+
+impl ScalarUDFImpl for ExpandArray {
+    fn name(&self) -> &str {
+        "_pg_expandarray"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
+        let item = ExpandArray::item(types.first().unwrap_or(&DataType::Null))?;
+        Ok(DataType::List(Arc::new(Field::new("item", DataType::Struct(item), true))))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let rows = args.number_rows;
+        let Some(lists) = args.args.into_iter().next() else {
+            return exec_err!("_pg_expandarray takes an array");
+        };
+        let lists = lists.into_array(rows)?;
+        let fields = ExpandArray::item(lists.data_type())?;
+        let lists = lists.as_list::<i32>();
+        let start = lists.offsets()[0] as usize;
+        let end = lists.offsets()[lists.len()] as usize;
+        let items = lists.values().slice(start, end - start);
+        let lengths: Vec<usize> =
+            (0..lists.len()).map(|i| lists.value_length(i) as usize).collect();
+        let numbers = Int32Array::from_iter_values(lengths.iter().flat_map(|n| 1..=*n as i32));
+        let pairs = StructArray::try_new(fields.clone(), vec![items, Arc::new(numbers)], None)?;
+        let item = Arc::new(Field::new("item", DataType::Struct(fields), true));
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        let pairs = ListArray::try_new(item, offsets, Arc::new(pairs), lists.nulls().cloned())?;
+        Ok(ColumnarValue::Array(Arc::new(pairs)))
+    }
 }
 
 /// `asofdb_rows(array_agg(x))`: no rows make an empty array, where the aggregate makes NULL.

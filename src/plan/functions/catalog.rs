@@ -11,9 +11,10 @@ use super::facts::SessionFacts;
 use super::row_function::{Row, RowFunction};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::Catalog;
-use crate::plan::pg_catalog::catalog::{Object, oids, quote_ident, relation_oid};
+use crate::plan::pg_catalog::catalog::{Object, oids, relation_oid};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::definitions;
+use crate::plan::pg_catalog::name::quote_ident;
 use crate::plan::pg_catalog::types::{self, format_type};
 
 type Lookup = fn(&Catalog, &Row<'_>) -> Result<Cell>;
@@ -148,10 +149,7 @@ fn type_functions() -> Vec<RowFunction> {
         RowFunction::new("pg_type_is_visible", &["i"], "bool", |row| {
             Ok(types::by_oid(oid(row, 0)).map(|_| true).into())
         }),
-        RowFunction::new("asofdb_regproc", &["n"], "oid", |row| {
-            let name = row.text(0).map(|name| name.rsplit('.').next().unwrap_or(name));
-            Ok(name.map_or(Cell::from(row.int(0)), |name| definitions::function_oid(name).into()))
-        }),
+        regproc(),
         RowFunction::new("to_regproc", &["t"], "oid", |row| {
             let oid = definitions::function_oid(row.text(0).unwrap_or_default());
             Ok((oid != 0).then_some(oid).into())
@@ -168,7 +166,7 @@ fn type_functions() -> Vec<RowFunction> {
             let function = definitions::function(oid(row, 0));
             Ok(function.map(|f| format_type(f.returns, None)).into())
         }),
-        RowFunction::new("pg_get_function_arguments", &["i"], "text", |row| arguments(row)),
+        RowFunction::new("pg_get_function_arguments", &["i"], "text", arguments),
         RowFunction::new("pg_get_function_identity_arguments", &["i"], "text", |row| {
             arguments(row)
         }),
@@ -181,6 +179,18 @@ fn type_functions() -> Vec<RowFunction> {
             Ok(names.collect::<Vec<_>>().join(", ").into())
         }),
     ]
+}
+
+/// `regproc::oid`, of a name or a number.
+pub fn function_oid() -> ScalarUDF {
+    regproc().into()
+}
+
+fn regproc() -> RowFunction {
+    RowFunction::new("asofdb_regproc", &["n"], "oid", |row| {
+        let name = row.text(0).map(|name| name.rsplit('.').next().unwrap_or(name));
+        Ok(name.map_or(Cell::from(row.int(0)), |name| definitions::function_oid(name).into()))
+    })
 }
 
 fn arguments(row: &Row<'_>) -> Result<Cell> {

@@ -22,6 +22,7 @@ mod sleep;
 mod text;
 mod to_char;
 mod type_planner;
+mod uuid;
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub use type_planner::PostgresTypes;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
 pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
-    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators);
+    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::default());
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, ours);
     builder.with_type_planner(Arc::new(PostgresTypes))
 }
@@ -65,5 +66,6 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(date_part::functions());
     functions.extend(array::functions());
     functions.push(sleep::function());
+    functions.push(uuid::function());
     functions
 }

@@ -8,15 +8,34 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
 
 use crate::plan::pg_catalog::PG_TYPE_KEY;
-use crate::plan::pg_catalog::definitions::function_oid;
+use crate::plan::pg_catalog::array_text;
 
 /// `'{1,2}'` beside an array, subscripts of the vectors that count from 0, and functions compared by
 /// number.
 #[derive(Debug)]
-pub struct PostgresOperators;
+pub struct PostgresOperators {
+    function_oid: Arc<ScalarUDF>,
+}
+
+impl Default for PostgresOperators {
+    fn default() -> Self {
+        PostgresOperators { function_oid: Arc::new(super::catalog::function_oid()) }
+    }
+}
+
+impl PostgresOperators {
+    /// A function stored by name, where a number is what it is compared with.
+    fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) -> DataFusionResult<()> {
+        let of = expr.to_field(schema)?.1;
+        if pg_type(&of) == Some("regproc") && other.get_type(schema)?.is_integer() {
+            *expr = self.function_oid.call(vec![expr.clone()]);
+        }
+        Ok(())
+    }
+}
 
 impl ExprPlanner for PostgresOperators {
     fn plan_binary_op(
@@ -26,6 +45,8 @@ impl ExprPlanner for PostgresOperators {
     ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
         expr.right = beside(&expr.left, expr.right, schema);
         expr.left = beside(&expr.right, expr.left, schema);
+        self.by_number(&mut expr.left, &expr.right, schema)?;
+        self.by_number(&mut expr.right, &expr.left, schema)?;
         Ok(PlannerResult::Original(expr))
     }
 
@@ -60,30 +81,14 @@ fn beside(other: &Expr, literal: Expr, schema: &DFSchema) -> Expr {
             Some(list) => Expr::Literal(list, None),
             None => literal,
         },
-        _ => match (pg_type(&of), value) {
-            // regproc is stored by name and compared by number.
-            (Some("regproc"), ScalarValue::Int64(Some(oid))) => lit(function_name(*oid)),
-            _ => literal,
-        },
-    }
-}
-
-fn function_name(oid: i64) -> String {
-    let known =
-        u32::try_from(oid).ok().and_then(crate::plan::pg_catalog::definitions::function_name);
-    match known {
-        // Several functions share a name; the number is the first's.
-        Some(name) if i64::from(function_oid(name)) == oid => name.to_owned(),
-        _ if oid == 0 => "-".to_owned(),
-        _ => oid.to_string(),
+        _ => literal,
     }
 }
 
 /// `{a,"b c",NULL}` as an array of one dimension; None for what is not, or has an item that is not
 /// of the type.
 fn array_literal(text: &str, item: &Arc<Field>) -> Option<ScalarValue> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let items: Option<Vec<ScalarValue>> = split(inner)?
+    let items: Option<Vec<ScalarValue>> = array_text::split(text)?
         .into_iter()
         .map(|text| match text {
             None => ScalarValue::try_from(item.data_type()).ok(),
@@ -91,55 +96,4 @@ fn array_literal(text: &str, item: &Arc<Field>) -> Option<ScalarValue> {
         })
         .collect();
     Some(ScalarValue::List(ScalarValue::new_list(&items?, item.data_type(), true)))
-}
-
-fn split(inner: &str) -> Option<Vec<Option<String>>> {
-    let mut items = Vec::new();
-    let mut chars = inner.chars().peekable();
-    if inner.trim().is_empty() {
-        return Some(items);
-    }
-    loop {
-        let mut item = String::new();
-        let mut quoted = false;
-        while let Some(c) = chars.next_if(|c| *c != ',') {
-            match c {
-                '"' => {
-                    quoted = true;
-                    loop {
-                        match chars.next()? {
-                            '"' => break,
-                            '\\' => item.push(chars.next()?),
-                            c => item.push(c),
-                        }
-                    }
-                }
-                '{' | '}' => return None,
-                '\\' => item.push(chars.next()?),
-                c => item.push(c),
-            }
-        }
-        let item = if quoted { item } else { item.trim().to_owned() };
-        items.push((quoted || !item.eq_ignore_ascii_case("null")).then_some(item));
-        if chars.next().is_none() {
-            return Some(items);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn array_literals_split_at_bare_commas() {
-        let of = |text: &str| split(text).expect("a flat array");
-        assert_eq!(of(""), []);
-        assert_eq!(of("1, 2"), [Some("1".to_owned()), Some("2".to_owned())]);
-        assert_eq!(
-            of(r#""a,b",NULL,"NULL""#),
-            [Some("a,b".to_owned()), None, Some("NULL".to_owned())]
-        );
-        assert_eq!(split("{1},{2}"), None);
-    }
 }

@@ -83,7 +83,8 @@ macro_rules! fill {
 /// `Internal` for a type that no system table and no function has.
 pub fn array(data_type: &DataType, cells: &[Cell]) -> Result<ArrayRef> {
     Ok(match data_type {
-        DataType::Null => new_null_array(data_type, cells.len()),
+        // No system table that we fill has bytes.
+        DataType::Null | DataType::BinaryView => new_null_array(data_type, cells.len()),
         DataType::Boolean => fill!(BooleanBuilder::new(), cells, Cell::Bool(v) => *v),
         DataType::Int16 => fill!(Int16Builder::new(), cells, Cell::Int(v) => *v as i16),
         DataType::Int32 => fill!(Int32Builder::new(), cells, Cell::Int(v) => *v as i32),

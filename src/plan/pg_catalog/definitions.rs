@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::TableFacts;
-use super::catalog::{index_name, key_columns, quote_ident};
+use super::catalog::{index_name, key_columns};
+use super::name::quote_ident;
 
 /// `a, b` of PRIMARY KEY (a, b), quoted where needed.
 fn key_list(table: &TableFacts) -> String {

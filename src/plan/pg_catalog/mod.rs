@@ -9,10 +9,12 @@
 //! snapshot and after a restart. Nothing here reads the store, a clock or a setting: all of it comes
 //! in as [`CatalogInputs`]. Start reading at [`catalog`].
 
+pub mod array_text;
 pub mod catalog;
 pub mod cell;
 pub mod definitions;
 pub mod inputs;
+pub mod name;
 pub mod output_names;
 mod provider;
 pub mod relation;

@@ -59,7 +59,11 @@ fn name_select(select: &mut Select) {
         };
         let count = seen.entry(name.clone()).or_insert(0);
         *count += 1;
-        let is_plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        let is_plain = match expr {
+            Expr::Identifier(ident) => !is_call(ident),
+            Expr::CompoundIdentifier(_) => true,
+            _ => false,
+        };
         if *count == 1 && !has_wildcard && (alias.is_some() || is_plain) {
             continue;
         }
@@ -70,6 +74,13 @@ fn name_select(select: &mut Select) {
         let expr = std::mem::replace(expr, Expr::Value(Value::Null.into()));
         *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', unique) };
     }
+}
+
+/// PostgreSQL's reserved words that the parser takes for columns.
+pub(super) fn is_call(ident: &Ident) -> bool {
+    let word = ident.value.to_lowercase();
+    let known = matches!(word.as_str(), "current_schema" | "current_role" | "system_user");
+    known && ident.quote_style.is_none()
 }
 
 /// The name an expression suggests, and whether it is better than the name of a type.

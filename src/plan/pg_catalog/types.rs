@@ -63,17 +63,14 @@ pub fn by_name(name: &str) -> Option<&'static PgType> {
     BY_NAME.get(name).copied()
 }
 
-/// The SQL spellings whose `typname` differs.
-const SPELLINGS: [(&str, &str); 20] = [
+/// The SQL spellings that `format_type` gives, where they are not the `typname`.
+const SPELLINGS: [(&str, &str); 14] = [
     ("boolean", "bool"),
     ("smallint", "int2"),
     ("integer", "int4"),
-    ("int", "int4"),
     ("bigint", "int8"),
     ("real", "float4"),
     ("double precision", "float8"),
-    ("float", "float8"),
-    ("decimal", "numeric"),
     ("character varying", "varchar"),
     ("character", "bpchar"),
     ("timestamp without time zone", "timestamp"),
@@ -82,8 +79,15 @@ const SPELLINGS: [(&str, &str); 20] = [
     ("time with time zone", "timetz"),
     ("bit varying", "varbit"),
     ("\"char\"", "char"),
-    ("char", "bpchar"),
+];
+
+/// Other spellings that are understood.
+const SYNONYMS: [(&str, &str); 6] = [
+    ("int", "int4"),
+    ("float", "float8"),
+    ("decimal", "numeric"),
     ("dec", "numeric"),
+    ("char", "bpchar"),
     ("string", "text"),
 ];
 
@@ -104,7 +108,7 @@ pub fn by_spelling(spelling: &str) -> Option<&'static PgType> {
         }
         _ => spelling.to_owned(),
     };
-    let known = SPELLINGS.iter().find(|(sql, _)| *sql == bare);
+    let known = SPELLINGS.iter().chain(&SYNONYMS).find(|(sql, _)| *sql == bare);
     by_name(known.map_or(bare.trim_matches('"'), |(_, name)| name))
 }
 

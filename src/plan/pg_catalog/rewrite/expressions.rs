@@ -1,11 +1,14 @@
 //! Expressions, each by itself: qualified functions and operators, collations, casts to names.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, ObjectName,
+    AccessExpr, Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments,
+    ObjectName, Value,
 };
 
 use super::build;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::pg_catalog::array_text;
+use crate::plan::pg_catalog::output_names::is_call;
 
 /// The types whose values are shown by name. Casts to them call `asofdb_<type>` and, to show the
 /// name, `asofdb_<type>_name`.
@@ -40,12 +43,13 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
                 *expr = rewritten;
             }
         }
-        Expr::Identifier(ident) if ident.quote_style.is_none() => {
-            // Reserved words of PostgreSQL, which the parser takes for columns.
-            let word = ident.value.to_lowercase();
-            if matches!(word.as_str(), "current_schema" | "current_role" | "system_user") {
-                *expr = build::call(&word, Vec::new());
+        Expr::CompoundFieldAccess { root, access_chain } if matches!(**root, Expr::Nested(_)) => {
+            if let Some(field) = field_of(root, access_chain) {
+                *expr = field;
             }
+        }
+        Expr::Identifier(ident) if is_call(ident) => {
+            *expr = build::call(&ident.value.to_lowercase(), Vec::new());
         }
         _ => {}
     }
@@ -116,12 +120,40 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if let Some(reg) = reg_type(data_type) {
         return Some(build::call(&format!("asofdb_{reg}"), vec![take(inner)]));
     }
+    if matches!(data_type, DataType::Array(_)) {
+        *inner = array_literal(inner)?;
+        return None;
+    }
     let shown = matches!(data_type, DataType::Text | DataType::Varchar(_))
         || matches!(last(data_type).as_deref(), Some("text" | "varchar" | "name"));
     if shown && show_name(inner) {
         return Some(take(inner));
     }
     None
+}
+
+/// `(x).field`.
+fn field_of(root: &Expr, access: &[AccessExpr]) -> Option<Expr> {
+    let [AccessExpr::Dot(Expr::Identifier(field))] = access else {
+        return None;
+    };
+    let field = build::value(Value::SingleQuotedString(field.value.clone()));
+    Some(build::call("get_field", vec![root.clone(), field]))
+}
+
+/// `'{a,b}'` as `ARRAY['a','b']`, for the cast around it to give the items their type.
+fn array_literal(text: &Expr) -> Option<Expr> {
+    let Expr::Value(value) = text else {
+        return None;
+    };
+    let Value::SingleQuotedString(text) = &value.value else {
+        return None;
+    };
+    let items = array_text::split(text)?.into_iter().map(|item| match item {
+        Some(item) => build::value(Value::SingleQuotedString(item)),
+        None => build::value(Value::Null),
+    });
+    Some(Expr::Array(Array { elem: items.collect(), named: true }))
 }
 
 fn reg_type(data_type: &DataType) -> Option<&'static str> {
@@ -158,12 +190,17 @@ pub fn show_name(expr: &mut Expr) -> bool {
 
 /// Functions that return rows, among the results of a select: `unnest` of the array they make.
 pub fn sets_to_unnest(expr: &mut Expr) {
-    let Expr::Function(function) = expr else {
-        return;
+    let function = match expr {
+        Expr::Function(function) => function,
+        Expr::CompoundFieldAccess { root: inner, .. } | Expr::Nested(inner) => {
+            return sets_to_unnest(inner);
+        }
+        _ => return,
     };
     let array = match build::bare(&function.name).as_deref() {
         Some("generate_subscripts") => "asofdb_subscripts",
         Some("generate_series") => "generate_series",
+        Some("_pg_expandarray") => "_pg_expandarray",
         _ => return,
     };
     if !matches!(function.args, FunctionArguments::List(_)) || function.over.is_some() {

@@ -2,8 +2,8 @@
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, JoinOperator, ObjectName,
-    ObjectNamePart, Select, SelectItem, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
-    Value, WindowSpec, WindowType,
+    ObjectNamePart, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias,
+    TableFactor, TableFunctionArgs, TableWithJoins, Value, Values, WindowSpec, WindowType,
 };
 
 use super::build;
@@ -94,6 +94,40 @@ pub fn functions_to_from(select: &mut Select) {
     select.projection = vec![SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(first)))];
 }
 
+/// `SELECT f(…) UNION ALL q` of a function that returns no rows: `q`.
+pub fn drop_empty_arm(body: &mut SetExpr) {
+    let SetExpr::SetOperation {
+        left,
+        right,
+        op: SetOperator::Union,
+        set_quantifier: SetQuantifier::All,
+    } = body
+    else {
+        return;
+    };
+    let SetExpr::Select(select) = left.as_ref() else { return };
+    let [SelectItem::UnnamedExpr(Expr::Function(function))] = select.projection.as_slice() else {
+        return;
+    };
+    if select.from.is_empty() && empty_function(&function.name).is_some() {
+        *body = match right.as_ref() {
+            SetExpr::Values(values) if values.rows.iter().all(|row| row.len() == 1) => {
+                select_values(values.clone())
+            }
+            other => other.clone(),
+        };
+    }
+}
+
+/// `VALUES (a), (b)` as a select, which may stand behind IN.
+fn select_values(values: Values) -> SetExpr {
+    let mut query = build::select(Vec::new(), Vec::new(), None);
+    query.body = Box::new(SetExpr::Values(values));
+    let column = SelectItem::UnnamedExpr(Expr::Identifier(Ident::new("value")));
+    let rows = build::derived(query, Some(build::alias("rows", &["value"])));
+    *build::select(vec![column], vec![rows], None).body
+}
+
 /// Rewrites one relation. `may_be_system` says whether a bare name can mean a system table.
 pub fn rewrite(factor: &mut TableFactor, may_be_system: impl Fn(&str) -> bool) {
     match factor {
@@ -106,7 +140,16 @@ pub fn rewrite(factor: &mut TableFactor, may_be_system: impl Fn(&str) -> bool) {
             }
             _ => {}
         },
-        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } => {
+        // A version or a sample of a function's rows is for others to refuse, not for us to drop.
+        TableFactor::Table {
+            name,
+            args: Some(args),
+            alias,
+            with_ordinality,
+            version: None,
+            sample: None,
+            ..
+        } => {
             let args = std::mem::take(&mut args.args);
             *factor = function(name.clone(), args, alias.take(), *with_ordinality);
         }

@@ -9,12 +9,14 @@
 //! | a sub-select in the place of a value | the same with an aggregate that errs on a second row |
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
+//! | `(f(x)).field` | `get_field(f(x), 'field')` |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
 //! Every rule keeps the meaning of any statement it matches; none looks at a statement's text. The
 //! order of work is one walk over the tree: selects on the way down, expressions on the way up.
 
 mod build;
+mod correlation;
 mod expressions;
 mod from;
 mod subqueries;
@@ -72,6 +74,7 @@ impl VisitorMut for Rewriter {
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.ctes.insert(cte.alias.name.value.to_lowercase());
         }
+        from::drop_empty_arm(&mut query.body);
         ControlFlow::Continue(())
     }
 
@@ -84,8 +87,7 @@ impl VisitorMut for Rewriter {
         from::functions_to_from(select);
         let scope = from::factors(select).filter_map(|factor| self.system_alias(factor)).collect();
         self.scopes.push(scope);
-        let is_empty = from::required_factors(select).any(|f| self.is_always_empty(f));
-        if is_empty && !subqueries::is_aggregate(select) {
+        if self.is_empty(select) {
             subqueries::make_empty(select);
         }
         for item in &mut select.projection {
@@ -116,6 +118,10 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        // Before it becomes an aggregate, which has a row of its own.
+        if subqueries::inner_select(expr).is_some_and(|select| self.is_empty(select)) {
+            subqueries::replace_empty(expr);
+        }
         subqueries::rewrite(expr);
         if let Some(oid) = self.table_oid(expr) {
             *expr = build::number(i64::from(oid));
@@ -132,6 +138,12 @@ impl VisitorMut for Rewriter {
 }
 
 impl Rewriter {
+    /// Whether a select can have no rows.
+    fn is_empty(&self, select: &Select) -> bool {
+        let needs_none = from::required_factors(select).any(|f| self.is_always_empty(f));
+        needs_none && !subqueries::is_aggregate(select)
+    }
+
     fn system_alias(&self, factor: &TableFactor) -> Option<(String, &'static Relation)> {
         let TableFactor::Table { name, alias, args: None, .. } = factor else {
             return None;

@@ -1,18 +1,18 @@
 //! Sub-selects in the place of values, arrays and truths. DataFusion plans a correlated one only as
 //! an aggregate whose correlations are equalities between columns of both sides.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Array, BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    GroupByExpr, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
-    OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor,
-    Value, visit_expressions, visit_expressions_mut,
+    BinaryOperator, CaseWhen, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr,
+    Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause, OneOrManyWithParens,
+    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit,
+    Visitor, visit_expressions_mut,
 };
 
-use super::{build, from};
+use super::build;
+use super::correlation::{outer_conditions, substitute_equals};
 
 const AGGREGATES: &[&str] = &[
     "count",
@@ -93,6 +93,27 @@ pub fn rewrite(expr: &mut Expr) {
     }
 }
 
+/// The select of a sub-select in the place of a value or an array.
+pub fn inner_select(expr: &mut Expr) -> Option<&mut Select> {
+    match expr {
+        Expr::Subquery(query) => select_mut(query),
+        Expr::Function(function) => match &mut function.args {
+            FunctionArguments::Subquery(query) => select_mut(query),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A sub-select without rows: NULL in the place of a value, no items in the place of an array.
+pub fn replace_empty(expr: &mut Expr) {
+    let null = build::value(Value::Null);
+    *expr = match expr {
+        Expr::Subquery(_) => null,
+        _ => build::call("asofdb_rows", vec![null]),
+    };
+}
+
 /// The select that a query is; None for a set operation, VALUES or WITH.
 fn select_mut(query: &mut Query) -> Option<&mut Select> {
     match (query.with.is_none(), query.body.as_mut()) {
@@ -114,17 +135,37 @@ fn has_aggregate(item: &SelectItem) -> bool {
     let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else {
         return false;
     };
-    let found = visit_expressions(expr, |e| match e {
-        Expr::Function(f) => {
-            let name = build::bare(&f.name).unwrap_or_default();
-            match f.over.is_some() || AGGREGATES.contains(&name.as_str()) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
+    expr.visit(&mut FindAggregate { depth: 0 }).is_break()
+}
+
+/// Looks for a call of an aggregate or window function, but not inside sub-selects.
+struct FindAggregate {
+    depth: usize,
+}
+
+impl Visitor for FindAggregate {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let Expr::Function(function) = expr else {
+            return ControlFlow::Continue(());
+        };
+        let name = build::bare(&function.name).unwrap_or_default();
+        match self.depth == 0 && (function.over.is_some() || AGGREGATES.contains(&name.as_str())) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    }
 }
 
 /// A select of rows as they come: nothing groups, filters or counts them after WHERE.
@@ -310,7 +351,7 @@ pub fn exists_to_count(expr: &mut Expr) {
         substitute_equals(select);
         let count = build::call("count", vec![build::number(1)]);
         let op = if negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
-        let truth = binary(count, op, build::number(0));
+        let truth = build::binary(count, op, build::number(0));
         select.projection = vec![SelectItem::UnnamedExpr(truth)];
         subquery.order_by = None;
         let counted = Expr::Subquery(subquery.clone());
@@ -319,122 +360,19 @@ pub fn exists_to_count(expr: &mut Expr) {
     });
 }
 
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
-}
-
 /// A select that has no rows needs none of its sub-selects.
 pub fn make_empty(select: &mut Select) {
     select.selection = Some(build::value(Value::Boolean(false)));
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             let _: ControlFlow<()> = visit_expressions_mut(expr, |e| {
-                let is_array = matches!(e, Expr::Function(f) if matches!(f.args, FunctionArguments::Subquery(_)));
-                match e {
-                    Expr::Subquery(_) => *e = build::value(Value::Null),
-                    Expr::Exists { .. } => *e = build::value(Value::Boolean(false)),
-                    _ if is_array => *e = Expr::Array(empty_array()),
-                    _ => {}
+                if matches!(e, Expr::Exists { .. }) {
+                    *e = build::value(Value::Boolean(false));
+                } else if inner_select(e).is_some() {
+                    replace_empty(e);
                 }
                 ControlFlow::Continue(())
             });
         }
     }
-}
-
-/// Any array: it stands where no row will be.
-fn empty_array() -> Array {
-    Array { elem: vec![build::value(Value::SingleQuotedString(String::new()))], named: true }
-}
-
-/// The names a select's own columns can be qualified with.
-fn own_names(select: &Select) -> HashSet<String> {
-    let names = from::factors(select).filter_map(|factor| match factor {
-        TableFactor::Table { name, alias: None, .. } => build::parts(name).pop(),
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. }
-        | TableFactor::Function { alias: Some(alias), .. } => Some(alias.name.value.to_lowercase()),
-        _ => None,
-    });
-    names.collect()
-}
-
-/// Whether a column is qualified with one of the names; None for what is no qualified column.
-fn is_own(expr: &Expr, own: &HashSet<String>) -> Option<bool> {
-    match expr {
-        Expr::CompoundIdentifier(parts) => Some(own.contains(&parts.first()?.value.to_lowercase())),
-        _ => None,
-    }
-}
-
-fn conjuncts(filter: Option<Expr>) -> Vec<Expr> {
-    match filter {
-        None => Vec::new(),
-        Some(Expr::BinaryOp { left, op: BinaryOperator::And, right }) => {
-            let mut all = conjuncts(Some(*left));
-            all.extend(conjuncts(Some(*right)));
-            all
-        }
-        Some(other) => vec![other],
-    }
-}
-
-fn conjunction(all: Vec<Expr>) -> Option<Expr> {
-    all.into_iter().reduce(|left, right| binary(left, BinaryOperator::And, right))
-}
-
-/// Where `own.c = outer.c` must hold, other conditions may say `own.c` for `outer.c`.
-fn substitute_equals(select: &mut Select) {
-    let own = own_names(select);
-    let mut all = conjuncts(select.selection.take());
-    let mut equal: Vec<(Expr, Expr)> = Vec::new();
-    for condition in &all {
-        if let Expr::BinaryOp { left, op: BinaryOperator::Eq, right } = condition {
-            match (is_own(left, &own), is_own(right, &own)) {
-                (Some(true), Some(false)) => equal.push((*right.clone(), *left.clone())),
-                (Some(false), Some(true)) => equal.push((*left.clone(), *right.clone())),
-                _ => {}
-            }
-        }
-    }
-    for condition in &mut all {
-        let is_plain_equality = matches!(condition, Expr::BinaryOp { left, op: BinaryOperator::Eq, right }
-            if is_own(left, &own).is_some() && is_own(right, &own).is_some());
-        if is_plain_equality {
-            continue;
-        }
-        let _: ControlFlow<()> = visit_expressions_mut(condition, |e| {
-            if let Some((_, by)) = equal.iter().find(|(outer, _)| outer == e) {
-                *e = by.clone();
-            }
-            ControlFlow::Continue(())
-        });
-    }
-    select.selection = conjunction(all);
-}
-
-/// Takes out of WHERE what only the outer row decides.
-fn outer_conditions(select: &mut Select) -> Option<Expr> {
-    let own = own_names(select);
-    let all = conjuncts(select.selection.take());
-    let (outer, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|c| is_outer_only(c, &own));
-    select.selection = conjunction(rest);
-    conjunction(outer)
-}
-
-fn is_outer_only(condition: &Expr, own: &HashSet<String>) -> bool {
-    let mut columns = 0;
-    let other = visit_expressions(condition, |e| match e {
-        Expr::CompoundIdentifier(_) if is_own(e, own) == Some(false) => {
-            columns += 1;
-            ControlFlow::Continue(())
-        }
-        Expr::CompoundIdentifier(_) | Expr::Identifier(_) | Expr::Subquery(_) => {
-            ControlFlow::Break(())
-        }
-        Expr::Exists { .. } | Expr::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
-    });
-    other.is_continue() && columns > 0
 }

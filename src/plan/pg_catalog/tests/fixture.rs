@@ -115,19 +115,13 @@ pub fn inputs() -> CatalogInputs {
         name: "top_users".to_owned(),
         query: "SELECT id, name FROM users".to_owned(),
     };
-    let columns =
-        vec![("id".to_owned(), Type::Int8), ("name".to_owned(), Type::Varchar(Some(20)))];
+    let columns = vec![("id".to_owned(), Type::Int8), ("name".to_owned(), Type::Varchar(Some(20)))];
     CatalogInputs {
         database: "main".to_owned(),
         user: "ada".to_owned(),
         namespaces: vec!["public".to_owned(), "feat".to_owned()],
         search_path: vec!["public".to_owned()],
-        tables: vec![
-            TableFacts { comment: Some("who".to_owned()), ..users },
-            events,
-            bare,
-            hidden,
-        ],
+        tables: vec![TableFacts { comment: Some("who".to_owned()), ..users }, events, bare, hidden],
         views: vec![ViewFacts { view: Arc::new(view), columns }],
         settings: vec![Setting {
             name: "search_path".to_owned(),
@@ -180,8 +174,12 @@ fn state() -> SessionState {
         let arrow = table.schema.arrow();
         let rows = MemTable::try_new(arrow.clone(), vec![vec![RecordBatch::new_empty(arrow)]]);
         let rows = Arc::new(rows.expect("an empty table"));
-        datafusion::catalog::SchemaProvider::register_table(&public, table.schema.name.clone(), rows)
-            .expect("a new name");
+        datafusion::catalog::SchemaProvider::register_table(
+            &public,
+            table.schema.name.clone(),
+            rows,
+        )
+        .expect("a new name");
     }
     main.register_schema("public", Arc::new(public)).expect("a new name");
     main.register_schema("pg_catalog", pg_catalog).expect("a new name");
