@@ -9,6 +9,8 @@ pub mod codec;
 mod column;
 pub mod commit;
 pub mod ids;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod segment;
 pub mod table;
 pub mod text;
