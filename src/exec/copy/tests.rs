@@ -156,6 +156,7 @@ fn errors_say_where_and_have_postgresql_s_codes() {
          / COPY t, line 1: \"a,c\""
     );
     assert!(refused(&ab(), &header, b"a\n").starts_with("22P04 wrong number of fields"));
+    assert!(refused(&ab(), &header, b"").starts_with("22P04 wrong number of fields"));
     let unknown = CopyOptions { force_null: ColumnChoice::Only(vec!["z".to_owned()]), ..csv() };
     assert!(refused(&ab(), &unknown, b"").starts_with("42703"));
     let clash = CopyOptions { delimiter: b'"', ..csv() };
@@ -224,7 +225,12 @@ fn formats() -> Vec<CopyOptions> {
     vec![
         text(),
         csv(),
-        CopyOptions { header: CopyHeader::Match, delimiter: b'|', null: "\\~".to_owned(), ..text() },
+        CopyOptions {
+            header: CopyHeader::Match,
+            delimiter: b'|',
+            null: "\\~".to_owned(),
+            ..text()
+        },
         CopyOptions { escape: b'\\', null: "a".to_owned(), header: CopyHeader::Match, ..csv() },
         CopyOptions::new(CopyFormat::Binary),
     ]
