@@ -9,8 +9,10 @@ pub mod codec;
 mod column;
 pub mod commit;
 pub mod ids;
-pub mod manifest;
 pub mod key;
+pub mod manifest;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod segment;
 pub mod table;
 pub mod text;

@@ -111,7 +111,7 @@ impl Lines {
                 Met::Line(end, next) => return Ok(self.line(end, next)),
                 Met::NeedMore if self.finished && self.start < self.bytes.len() => {
                     if self.in_quote {
-                        self.number += 1;
+                        self.number += 1 + self.inner_lines(self.start..self.bytes.len());
                         return Err(broken("unterminated CSV quoted field"));
                     }
                     return Ok(self.line(self.bytes.len(), self.bytes.len()));
@@ -136,13 +136,18 @@ impl Lines {
             return None;
         }
         if let (Syntax::Csv { .. }, true) = (self.syntax, line.special) {
-            let inner = if self.line_end == Some(LineEnd::Cr) { b'\r' } else { b'\n' };
-            self.number += memchr::memchr_iter(inner, text).count() as u64;
+            self.number += self.inner_lines(line.range.clone());
         }
         self.start = next;
         self.at = next;
         self.special = false;
         Some(line)
+    }
+
+    /// Line ends inside quotes, which count as lines in messages.
+    fn inner_lines(&self, range: Range<usize>) -> u64 {
+        let byte = if self.line_end == Some(LineEnd::Cr) { b'\r' } else { b'\n' };
+        memchr::memchr_iter(byte, &self.bytes[range]).count() as u64
     }
 
     fn scan_text(&mut self) -> Result<Met> {

@@ -98,6 +98,9 @@ impl CopyReader {
             Source::Binary(source) => source.tuples.finish(),
         }
         while self.next_row()? {}
+        if let Source::Lines(_, rows) = &self.source {
+            rows.check_end()?;
+        }
         match self.rows {
             0 => Ok(None),
             _ => self.batch().map(Some),

@@ -6,7 +6,7 @@ use super::csv::Marks;
 use super::lines::{Line, Lines};
 use super::place::{broken, in_column, in_line};
 use super::{CopyColumn, CopyFormat, CopyHeader, CopyOptions, csv, text};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::spec::text::{TextBuilder, TextOptions};
 
 /// One builder per column, and what a field must be compared with to be NULL.
@@ -38,6 +38,14 @@ impl TextRows {
             header_pending: options.header != CopyHeader::None,
             scratch: Vec::new(),
         })
+    }
+
+    /// Refuses an input that ended before the header it must have.
+    pub(super) fn check_end(&self) -> Result<()> {
+        match self.header_pending && self.options.header == CopyHeader::Match {
+            true => self.check_header(b"", false).map_err(|e| in_line(e, &self.table, 1, b"")),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn finish(&mut self) -> Vec<ArrayRef> {
@@ -142,19 +150,21 @@ impl TextRows {
             )));
         }
         let pairs = names.iter().zip(&self.columns).zip(1..);
-        pairs.map(|((name, column), field)| check_name(name.as_deref(), column, field)).collect()
+        pairs
+            .map(|((name, column), field)| self.check_name(name.as_deref(), column, field))
+            .collect()
     }
-}
 
-fn check_name(name: Option<&[u8]>, column: &CopyColumn, field: usize) -> Result<()> {
-    let expected = &column.name;
-    let got = match name {
-        Some(name) if name == expected.as_bytes() => return Ok(()),
-        Some(name) => format!("got \"{}\"", String::from_utf8_lossy(name)),
-        None => "got null value".to_owned(),
-    };
-    let message = format!("column name mismatch in header line field {field}: {got}");
-    Err::<(), Error>(broken(format!("{message}, expected \"{expected}\"")))
+    fn check_name(&self, name: Option<&[u8]>, column: &CopyColumn, field: usize) -> Result<()> {
+        let expected = &column.name;
+        let got = match name {
+            Some(name) if name == expected.as_bytes() => return Ok(()),
+            Some(name) => format!("got \"{}\"", String::from_utf8_lossy(name)),
+            None => format!("got null value (\"{}\")", self.options.null),
+        };
+        let message = format!("column name mismatch in header line field {field}: {got}");
+        Err(broken(format!("{message}, expected \"{expected}\"")))
+    }
 }
 
 fn marks(options: &CopyOptions) -> Marks {
