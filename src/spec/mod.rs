@@ -4,11 +4,14 @@
 //! [`codec`]: every record starts with a version byte of its own, so that a newer program reads what
 //! an older one wrote. Start reading at [`table`].
 
+pub mod binary;
 pub mod codec;
+mod column;
 pub mod commit;
 pub mod ids;
 pub mod segment;
 pub mod table;
+pub mod text;
 pub mod types;
 pub mod value;
 

@@ -149,9 +149,8 @@ impl TableSchema {
                     default: r.option(Reader::str)?,
                 })
             })?,
-            primary_key: r.option(|r| {
-                Ok(PrimaryKey { columns: read_columns(r)?, enforced: r.bool()? })
-            })?,
+            primary_key: r
+                .option(|r| Ok(PrimaryKey { columns: read_columns(r)?, enforced: r.bool()? }))?,
             cluster_by: read_columns(&mut r)?,
             event_time: r.option(|r| Ok(ColumnId(r.u64()?)))?,
             known_time: r.option(|r| Ok(ColumnId(r.u64()?)))?,
@@ -175,12 +174,7 @@ impl View {
     /// The view of a record.
     pub fn decode(bytes: &[u8]) -> Result<View> {
         let mut r = Reader::open_version(bytes, "view", 1)?;
-        Ok(View {
-            id: TableId(r.u64()?),
-            namespace: r.str()?,
-            name: r.str()?,
-            query: r.str()?,
-        })
+        Ok(View { id: TableId(r.u64()?), namespace: r.str()?, name: r.str()?, query: r.str()? })
     }
 }
 
