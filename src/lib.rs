@@ -3,7 +3,10 @@
 pub mod activity;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod fault;
 pub mod memory;
+pub mod server;
+pub mod session;
 pub mod spec;
