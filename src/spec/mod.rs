@@ -9,6 +9,8 @@ pub mod codec;
 mod column;
 pub mod commit;
 pub mod ids;
+pub mod manifest;
+pub mod key;
 pub mod segment;
 pub mod table;
 pub mod text;
@@ -17,6 +19,9 @@ pub mod value;
 
 pub use commit::{Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange};
 pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
+pub use manifest::{
+    DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion,
+};
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
 pub use table::{Column, PrimaryKey, TableSchema, View};
 pub use types::Type;

@@ -59,3 +59,18 @@ impl Value {
 fn fixed<const N: usize>(r: &mut Reader<'_>) -> Result<[u8; N]> {
     r.bytes()?.try_into().map_err(|_| r.corrupt("holds a value of a wrong length"))
 }
+
+impl Value {
+    /// The value of one row; None where it is NULL or its type has no order.
+    pub fn from_array(_array: &dyn arrow::array::Array, _row: usize) -> Option<Value> {
+        todo!()
+    }
+
+    /// An array of `data_type.arrow()`. A value of another form is [`crate::error::ErrorKind::Internal`].
+    pub fn array(
+        _values: &[Option<Value>],
+        _data_type: &super::types::Type,
+    ) -> Result<arrow::array::ArrayRef> {
+        todo!()
+    }
+}

@@ -1,0 +1,465 @@
+//! The plan node: what it requires of its inputs, what it promises, how it is shown.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::stats::{ColumnStatistics, Precision};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::equivalence::{EquivalenceProperties, ProjectionMapping};
+use datafusion::physical_expr::{
+    Distribution, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
+};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, CardinalityEffect, EmissionType,
+};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::projection::{
+    EmbeddedProjection, ProjectionExec, try_embed_projection,
+};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions, apply_expression_roots,
+};
+
+use super::residual::Residual;
+use super::stream;
+
+type Expr = Arc<dyn PhysicalExpr>;
+
+/// Which left rows survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Those with a match.
+    Inner,
+    /// All; without a match the right columns are NULL.
+    Left,
+}
+
+/// `left <comparison> right`, over the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Comparison {
+    /// `<`: the next right row.
+    Less,
+    /// `<=`: the next right row, or one of the same time.
+    LessOrEqual,
+    /// `>`: the last right row before.
+    Greater,
+    /// `>=`: the last right row before, or one of the same time.
+    GreaterOrEqual,
+}
+
+/// One pair of keys. Both sides have one type.
+#[derive(Clone, Debug)]
+pub struct AsofKey {
+    /// Over the left input.
+    pub left: Expr,
+    /// Over the right input.
+    pub right: Expr,
+    /// IS NOT DISTINCT FROM: NULL equals NULL.
+    pub null_equal: bool,
+}
+
+/// How far a match may lie from its left row.
+#[derive(Clone, Debug)]
+pub enum Tolerance {
+    /// A number of steps of the time lane: see [`super::unit_nanos`]. Inclusive.
+    Distance {
+        /// Never more than this.
+        steps: i128,
+        /// As people wrote it, for EXPLAIN.
+        text: String,
+    },
+    /// An expression over the left input, of the type of the left time; matches do not lie beyond it.
+    Bound {
+        /// The farthest time admitted.
+        expr: Expr,
+        /// Whether the bound itself is admitted.
+        inclusive: bool,
+    },
+}
+
+/// Everything that says which right row a left row gets.
+#[derive(Clone, Debug)]
+pub struct AsofCondition {
+    /// Which left rows survive.
+    pub kind: Kind,
+    /// The keys; may be empty.
+    pub on: Vec<AsofKey>,
+    /// The times, compared as tuples: over the left input, over the right input.
+    pub match_on: Vec<(Expr, Expr)>,
+    /// How the times compare.
+    pub comparison: Comparison,
+    /// How far a match may lie.
+    pub tolerance: Option<Tolerance>,
+    /// Over the left input: rows for which it is not true have no match.
+    pub left_condition: Option<Expr>,
+    /// Over both: the nearest row for which it is true is the match.
+    pub residual: Option<Residual>,
+    /// Over the right input: the last in this order wins among rows of one time.
+    pub ties: Vec<Expr>,
+}
+
+/// ASOF JOIN of two sorted inputs. See the header of this room for its contracts.
+#[derive(Clone, Debug)]
+pub struct AsofJoinExec {
+    left: Arc<dyn ExecutionPlan>,
+    right: Arc<dyn ExecutionPlan>,
+    condition: Arc<AsofCondition>,
+    /// Columns of the output among those of the left and then the right input.
+    projection: Vec<usize>,
+    left_order: LexOrdering,
+    right_order: LexOrdering,
+    metrics: ExecutionPlanMetricsSet,
+    properties: Arc<PlanProperties>,
+}
+
+impl Comparison {
+    /// As in SQL.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// With its operands exchanged.
+    pub fn swapped(self) -> Self {
+        match self {
+            Comparison::Less => Comparison::Greater,
+            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+            Comparison::Greater => Comparison::Less,
+            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+        }
+    }
+
+    /// Whether a right row of the same time matches.
+    pub fn is_inclusive(self) -> bool {
+        matches!(self, Comparison::LessOrEqual | Comparison::GreaterOrEqual)
+    }
+
+    /// Whether matches lie after their left row.
+    pub fn is_forward(self) -> bool {
+        matches!(self, Comparison::Less | Comparison::LessOrEqual)
+    }
+}
+
+impl fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Tolerance::Distance { text, .. } => f.write_str(text),
+            Tolerance::Bound { expr, inclusive } => {
+                write!(f, "{}{expr}", if *inclusive { "" } else { "beyond " })
+            }
+        }
+    }
+}
+
+impl AsofJoinExec {
+    /// A join whose output is `projection`: columns of the left and then the right input.
+    pub fn try_new(
+        left: Arc<dyn ExecutionPlan>,
+        right: Arc<dyn ExecutionPlan>,
+        condition: Arc<AsofCondition>,
+        projection: Vec<usize>,
+    ) -> Result<Self> {
+        for key in &condition.on {
+            let (l, r) = (key.left.data_type(&left.schema())?, key.right.data_type(&right.schema())?);
+            if l != r {
+                return internal_err!("asof join keys of types {l} and {r}");
+            }
+        }
+        let left_keys = condition.on.iter().map(|key| &key.left);
+        let right_keys = condition.on.iter().map(|key| &key.right);
+        let (left_times, right_times): (Vec<_>, Vec<_>) =
+            condition.match_on.iter().map(|(l, r)| (l, r)).unzip();
+        let descending = condition.comparison.is_forward();
+        let left_order = ordering(left_keys, left_times, &[], descending)?;
+        let right_order = ordering(right_keys, right_times, &condition.ties, descending)?;
+        let properties = Arc::new(properties(&left, &right, condition.kind, &projection)?);
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(AsofJoinExec {
+            left,
+            right,
+            condition,
+            projection,
+            left_order,
+            right_order,
+            metrics,
+            properties,
+        })
+    }
+
+    /// What decides the matches.
+    pub fn condition(&self) -> &AsofCondition {
+        &self.condition
+    }
+
+    fn has_full_width(&self) -> bool {
+        let width = self.left.schema().fields().len() + self.right.schema().fields().len();
+        self.projection.len() == width
+    }
+}
+
+fn ordering<'a>(
+    keys: impl Iterator<Item = &'a Expr>,
+    times: Vec<&'a Expr>,
+    ties: &'a [Expr],
+    descending: bool,
+) -> Result<LexOrdering> {
+    let sort = |descending, nulls_first| {
+        let options = SortOptions { descending, nulls_first };
+        move |expr: &Expr| PhysicalSortExpr::new(Arc::clone(expr), options)
+    };
+    let exprs = keys.map(sort(false, false));
+    let exprs = exprs.chain(times.into_iter().map(sort(descending, false)));
+    match LexOrdering::new(exprs.chain(ties.iter().map(sort(false, true)))) {
+        Some(ordering) => Ok(ordering),
+        None => internal_err!("asof join without a match condition"),
+    }
+}
+
+/// Columns of both inputs, the right ones nullable where a left row may stay without a match.
+fn joined_schema(left: &Schema, right: &Schema, kind: Kind) -> SchemaRef {
+    let right_fields = right.fields().iter().map(|field| match kind {
+        Kind::Inner => Arc::clone(field),
+        Kind::Left => Arc::new(field.as_ref().clone().with_nullable(true)),
+    });
+    let fields: Vec<_> = left.fields().iter().cloned().chain(right_fields).collect();
+    let mut metadata = right.metadata().clone();
+    metadata.extend(left.metadata().clone());
+    Arc::new(Schema::new_with_metadata(fields, metadata))
+}
+
+/// Each left row appears at most once and in order, so what holds of the left input alone, its
+/// order, equalities and partitioning, holds of the output.
+fn properties(
+    left: &Arc<dyn ExecutionPlan>,
+    right: &Arc<dyn ExecutionPlan>,
+    kind: Kind,
+    projection: &[usize],
+) -> Result<PlanProperties> {
+    let schema = joined_schema(&left.schema(), &right.schema(), kind);
+    let of_left = left.equivalence_properties();
+    let mut equivalences = EquivalenceProperties::new(Arc::clone(&schema));
+    equivalences.add_equivalence_group(of_left.eq_group().clone())?;
+    equivalences.add_orderings(of_left.oeq_class().iter().cloned());
+    let mapping = ProjectionMapping::from_indices(projection, &schema)?;
+    let output = Arc::new(schema.project(projection)?);
+    let partitioning = left.output_partitioning().project(&mapping, &equivalences);
+    Ok(PlanProperties::new(
+        equivalences.project(&mapping, output),
+        partitioning,
+        EmissionType::Incremental,
+        boundedness(left, right),
+    ))
+}
+
+/// The output ends with the left input, but only if the right one lets the cursor pass.
+fn boundedness(left: &Arc<dyn ExecutionPlan>, right: &Arc<dyn ExecutionPlan>) -> Boundedness {
+    match left.boundedness() {
+        Boundedness::Bounded => right.boundedness(),
+        unbounded => unbounded,
+    }
+}
+
+impl DisplayAs for AsofJoinExec {
+    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = list(self.condition.on.iter().map(|key| {
+            let equals = if key.null_equal { "IS NOT DISTINCT FROM" } else { "=" };
+            format!("({} {equals} {})", name(&key.left), name(&key.right))
+        }));
+        let symbol = self.condition.comparison.symbol();
+        let times = self.condition.match_on.iter();
+        let times = list(times.map(|(l, r)| format!("{} {symbol} {}", name(l), name(r))));
+        if matches!(t, DisplayFormatType::TreeRender) {
+            return writeln!(f, "kind={:?}\non={on}\nmatch={times}", self.condition.kind);
+        }
+        let kind = self.condition.kind;
+        write!(f, "AsofJoinExec: mode=Merge, kind={kind:?}, on=[{on}], match=[{times}]")?;
+        if let Some(tolerance) = &self.condition.tolerance {
+            write!(f, ", tolerance={tolerance}")?;
+        }
+        if let Some(condition) = &self.condition.left_condition {
+            write!(f, ", left_condition={condition}")?;
+        }
+        if let Some(residual) = &self.condition.residual {
+            write!(f, ", residual={residual}")?;
+        }
+        write!(f, ", tie=[{}]", list(self.condition.ties.iter().map(name)))?;
+        if !self.has_full_width() {
+            let schema = self.schema();
+            let names = schema.fields().iter().map(|field| field.name().clone());
+            write!(f, ", projection=[{}]", list(names))?;
+        }
+        Ok(())
+    }
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    items.collect::<Vec<_>>().join(", ")
+}
+
+/// A column by its bare name, anything else as it prints.
+fn name(expr: &Expr) -> String {
+    match expr.downcast_ref::<datafusion::physical_expr::expressions::Column>() {
+        Some(column) => column.name().to_owned(),
+        None => expr.to_string(),
+    }
+}
+
+impl ExecutionPlan for AsofJoinExec {
+    fn name(&self) -> &str {
+        "AsofJoinExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        if self.condition.on.is_empty() {
+            return InputDistributionRequirements::new(vec![Distribution::SinglePartition; 2]);
+        }
+        let keys = self.condition.on.iter();
+        let (left, right) =
+            keys.map(|key| (Arc::clone(&key.left), Arc::clone(&key.right))).unzip();
+        InputDistributionRequirements::co_partitioned(vec![
+            Distribution::KeyPartitioned(left),
+            Distribution::KeyPartitioned(right),
+        ])
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        vec![
+            Some(OrderingRequirements::from(self.left_order.clone())),
+            Some(OrderingRequirements::from(self.right_order.clone())),
+        ]
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true, false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.left, &self.right]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Expr) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        let condition = &self.condition;
+        let on = condition.on.iter().flat_map(|key| [&key.left, &key.right]);
+        let times = condition.match_on.iter().flat_map(|(left, right)| [left, right]);
+        let bound = condition.tolerance.iter().filter_map(|tolerance| match tolerance {
+            Tolerance::Bound { expr, .. } => Some(expr),
+            Tolerance::Distance { .. } => None,
+        });
+        let residual = condition.residual.iter().map(Residual::expr);
+        let exprs = on.chain(times).chain(bound).chain(&condition.left_condition).chain(residual);
+        apply_expression_roots(exprs, f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (Some(right), Some(left)) = (children.pop(), children.pop()) else {
+            return internal_err!("asof join needs two inputs");
+        };
+        if options.children_properties == ChildrenPropertiesMode::Keep {
+            let metrics = ExecutionPlanMetricsSet::new();
+            return Ok(Arc::new(AsofJoinExec { left, right, metrics, ..Self::clone(&self) }));
+        }
+        let (condition, projection) = (Arc::clone(&self.condition), self.projection.clone());
+        Ok(Arc::new(AsofJoinExec::try_new(left, right, condition, projection)?))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+        self.replace_children(children, options)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let left = self.left.execute(partition, Arc::clone(&context))?;
+        let right = self.right.execute(partition, Arc::clone(&context))?;
+        let inputs = stream::Inputs {
+            left,
+            right,
+            condition: Arc::clone(&self.condition),
+            projection: self.projection.clone(),
+            schema: self.schema(),
+        };
+        stream::join(inputs, partition, &self.metrics, &context)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition), ChildStats::Skip]
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let left = inputs[0].as_ref();
+        let mut column_statistics = left.column_statistics.clone();
+        let right_width = self.right.schema().fields().len();
+        column_statistics.extend(vec![ColumnStatistics::new_unknown(); right_width]);
+        let statistics = match self.condition.kind {
+            Kind::Left => Statistics {
+                num_rows: left.num_rows,
+                total_byte_size: Precision::Absent,
+                column_statistics,
+            },
+            Kind::Inner => Statistics {
+                num_rows: left.num_rows.to_inexact(),
+                total_byte_size: Precision::Absent,
+                column_statistics: column_statistics.into_iter().map(|c| c.to_inexact()).collect(),
+            },
+        };
+        Ok(Arc::new(statistics.project(Some(&self.projection))))
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        match self.condition.kind {
+            Kind::Left => CardinalityEffect::Equal,
+            Kind::Inner => CardinalityEffect::LowerEqual,
+        }
+    }
+
+    fn try_swapping_with_projection(
+        &self,
+        projection: &ProjectionExec,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        try_embed_projection(projection, self)
+    }
+}
+
+impl EmbeddedProjection for AsofJoinExec {
+    fn with_projection(&self, projection: Option<Vec<usize>>) -> Result<Self> {
+        let Some(columns) = projection else { return Ok(self.clone()) };
+        let projection = columns.into_iter().map(|column| self.projection[column]).collect();
+        let (left, right) = (Arc::clone(&self.left), Arc::clone(&self.right));
+        AsofJoinExec::try_new(left, right, Arc::clone(&self.condition), projection)
+    }
+}

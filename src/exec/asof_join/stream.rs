@@ -1,0 +1,388 @@
+//! The merge: one cursor through the right input, moved forward by each left row in turn.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, TryStreamExt};
+
+use super::encode::{Encoder, Lane, instant};
+use super::exec::{AsofCondition, Tolerance};
+use super::gather::Output;
+use super::metrics::AsofMetrics;
+use super::residual::Pending;
+use super::window::{Encoded, Position, Window};
+
+/// The two sides of one partition and what to make of them.
+pub(super) struct Inputs {
+    pub(super) left: SendableRecordBatchStream,
+    pub(super) right: SendableRecordBatchStream,
+    pub(super) condition: Arc<AsofCondition>,
+    pub(super) projection: Vec<usize>,
+    pub(super) schema: SchemaRef,
+}
+
+/// The joined rows of one partition. Nothing is read before the first poll, and nothing of the
+/// right before a left row that can match.
+pub(super) fn join(
+    inputs: Inputs,
+    partition: usize,
+    metrics: &ExecutionPlanMetricsSet,
+    context: &TaskContext,
+) -> Result<SendableRecordBatchStream> {
+    let schema = Arc::clone(&inputs.schema);
+    let metrics = AsofMetrics::new(metrics, partition);
+    let consumer = MemoryConsumer::new(format!("AsofJoin[{partition}]"));
+    let join = AsofJoinStream::try_new(inputs, metrics, consumer.register(context.memory_pool()))?;
+    let batches = futures::stream::try_unfold(join, |mut join| async move {
+        Ok(join.next().await?.map(|batch| (batch, join)))
+    });
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+}
+
+/// A left batch on its way through the merge.
+struct LeftBatch {
+    rows: Encoded,
+    /// Rows that can match: no NULL where it forbids a match, and the left condition true.
+    eligible: Option<BooleanArray>,
+    /// The tolerance of each row where it is an expression; NULL admits nothing.
+    bounds: Option<(Lane, Option<NullBuffer>)>,
+    /// Rows before this are in `matches` or were emitted.
+    next: usize,
+    /// Rows before this were emitted.
+    emitted: usize,
+    /// One for each row from `emitted` to `next`.
+    matches: Vec<Option<Position>>,
+    pending: Vec<Pending>,
+}
+
+struct AsofJoinStream {
+    left: SendableRecordBatchStream,
+    right: SendableRecordBatchStream,
+    condition: Arc<AsofCondition>,
+    output: Output,
+    keys: Encoder,
+    times: Encoder,
+    /// Whether the extreme values of a time mean infinity.
+    infinite: bool,
+    window: Window,
+    /// The first right row that no left row so far has passed.
+    cursor: Position,
+    /// The first row of the key at the cursor; kept only for a residual condition.
+    run_start: Position,
+    right_done: bool,
+    current: Option<LeftBatch>,
+    metrics: AsofMetrics,
+    reservation: MemoryReservation,
+}
+
+impl AsofJoinStream {
+    fn try_new(
+        inputs: Inputs,
+        metrics: AsofMetrics,
+        reservation: MemoryReservation,
+    ) -> Result<Self> {
+        let Inputs { left, right, condition, projection, schema } = inputs;
+        let (keys, times, infinite) = encoders(&condition, &left.schema(), &right.schema())?;
+        let right_schema = right.schema();
+        let output = Output { schema, kind: condition.kind, projection, right_schema };
+        let start = Position { batch: 0, row: 0 };
+        Ok(AsofJoinStream {
+            left,
+            right,
+            condition,
+            output,
+            keys,
+            times,
+            infinite,
+            window: Window::default(),
+            cursor: start,
+            run_start: start,
+            right_done: false,
+            current: None,
+            metrics,
+            reservation,
+        })
+    }
+
+    /// The next output batch: the decided rows of one left batch, or fewer where the right rows
+    /// they hold would become too many.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let mut left = match self.current.take() {
+                Some(left) => left,
+                None => match self.fetch_left().await? {
+                    Some(left) => left,
+                    None => return Ok(None),
+                },
+            };
+            self.match_rows(&mut left).await?;
+            let batch = self.emit(&mut left)?;
+            if left.next < left.rows.rows() {
+                self.current = Some(left);
+            }
+            if batch.num_rows() > 0 {
+                self.metrics.baseline.record_output(batch.num_rows());
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// Decides the rows of the batch, up to its end or to where the window is crowded.
+    async fn match_rows(&mut self, left: &mut LeftBatch) -> Result<()> {
+        let time = self.metrics.time_match.clone();
+        let mut timer = time.timer();
+        while left.next < left.rows.rows() {
+            if left.is_eligible(left.next) {
+                while !self.advance(left) {
+                    if self.window.is_crowded() && left.next > left.emitted {
+                        return Ok(());
+                    }
+                    timer.stop();
+                    self.fetch_right(left).await?;
+                    timer.restart();
+                }
+                self.choose(left);
+            } else {
+                left.matches.push(None);
+            }
+            left.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Moves the cursor behind the rows that the current left row passes. False where the answer
+    /// is in a batch not yet read.
+    fn advance(&mut self, left: &LeftBatch) -> bool {
+        let row = left.next;
+        if self.condition.residual.is_some() && !self.find_run(left) {
+            return false;
+        }
+        let inclusive = self.condition.comparison.is_inclusive();
+        self.pass(|right, j| left.rows.admits(row, right, j, inclusive))
+    }
+
+    /// Moves `run_start` to the first row of the current left row's key.
+    fn find_run(&mut self, left: &LeftBatch) -> bool {
+        let key = &left.rows.keys;
+        let run = self.window.get(self.run_start.batch);
+        let same_run = run.is_some_and(|right| {
+            self.run_start.row < right.rows()
+                && key.compare(left.next, &right.keys, self.run_start.row).is_eq()
+        });
+        if same_run {
+            return true;
+        }
+        let found = self.pass(|right, j| key.compare(left.next, &right.keys, j).is_gt());
+        self.run_start = self.cursor;
+        found
+    }
+
+    fn pass(&mut self, passed: impl Fn(&Encoded, usize) -> bool) -> bool {
+        let Some(right) = self.window.get(self.cursor.batch) else { return self.right_done };
+        self.cursor.row = right.gallop(self.cursor.row, |j| passed(right, j));
+        if self.cursor.row < right.rows() {
+            return true;
+        }
+        self.cursor = self.window.end();
+        self.right_done
+    }
+
+    /// Takes the row before the cursor for the current left row, if it has its key and is near.
+    fn choose(&mut self, left: &mut LeftBatch) {
+        let row = left.next;
+        let candidate = self.window.before(self.cursor).filter(|position| {
+            let right = self.window.get(position.batch).expect("the row before the cursor is held");
+            left.rows.keys.compare(row, &right.keys, position.row).is_eq()
+        });
+        let near = candidate.filter(|position| self.is_near(left, row, *position));
+        if candidate.is_some() && near.is_none() {
+            self.metrics.tolerance_rejected.add(1);
+        }
+        if let (Some(next), Some(_)) = (near, &self.condition.residual) {
+            left.pending.push(Pending { row, next: Some(next), start: self.run_start });
+            left.matches.push(None);
+            return;
+        }
+        if let Some(position) = near {
+            self.window.pin(position);
+        }
+        left.matches.push(near);
+    }
+
+    fn is_near(&self, left: &LeftBatch, row: usize, position: Position) -> bool {
+        let right = self.window.get(position.batch).expect("candidates are held");
+        match &self.condition.tolerance {
+            None => true,
+            Some(Tolerance::Distance { steps, .. }) => {
+                let times = &left.rows.times;
+                let distance = times.distance(row, &right.times, position.row, self.infinite);
+                distance.is_some_and(|distance| distance <= *steps)
+            }
+            Some(Tolerance::Bound { inclusive, .. }) => {
+                let (bounds, nulls) = left.bounds.as_ref().expect("a bound was evaluated");
+                let order = bounds.compare(row, &right.times, position.row);
+                let known = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+                known && (order.is_lt() || *inclusive && order.is_eq())
+            }
+        }
+    }
+
+    async fn fetch_left(&mut self) -> Result<Option<LeftBatch>> {
+        let Some(batch) = self.left.try_next().await? else { return Ok(None) };
+        self.metrics.left_rows.add(batch.num_rows());
+        let rows = self.encode(batch, |condition| {
+            let keys = condition.on.iter().map(|key| &key.left).collect();
+            (keys, condition.match_on.iter().map(|(left, _)| left).collect())
+        })?;
+        let left = LeftBatch::try_new(rows, self)?;
+        self.reserve(Some(&left))?;
+        Ok(Some(left))
+    }
+
+    /// Reads the right batch after the cursor, dropping those that are behind and not used.
+    async fn fetch_right(&mut self, left: &LeftBatch) -> Result<()> {
+        let keep_from = self.keep_from(left);
+        self.window.prune(keep_from);
+        let Some(batch) = self.right.next().await.transpose()? else {
+            self.right_done = true;
+            return Ok(());
+        };
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        self.metrics.right_rows.add(batch.num_rows());
+        let encoded = self.encode(batch, |condition| {
+            let keys = condition.on.iter().map(|key| &key.right).collect();
+            (keys, condition.match_on.iter().map(|(_, right)| right).collect())
+        })?;
+        self.window.push(encoded)?;
+        self.reserve(Some(left))
+    }
+
+    /// The first batch that later rows, or rows that wait for the residual condition, may need.
+    fn keep_from(&self, left: &LeftBatch) -> usize {
+        let behind = self.window.before(self.cursor).map_or(self.cursor.batch, |p| p.batch);
+        match &self.condition.residual {
+            None => behind,
+            Some(_) => {
+                let waiting = left.pending.iter().map(|pending| pending.start.batch).min();
+                behind.min(self.run_start.batch).min(waiting.unwrap_or(usize::MAX))
+            }
+        }
+    }
+
+    fn emit(&mut self, left: &mut LeftBatch) -> Result<RecordBatch> {
+        self.settle(left)?;
+        let timer = self.metrics.time_gather.clone();
+        let _timer = timer.timer();
+        let range = left.emitted..left.next;
+        let batch = self.output.assemble(&left.rows.batch, range, &left.matches, &self.window)?;
+        let matched = left.matches.iter().flatten().count();
+        self.metrics.matched.add(matched);
+        self.metrics.unmatched.add(left.matches.len() - matched);
+        left.matches.clear();
+        left.emitted = left.next;
+        self.window.release(self.keep_from(left));
+        self.reserve(Some(left))?;
+        Ok(batch)
+    }
+
+    fn settle(&mut self, left: &mut LeftBatch) -> Result<()> {
+        let condition = Arc::clone(&self.condition);
+        let Some(residual) = &condition.residual else { return Ok(()) };
+        let pending = std::mem::take(&mut left.pending);
+        let mut decided = Vec::with_capacity(pending.len());
+        let near = |row, position| self.is_near(left, row, position);
+        let decide = |row, position| decided.push((row, position));
+        let batch = &left.rows.batch;
+        let tried = residual.settle(batch, &self.window, pending, near, decide)?;
+        self.metrics.residual_pairs.add(tried);
+        for (row, position) in decided {
+            left.matches[row - left.emitted] = position;
+        }
+        Ok(())
+    }
+
+    fn encode<'a>(
+        &'a self,
+        batch: RecordBatch,
+        sides: impl FnOnce(&'a AsofCondition) -> (Vec<Expr<'a>>, Vec<Expr<'a>>),
+    ) -> Result<Encoded> {
+        let (keys, times) = sides(&self.condition);
+        let keys = self.keys.encode(&evaluate(&keys, &batch)?)?;
+        let times = self.times.encode(&evaluate(&times, &batch)?)?;
+        Ok(Encoded { batch, keys, times })
+    }
+
+    fn reserve(&mut self, left: Option<&LeftBatch>) -> Result<()> {
+        let left = left.map_or(Ok(0), |left| left.rows.size())?;
+        let size = left + self.window.size();
+        self.metrics.build_mem_used.set_max(size);
+        self.reservation.try_resize(size)
+    }
+}
+
+type Expr<'a> = &'a Arc<dyn PhysicalExpr>;
+
+impl LeftBatch {
+    fn try_new(rows: Encoded, join: &AsofJoinStream) -> Result<Self> {
+        let condition = &join.condition;
+        let required = condition.on.iter().filter(|key| !key.null_equal).map(|key| &key.left);
+        let required = required.chain(condition.match_on.iter().map(|(left, _)| left));
+        let mut nulls: Option<NullBuffer> = None;
+        for column in evaluate(&required.collect::<Vec<_>>(), &rows.batch)? {
+            nulls = NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref());
+        }
+        join.metrics.null_key_rows.add(nulls.as_ref().map_or(0, NullBuffer::null_count));
+        let mut eligible = nulls.map(|nulls| BooleanArray::new(nulls.into_inner(), None));
+        if let Some(condition) = &condition.left_condition {
+            let holds = evaluate(&[condition], &rows.batch)?.remove(0);
+            let holds = arrow::compute::prep_null_mask_filter(holds.as_boolean());
+            eligible = Some(match eligible {
+                Some(eligible) => arrow::compute::and(&eligible, &holds)?,
+                None => holds,
+            });
+        }
+        let bounds = match &condition.tolerance {
+            Some(Tolerance::Bound { expr, .. }) => {
+                let bounds = evaluate(&[expr], &rows.batch)?;
+                Some((join.times.encode(&bounds)?, bounds[0].logical_nulls()))
+            }
+            Some(Tolerance::Distance { .. }) | None => None,
+        };
+        let (matches, pending) = (Vec::new(), Vec::new());
+        Ok(LeftBatch { rows, eligible, bounds, next: 0, emitted: 0, matches, pending })
+    }
+
+    fn is_eligible(&self, row: usize) -> bool {
+        self.eligible.as_ref().is_none_or(|eligible| eligible.value(row))
+    }
+}
+
+fn evaluate(exprs: &[Expr<'_>], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
+}
+
+/// The encoders of keys and times, and whether times have infinities.
+fn encoders(
+    condition: &AsofCondition,
+    left: &Schema,
+    right: &Schema,
+) -> Result<(Encoder, Encoder, bool)> {
+    let keys = condition.on.iter().map(|key| key.left.data_type(left));
+    let keys = keys.collect::<Result<Vec<DataType>>>()?;
+    let null_equal = condition.on.iter().any(|key| key.null_equal);
+    let times = condition.match_on.iter().map(|(l, r)| Ok((l.data_type(left)?, r.data_type(right)?)));
+    let times = times.collect::<Result<Vec<_>>>()?;
+    let infinite = times.iter().all(|(l, r)| instant(l) && instant(r));
+    let forward = condition.comparison.is_forward();
+    Ok((Encoder::for_keys(&keys, null_equal)?, Encoder::for_times(&times, forward)?, infinite))
+}

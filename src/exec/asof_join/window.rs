@@ -1,0 +1,164 @@
+//! The right batches that are held: those that decided rows point into, and the ones under and just
+//! behind the cursor.
+
+use std::cmp::Ordering;
+
+use arrow::array::{Array, RecordBatch};
+use datafusion::common::Result;
+
+use super::encode::Lane;
+
+/// Right batches that may be pinned by left rows not yet emitted before those are emitted.
+pub const PINNED_BATCHES_MAX: usize = 32;
+
+/// A row of the right input: the number of its batch in the stream, and its row there. Ordered as
+/// the input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    pub(super) batch: usize,
+    pub(super) row: usize,
+}
+
+/// A batch of either side with what is compared of it.
+pub(super) struct Encoded {
+    pub(super) batch: RecordBatch,
+    pub(super) keys: Lane,
+    pub(super) times: Lane,
+}
+
+struct Pinned {
+    number: usize,
+    used: bool,
+    size: usize,
+    encoded: Encoded,
+}
+
+/// The held batches, in the order of the stream, with gaps where none is needed any more.
+#[derive(Default)]
+pub(super) struct Window {
+    pinned: Vec<Pinned>,
+    fetched: usize,
+}
+
+impl Window {
+    pub(super) fn push(&mut self, encoded: Encoded) -> Result<()> {
+        let size = encoded.size()?;
+        self.pinned.push(Pinned { number: self.fetched, used: false, size, encoded });
+        self.fetched += 1;
+        Ok(())
+    }
+
+    /// The start of the batch that comes next.
+    pub(super) fn end(&self) -> Position {
+        Position { batch: self.fetched, row: 0 }
+    }
+
+    pub(super) fn get(&self, batch: usize) -> Option<&Encoded> {
+        self.slot(batch).map(|slot| &self.pinned[slot].encoded)
+    }
+
+    /// Where the batch is in [`Window::batches`].
+    pub(super) fn slot(&self, batch: usize) -> Option<usize> {
+        self.pinned.binary_search_by_key(&batch, |p| p.number).ok()
+    }
+
+    pub(super) fn batches(&self) -> impl Iterator<Item = &RecordBatch> {
+        self.pinned.iter().map(|p| &p.encoded.batch)
+    }
+
+    /// The row before, which must be pinned.
+    pub(super) fn before(&self, position: Position) -> Option<Position> {
+        match position.row.checked_sub(1) {
+            Some(row) => Some(Position { row, ..position }),
+            None => {
+                let batch = position.batch.checked_sub(1)?;
+                let rows = self.get(batch)?.batch.num_rows();
+                Some(Position { batch, row: rows - 1 })
+            }
+        }
+    }
+
+    /// Keeps the batch until the next [`Window::release`].
+    pub(super) fn pin(&mut self, position: Position) {
+        if let Some(slot) = self.slot(position.batch) {
+            self.pinned[slot].used = true;
+        }
+    }
+
+    /// Drops what no row points into and the cursor has left behind.
+    pub(super) fn prune(&mut self, keep_from: usize) {
+        self.pinned.retain(|p| p.used || p.number >= keep_from);
+    }
+
+    /// Nothing points into the window any more.
+    pub(super) fn release(&mut self, keep_from: usize) {
+        self.pinned.iter_mut().for_each(|p| p.used = false);
+        self.prune(keep_from);
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.pinned.len() > PINNED_BATCHES_MAX
+    }
+
+    /// Bytes held.
+    pub(super) fn size(&self) -> usize {
+        self.pinned.iter().map(|p| p.size).sum()
+    }
+}
+
+impl Encoded {
+    pub(super) fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Bytes of the rows themselves: a slice of a larger buffer counts for what it shows.
+    pub(super) fn size(&self) -> Result<usize> {
+        let mut size = self.keys.size() + self.times.size();
+        for column in self.batch.columns() {
+            size += column.to_data().get_slice_memory_size()?;
+        }
+        Ok(size)
+    }
+
+    /// The first row at or after `from` for which `passed` no longer holds, found by doubling steps:
+    /// `passed` holds for a prefix of the sorted rows.
+    pub(super) fn gallop(&self, from: usize, passed: impl Fn(usize) -> bool) -> usize {
+        let rows = self.rows();
+        let (mut low, mut step) = (from, 1);
+        while low < rows && passed(low) {
+            let next = low + step;
+            if next >= rows || !passed(next) {
+                return partition_point(low + 1, next.min(rows), &passed);
+            }
+            low = next;
+            step *= 2;
+        }
+        low
+    }
+
+    /// Whether `right[j]` is behind `left[i]`: an earlier key, or the same key and a time that the
+    /// comparison admits.
+    pub(super) fn admits(&self, i: usize, right: &Encoded, j: usize, inclusive: bool) -> bool {
+        match self.keys.compare(i, &right.keys, j) {
+            Ordering::Greater => true,
+            Ordering::Less => false,
+            Ordering::Equal => match self.times.compare(i, &right.times, j) {
+                Ordering::Greater => true,
+                Ordering::Equal => inclusive,
+                Ordering::Less => false,
+            },
+        }
+    }
+}
+
+fn partition_point(mut low: usize, mut high: usize, passed: &impl Fn(usize) -> bool) -> usize {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if passed(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}

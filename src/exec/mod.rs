@@ -1,0 +1,5 @@
+//! Physical operators, and the formats that rows come in and go out in.
+
+pub mod asof_join;
+pub mod copy;
+pub mod scan;

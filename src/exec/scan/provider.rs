@@ -1,0 +1,233 @@
+//! A table at one version, as plans name it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::SortOptions;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{Constraint, Constraints, DFSchema, Result, Statistics};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalSortExpr;
+use datafusion::physical_expr::expressions::Column as PhysicalColumn;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::exec::{ScanPlan, SegmentScanExec};
+use super::filter::PredicateFilter;
+use super::runs::runs;
+use crate::error::Error;
+use crate::segment::{ContainerStatistics, Filter};
+use crate::spec::{ColumnId, Type};
+use crate::store::{COMMIT, POSITION, ROW_ID, SEGMENT, Table, TableSegment};
+
+/// The hidden columns, in the order in which they follow the visible ones.
+pub const HIDDEN: [&str; 4] = [COMMIT, ROW_ID, SEGMENT, POSITION];
+
+/// A table at one version.
+#[derive(Clone)]
+pub struct TableScan {
+    table: Arc<Table>,
+    schema: SchemaRef,
+    constraints: Constraints,
+}
+
+impl TableScan {
+    /// The visible columns of a table.
+    pub fn new(table: Arc<Table>) -> TableScan {
+        let schema = table.schema().arrow();
+        let constraints = constraints(&table);
+        TableScan { table, schema, constraints }
+    }
+
+    /// The visible columns and the hidden ones behind them.
+    pub fn with_hidden(table: Arc<Table>) -> TableScan {
+        let visible = table.schema().arrow();
+        let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
+        for name in HIDDEN {
+            let nullable = name == SEGMENT || name == POSITION;
+            fields.push(Arc::new(Field::new(name, DataType::UInt64, nullable)));
+        }
+        let constraints = constraints(&table);
+        TableScan { table, schema: Arc::new(Schema::new(fields)), constraints }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// The columns that decide between rows of one event time, the most significant first.
+    pub fn tie_columns(&self) -> Vec<String> {
+        let schema = self.table.schema();
+        let ties = schema.ties.iter().filter_map(|id| schema.column(*id));
+        ties.map(|c| c.name.clone()).chain([COMMIT.to_owned(), ROW_ID.to_owned()]).collect()
+    }
+
+    fn visible(&self) -> usize {
+        self.table.schema().columns.len()
+    }
+
+    fn filter(&self, state: &dyn Session, filters: &[Expr]) -> Result<Option<PredicateFilter>> {
+        let Some(predicate) = conjunction(filters.iter().cloned()) else { return Ok(None) };
+        let mut used: Vec<usize> = predicate
+            .column_refs()
+            .into_iter()
+            .map(|column| self.schema.index_of(&column.name))
+            .collect::<Result<_, _>>()?;
+        used.sort_unstable();
+        used.dedup();
+        let schema = Arc::new(self.schema.project(&used)?);
+        let ids = used.iter().map(|i| self.table.schema().columns[*i].id).collect();
+        let bare = unqualified(predicate)?;
+        let over = DFSchema::try_from(Arc::clone(&schema))?;
+        let predicate = state.create_physical_expr(bare, &over)?;
+        Ok(Some(PredicateFilter::new(predicate, schema, ids)))
+    }
+
+    fn living(&self, filter: Option<&PredicateFilter>) -> Result<Vec<TableSegment>> {
+        let segments = self.table.segments();
+        let Some(filter) = filter else { return Ok(segments.to_vec()) };
+        let metas: Vec<_> = segments.iter().map(|s| s.meta.as_ref()).collect();
+        let schema = self.table.schema();
+        let statistics = ContainerStatistics::of_segments(&metas, schema, filter.columns());
+        let keep = statistics.and_then(|s| filter.may_match(&s)).map_err(external)?;
+        let pairs = segments.iter().zip(keep);
+        Ok(pairs.filter(|(_, keep)| *keep).map(|(segment, _)| segment.clone()).collect())
+    }
+
+    /// The order of every run, as far as the projection shows it.
+    fn ordering(&self, projection: &[usize]) -> Vec<PhysicalSortExpr> {
+        let schema = self.table.schema();
+        let order = schema.order();
+        let clustered = schema.cluster_by.len();
+        let mut exprs = Vec::new();
+        let mut columns: Vec<(usize, bool)> = Vec::new();
+        for (i, id) in order.iter().enumerate() {
+            let Some(column) = schema.column(*id) else { return exprs };
+            // The segment order takes -0.0 for 0.0, sorts here do not.
+            if matches!(column.data_type, Type::Float4 | Type::Float8) {
+                return exprs;
+            }
+            columns.push((schema.position(*id).expect("found above"), i >= clustered));
+        }
+        let visible = self.visible();
+        columns.extend([(visible, false), (visible + 1, false)]);
+        for (at, nulls_first) in columns {
+            let Some(out) = projection.iter().position(|p| *p == at) else { return exprs };
+            let expr = PhysicalColumn::new(self.schema.field(at).name(), out);
+            let options = SortOptions { descending: false, nulls_first };
+            exprs.push(PhysicalSortExpr::new(Arc::new(expr), options));
+        }
+        exprs
+    }
+}
+
+#[async_trait]
+impl TableProvider for TableScan {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        let mut statistics = Statistics::new_unknown(&self.schema);
+        statistics.num_rows = Precision::Exact(self.table.row_count() as usize);
+        Some(statistics)
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let visible = self.visible();
+        let own = |filter: &&Expr| {
+            let columns = filter.column_refs();
+            let shown = columns.iter().all(|column| {
+                self.schema.index_of(&column.name).is_ok_and(|i| i < visible)
+            });
+            match shown && !columns.is_empty() && !filter.is_volatile() {
+                true => TableProviderFilterPushDown::Exact,
+                false => TableProviderFilterPushDown::Unsupported,
+            }
+        };
+        Ok(filters.iter().map(own).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let projection = match projection {
+            Some(columns) => columns.clone(),
+            None => (0..self.schema.fields().len()).collect(),
+        };
+        let filter = self.filter(state, filters)?;
+        let segments = self.living(filter.as_ref())?;
+        let pruned = self.table.segments().len() - segments.len();
+        let wanted = state.config().target_partitions();
+        let runs = runs(&self.table, segments, wanted).map_err(external)?;
+        Ok(Arc::new(SegmentScanExec::try_new(ScanPlan {
+            table: Arc::clone(&self.table),
+            schema: Arc::new(self.schema.project(&projection)?),
+            ordering: self.ordering(&projection),
+            columns: shown_columns(&self.table, &projection),
+            hidden: projection.iter().filter_map(|i| i.checked_sub(self.visible())).collect(),
+            projection,
+            filter: filter.map(Arc::new),
+            limit,
+            runs,
+            pruned,
+        })?))
+    }
+}
+
+impl fmt::Debug for TableScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TableScan({})", self.table.schema().name)
+    }
+}
+
+fn shown_columns(table: &Table, projection: &[usize]) -> Vec<ColumnId> {
+    let columns = &table.schema().columns;
+    projection.iter().filter_map(|i| columns.get(*i)).map(|c| c.id).collect()
+}
+
+fn constraints(table: &Table) -> Constraints {
+    let schema = table.schema();
+    let key = schema.primary_key.iter().filter(|key| key.enforced);
+    let positions = |key: &crate::spec::PrimaryKey| {
+        key.columns.iter().map(|id| schema.position(*id)).collect::<Option<Vec<_>>>()
+    };
+    Constraints::new_unverified(key.filter_map(positions).map(Constraint::PrimaryKey).collect())
+}
+
+fn unqualified(expr: Expr) -> Result<Expr> {
+    use datafusion::common::Column;
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    let bare = |expr| {
+        Ok(match expr {
+            Expr::Column(column) => {
+                Transformed::yes(Expr::Column(Column::new_unqualified(column.name)))
+            }
+            other => Transformed::no(other),
+        })
+    };
+    Ok(expr.transform(bare)?.data)
+}
+
+pub(super) fn external(error: Error) -> datafusion::error::DataFusionError {
+    datafusion::error::DataFusionError::External(Box::new(error))
+}

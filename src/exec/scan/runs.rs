@@ -1,0 +1,95 @@
+//! A table cut into partitions: each a run of rows that is in the clustering order.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::spec::{SegmentMeta, Value};
+use crate::store::{Table, TableSegment};
+
+/// A stretch of one partition.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Rows of a segment, by position.
+    Segment(TableSegment, Range<u64>),
+    /// The rows that are in no segment, sorted when they are read.
+    Inline,
+}
+
+/// At least one run; about `wanted`, more where segments overlap.
+pub fn runs(table: &Table, segments: Vec<TableSegment>, wanted: usize) -> Result<Vec<Vec<Piece>>> {
+    let mut runs = Vec::new();
+    let chains = chains(segments);
+    let total: u64 = chains.iter().flatten().map(|s| s.meta.rows).sum();
+    for chain in chains {
+        let rows: u64 = chain.iter().map(|s| s.meta.rows).sum();
+        let share = (wanted as u64 * rows).div_ceil(total.max(1)).max(1);
+        runs.extend(split(table, chain, share)?);
+    }
+    if runs.is_empty() || !table.is_inline_empty() {
+        runs.push(vec![Piece::Inline]);
+    }
+    Ok(runs)
+}
+
+/// Segments that follow each other without overlapping make one chain.
+fn chains(mut segments: Vec<TableSegment>) -> Vec<Vec<TableSegment>> {
+    segments.sort_by(|a, b| compare(bounds(&a.meta).0, bounds(&b.meta).0));
+    let mut chains: Vec<Vec<TableSegment>> = Vec::new();
+    for segment in segments {
+        let follows = |chain: &&mut Vec<TableSegment>| {
+            chain.last().is_some_and(|last| is_before(&last.meta, &segment.meta))
+        };
+        match chains.iter_mut().find(follows) {
+            Some(chain) => chain.push(segment),
+            None => chains.push(vec![segment]),
+        }
+    }
+    chains
+}
+
+/// Cuts a chain into `parts` of about equal size, at boundaries the reader likes.
+fn split(table: &Table, chain: Vec<TableSegment>, parts: u64) -> Result<Vec<Vec<Piece>>> {
+    let rows: u64 = chain.iter().map(|s| s.meta.rows).sum();
+    let share = rows.div_ceil(parts).max(1);
+    let mut runs: Vec<Vec<Piece>> = vec![Vec::new()];
+    let mut filled = 0;
+    for segment in chain {
+        let pieces = segment.meta.rows.div_ceil(share).max(1) as usize;
+        let file = table.store().open_segment(&segment.meta)?;
+        for range in file.split(pieces) {
+            if filled >= share {
+                runs.push(Vec::new());
+                filled = 0;
+            }
+            filled += range.end - range.start;
+            let run = runs.last_mut().expect("there is always a run");
+            run.push(Piece::Segment(segment.clone(), range));
+        }
+    }
+    Ok(runs)
+}
+
+/// The bounds of the leading column of a file's order.
+fn bounds(meta: &Arc<SegmentMeta>) -> (Option<&Value>, Option<&Value>) {
+    let leading = meta.order.first().and_then(|column| meta.statistics_of(*column));
+    leading.map_or((None, None), |s| (s.min.as_ref(), s.max.as_ref()))
+}
+
+/// Whether every row of `a` comes before every row of `b`. Equal bounds do not tell.
+fn is_before(a: &Arc<SegmentMeta>, b: &Arc<SegmentMeta>) -> bool {
+    let exact = a.order.first().and_then(|c| a.statistics_of(*c)).is_some_and(|s| s.exact);
+    let (Some(max), Some(min)) = (bounds(a).1, bounds(b).0) else { return false };
+    exact && a.order == b.order && compare(Some(max), Some(min)).is_lt()
+}
+
+fn compare(a: Option<&Value>, b: Option<&Value>) -> std::cmp::Ordering {
+    match (a, b) {
+        (Some(Value::Int(a)), Some(Value::Int(b))) => a.cmp(b),
+        (Some(Value::Decimal(a)), Some(Value::Decimal(b))) => a.cmp(b),
+        (Some(Value::Bytes(a)), Some(Value::Bytes(b))) => a.cmp(b),
+        (Some(Value::Bool(a)), Some(Value::Bool(b))) => a.cmp(b),
+        // Floats would need NaN and -0.0 put in order; they seldom lead a key.
+        _ => std::cmp::Ordering::Equal,
+    }
+}

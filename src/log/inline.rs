@@ -1,0 +1,56 @@
+//! Inline batches: rows of small writes, inside the commit's own transaction, in pieces.
+
+use super::{Records, Space, Transaction, key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::spec::codec::{Reader, Writer};
+use crate::spec::{CommitId, LineRange, TableId};
+
+/// redb keeps a larger value in a run of pages rounded up to a power of two.
+const CHUNK_BYTES: usize = 60 << 10;
+
+/// Writes the encoded rows of one commit for one table.
+pub fn put(
+    transaction: &Transaction,
+    table: TableId,
+    line: crate::spec::LineId,
+    commit: CommitId,
+    rows: &[u8],
+) -> Result<()> {
+    for (chunk, bytes) in rows.chunks(CHUNK_BYTES).enumerate() {
+        let mut w = Writer::new(1);
+        w.bytes(bytes);
+        let at = key([table.0, line.0, commit.0, chunk as u64]);
+        transaction.put(Space::Inline, &at, &w.finish())?;
+    }
+    Ok(())
+}
+
+/// The encoded rows of each commit of a range, ascending by commit.
+pub fn read(
+    records: &impl Records,
+    table: TableId,
+    range: &LineRange,
+) -> Result<Vec<(CommitId, Vec<u8>)>> {
+    let mut found: Vec<(CommitId, Vec<u8>)> = Vec::new();
+    let from = key([table.0, range.line.0, range.from.0, 0]);
+    let to = key([table.0, range.line.0, range.to.0 + 1, 0]);
+    records.scan(Space::Inline, &from, &to, &mut |at, value| {
+        let (commit, chunk) = parts(at)?;
+        let mut r = Reader::open_version(value, "inline batch", 1)?;
+        let bytes = r.bytes()?;
+        match found.last_mut() {
+            Some((last, rows)) if *last == commit && chunk > 0 => rows.extend_from_slice(bytes),
+            _ => found.push((commit, bytes.to_vec())),
+        }
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
+fn parts(at: &[u8]) -> Result<(CommitId, u64)> {
+    let part = |i: usize| at.get(i * 8..i * 8 + 8)?.try_into().ok().map(u64::from_be_bytes);
+    match (part(2), part(3)) {
+        (Some(commit), Some(chunk)) => Ok((CommitId(commit), chunk)),
+        _ => Err(Error::new(ErrorKind::Corrupt, "the key of an inline batch is damaged")),
+    }
+}

@@ -1,0 +1,376 @@
+//! Which family a statement is of, and the families too small for a file of their own.
+
+use datafusion::sql::sqlparser::ast::{self, Expr, Query, SetExpr};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::grammar::{Grammar, fold};
+use super::statement::{
+    Call, CallArgument, Delete, Explain, Insert, Merge, Prepare, Statement, Truncate, Update,
+    Vacuum,
+};
+use super::types::map_type;
+use crate::error::{ErrorKind, Result};
+
+impl Statement {
+    /// Whether the statement only reads, so that it can read the past.
+    pub(super) fn reads(&self) -> bool {
+        match self {
+            Statement::Query(_) | Statement::Declare(_) => true,
+            Statement::Explain(explain) => explain.statement.reads(),
+            Statement::Prepare(prepare) => prepare.statement.reads(),
+            Statement::Copy(copy) => !copy.from,
+            _ => false,
+        }
+    }
+}
+
+impl Grammar<'_> {
+    /// Reads a statement.
+    pub(super) fn statement(&mut self) -> Result<Statement> {
+        let word = self.word(0).unwrap_or_default().to_ascii_uppercase();
+        match word.as_str() {
+            "SELECT" | "VALUES" => self.query().map(Statement::Query),
+            "" if self.sees_sign(&Token::LParen) => self.query().map(Statement::Query),
+            "WITH" | "INSERT" | "UPDATE" | "DELETE" | "MERGE" if !self.sees("MERGE BRANCH") => {
+                self.query_or_write()
+            }
+            "EXPLAIN" => self.explain(),
+            "TRUNCATE" => self.truncate(),
+            "COPY" => self.copy(),
+            "CREATE" => self.create(),
+            "DROP" => self.drop(),
+            "ALTER" => self.alter(),
+            "COMMENT" => self.comment(),
+            "MERGE" | "PUBLISH" | "RESTORE" | "UNDROP" | "USE" | "REPLACE" => self.about_refs(),
+            "DESCRIBE" | "DESC" => self.describe(),
+            "ROLLBACK" if self.sees("ROLLBACK BRANCH") => self.about_refs(),
+            "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT"
+            | "RELEASE" => self.transaction(),
+            "SET" => self.set(),
+            "RESET" | "SHOW" | "DISCARD" => self.about_settings(),
+            "DECLARE" | "FETCH" | "MOVE" | "CLOSE" => self.cursor(),
+            "CALL" => self.call(),
+            "PREPARE" => self.prepare(),
+            "EXECUTE" => self.execute(),
+            "DEALLOCATE" => self.deallocate(),
+            "LISTEN" | "UNLISTEN" | "NOTIFY" => self.notification(),
+            "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CHECKPOINT" | "DO" => self.upkeep(),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// A query or a statement that changes rows, with or without WITH.
+    fn query_or_write(&mut self) -> Result<Statement> {
+        let query = *self.sql(Parser::parse_query)?;
+        let Query { with, body, .. } = query;
+        Ok(match *body {
+            SetExpr::Insert(ast::Statement::Insert(insert)) => self.insert(with, insert)?,
+            SetExpr::Update(ast::Statement::Update(mut update)) => {
+                self.fold_asof(&mut update)?;
+                Statement::Update(Box::new(Update { with: self.folded(with)?, update }))
+            }
+            SetExpr::Delete(ast::Statement::Delete(mut delete)) => {
+                self.fold_asof(&mut delete)?;
+                Statement::Delete(Box::new(Delete { with: self.folded(with)?, delete }))
+            }
+            SetExpr::Merge(ast::Statement::Merge(mut merge)) => {
+                self.fold_asof(&mut merge)?;
+                Statement::Merge(Box::new(Merge { with: self.folded(with)?, merge }))
+            }
+            body => {
+                let mut query = Query { with, body: Box::new(body), ..query };
+                self.fold_asof(&mut query)?;
+                Statement::Query(Box::new(query))
+            }
+        })
+    }
+
+    fn folded(&mut self, mut with: Option<ast::With>) -> Result<Option<ast::With>> {
+        with.iter_mut().try_for_each(|with| self.fold_asof(with))?;
+        Ok(with)
+    }
+
+    /// INSERT; a WITH before it moves into its source.
+    fn insert(&mut self, with: Option<ast::With>, mut insert: ast::Insert) -> Result<Statement> {
+        if insert.overwrite || !insert.into || insert.partitioned.is_some() || insert.or.is_some() {
+            return Err(self.refuse(ErrorKind::Syntax, "INSERT takes INTO and a table"));
+        }
+        if let Some(mut with) = with
+            && let Some(source) = &mut insert.source
+        {
+            match &mut source.with {
+                Some(inner) => {
+                    inner.recursive |= with.recursive;
+                    with.cte_tables.append(&mut inner.cte_tables);
+                    inner.cte_tables = with.cte_tables;
+                }
+                inner => *inner = Some(with),
+            }
+        }
+        self.fold_asof(&mut insert)?;
+        let version = self.insert_version.take();
+        Ok(Statement::Insert(Box::new(Insert { insert, version })))
+    }
+
+    fn explain(&mut self) -> Result<Statement> {
+        self.expects("EXPLAIN")?;
+        let mut options = match self.sees_sign(&Token::LParen) && !self.sees_query_after_paren() {
+            true => self.options()?,
+            false => Vec::new(),
+        };
+        let mut analyze = self.accepts("ANALYZE") || self.accepts("ANALYSE");
+        let mut verbose = self.accepts("VERBOSE");
+        options.retain(|(name, value)| {
+            let on = !matches!(value.as_deref(), Some("off" | "false" | "0"));
+            match name.as_str() {
+                "analyze" | "analyse" => analyze |= on,
+                "verbose" => verbose |= on,
+                _ => return true,
+            }
+            false
+        });
+        let inner = ["EXPLAIN", "COPY", "BEGIN", "COMMIT", "SET", "SHOW", "PREPARE"];
+        if inner.iter().any(|word| self.sees(word)) {
+            return Err(self.unexpected());
+        }
+        let statement = Box::new(self.statement()?);
+        Ok(Statement::Explain(Explain { analyze, verbose, options, statement }))
+    }
+
+    fn sees_query_after_paren(&self) -> bool {
+        self.word(1).is_none_or(|word| {
+            ["SELECT", "WITH", "VALUES"].iter().any(|w| word.eq_ignore_ascii_case(w))
+        })
+    }
+
+    /// `(name [value], …)`: names in lower case, values as text.
+    pub(super) fn options(&mut self) -> Result<Vec<(String, Option<String>)>> {
+        self.expects_sign(&Token::LParen)?;
+        let options = self.list(|g| {
+            let name = g.name()?.to_lowercase();
+            let ends = g.sees_sign(&Token::Comma) || g.sees_sign(&Token::RParen);
+            Ok((name, if ends { None } else { Some(g.setting_value()?) }))
+        })?;
+        self.expects_sign(&Token::RParen)?;
+        Ok(options)
+    }
+
+    fn truncate(&mut self) -> Result<Statement> {
+        self.expects("TRUNCATE")?;
+        self.accepts("TABLE");
+        let tables = self.list(|g| {
+            g.accepts("ONLY");
+            g.target()
+        })?;
+        let restart_identity = self.accepts("RESTART IDENTITY");
+        if !restart_identity {
+            self.accepts("CONTINUE IDENTITY");
+        }
+        let cascade = self.cascade();
+        Ok(Statement::Truncate(Truncate { tables, restart_identity, cascade }))
+    }
+
+    /// CASCADE or RESTRICT, if said.
+    pub(super) fn cascade(&mut self) -> bool {
+        let cascade = self.accepts("CASCADE");
+        if !cascade {
+            self.accepts("RESTRICT");
+        }
+        cascade
+    }
+
+    fn call(&mut self) -> Result<Statement> {
+        self.expects("CALL")?;
+        self.procedure().map(Statement::Call)
+    }
+
+    /// `cat.system.name(arguments)`.
+    pub(super) fn procedure(&mut self) -> Result<Call> {
+        let name = self.object()?;
+        let parts = name.0.iter().filter_map(|part| part.as_ident()).map(fold);
+        let mut procedure: Vec<String> = parts.collect();
+        procedure.drain(..procedure.len().saturating_sub(2));
+        self.expects_sign(&Token::LParen)?;
+        let mut arguments: Vec<CallArgument> = Vec::new();
+        if !self.sees_sign(&Token::RParen) {
+            arguments = self.list(Self::call_argument)?;
+        }
+        if arguments.iter().any(|a| a.name.is_some()) && arguments.iter().any(|a| a.name.is_none())
+        {
+            let message = "arguments by name and by position cannot be mixed";
+            return Err(self
+                .refuse(ErrorKind::Syntax, message)
+                .hint("name every argument, or none"));
+        }
+        self.expects_sign(&Token::RParen)?;
+        Ok(Call { procedure, arguments })
+    }
+
+    fn call_argument(&mut self) -> Result<CallArgument> {
+        let sign = &self.parser.peek_nth_token_ref(1).token;
+        let name = match matches!(sign, Token::RArrow | Token::Assignment) {
+            true => {
+                let name = self.name()?;
+                self.parser.advance_token();
+                Some(name)
+            }
+            false => None,
+        };
+        Ok(CallArgument { name, value: self.expr()? })
+    }
+
+    fn prepare(&mut self) -> Result<Statement> {
+        self.expects("PREPARE")?;
+        let name = self.name()?;
+        let mut types = Vec::new();
+        if self.accepts_sign(&Token::LParen) {
+            types = self.list(|g| {
+                let data_type = g.sql(Parser::parse_data_type)?;
+                map_type(&data_type)
+            })?;
+            self.expects_sign(&Token::RParen)?;
+        }
+        self.expects("AS")?;
+        let rows = ["SELECT", "VALUES", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE"];
+        if !rows.iter().any(|word| self.sees(word)) && !self.sees_sign(&Token::LParen) {
+            return Err(self.unexpected());
+        }
+        let first = self.parser.index();
+        let statement = Box::new(self.statement()?);
+        let tokens: Vec<_> =
+            (first..self.parser.index()).map(|i| self.parser.token_at(i).clone()).collect();
+        let parameters = super::query::highest_parameter(&tokens, self.source)?;
+        Ok(Statement::Prepare(Box::new(Prepare { name, types, statement, parameters })))
+    }
+
+    fn execute(&mut self) -> Result<Statement> {
+        self.expects("EXECUTE")?;
+        let name = self.name()?;
+        let mut arguments: Vec<Expr> = Vec::new();
+        if self.accepts_sign(&Token::LParen) && !self.accepts_sign(&Token::RParen) {
+            arguments = self.list(Self::expr)?;
+            self.expects_sign(&Token::RParen)?;
+        }
+        Ok(Statement::Execute { name, arguments })
+    }
+
+    fn deallocate(&mut self) -> Result<Statement> {
+        self.expects("DEALLOCATE")?;
+        self.accepts("PREPARE");
+        self.name_or_all().map(Statement::Deallocate)
+    }
+
+    /// A name, or None for ALL.
+    pub(super) fn name_or_all(&mut self) -> Result<Option<String>> {
+        match self.accepts("ALL") {
+            true => Ok(None),
+            false => self.name().map(Some),
+        }
+    }
+
+    fn notification(&mut self) -> Result<Statement> {
+        if self.accepts("LISTEN") {
+            return self.name().map(Statement::Listen);
+        }
+        if self.accepts("UNLISTEN") {
+            return match self.accepts_sign(&Token::Mul) {
+                true => Ok(Statement::Unlisten(None)),
+                false => self.name().map(|channel| Statement::Unlisten(Some(channel))),
+            };
+        }
+        self.expects("NOTIFY")?;
+        let channel = self.name()?;
+        let payload = match self.accepts_sign(&Token::Comma) {
+            true => Some(self.string()?),
+            false => None,
+        };
+        Ok(Statement::Notify { channel, payload })
+    }
+
+    fn upkeep(&mut self) -> Result<Statement> {
+        if self.accepts("CHECKPOINT") {
+            return Ok(Statement::Checkpoint);
+        }
+        if self.accepts("LOCK") {
+            return self.lock();
+        }
+        if self.accepts("VACUUM") {
+            return self.vacuum();
+        }
+        if self.accepts("DO") {
+            return self.do_block();
+        }
+        self.expects_one(&["ANALYZE", "ANALYSE"])?;
+        let mut verbose = self.accepts("VERBOSE");
+        if self.sees_sign(&Token::LParen) {
+            verbose |= self.options()?.iter().any(|(name, _)| name == "verbose");
+        }
+        Ok(Statement::Analyze { tables: self.analyzed_tables()?, verbose })
+    }
+
+    fn lock(&mut self) -> Result<Statement> {
+        self.accepts("TABLE");
+        let tables = self.list(|g| {
+            g.accepts("ONLY");
+            g.object()
+        })?;
+        let mut mode = None;
+        if self.accepts("IN") {
+            let mut words = vec![self.name()?.to_uppercase()];
+            while !self.sees("MODE") {
+                words.push(self.name()?.to_uppercase());
+            }
+            self.expects("MODE")?;
+            mode = Some(words.join(" "));
+        }
+        Ok(Statement::Lock { tables, mode, nowait: self.accepts("NOWAIT") })
+    }
+
+    fn vacuum(&mut self) -> Result<Statement> {
+        let mut options = match self.sees_sign(&Token::LParen) {
+            true => self.options()?,
+            false => Vec::new(),
+        };
+        let words = ["FULL", "FREEZE", "VERBOSE", "ANALYZE", "ANALYSE", "LITE"];
+        while let Some(word) = words.iter().find(|word| self.sees(word)) {
+            self.parser.advance_token();
+            options.push((word.to_lowercase(), None));
+        }
+        let tables = self.analyzed_tables()?;
+        if self.accepts("RETAIN") {
+            options.push(("retain_hours".to_owned(), Some(self.count()?.to_string())));
+            self.expects("HOURS")?;
+        }
+        if self.accepts("DRY RUN") {
+            options.push(("dry_run".to_owned(), None));
+        }
+        Ok(Statement::Vacuum(Vacuum { options, tables }))
+    }
+
+    /// `[t [(columns)], …]`.
+    fn analyzed_tables(&mut self) -> Result<Vec<ast::ObjectName>> {
+        if self.at_end() || self.sees("RETAIN") || self.sees("DRY RUN") {
+            return Ok(Vec::new());
+        }
+        self.list(|g| {
+            let table = g.object()?;
+            if g.sees_sign(&Token::LParen) {
+                g.columns()?;
+            }
+            Ok(table)
+        })
+    }
+
+    fn do_block(&mut self) -> Result<Statement> {
+        let mut language = "plpgsql".to_owned();
+        if self.accepts("LANGUAGE") {
+            language = self.name_or_string()?.to_lowercase();
+        }
+        let code = self.string()?;
+        if self.accepts("LANGUAGE") {
+            language = self.name_or_string()?.to_lowercase();
+        }
+        Ok(Statement::Do { language, code })
+    }
+}

@@ -1,0 +1,58 @@
+//! SQL text to [`Statement`]s: PostgreSQL's dialect, and our clauses added to it.
+//!
+//! One tokenisation. The tokens are bounded ([`limits`]), versions and ASOF joins are rewritten in
+//! place to the one shape the grammar below knows ([`rewrite`]), then each statement is read by its
+//! family's file; queries and expressions are sqlparser's. Tokens keep the place they were written
+//! at, so an error's position counts characters over the whole text sent.
+//!
+//! The room refuses what it does not know: an unknown word is a syntax error, a version clause is
+//! never dropped, and text is never printed from a tree and parsed again. It resolves no name and
+//! knows no table.
+//!
+//! Start reading at [`parse`], then [`statement`].
+
+mod alter;
+mod asof;
+mod branch;
+mod copy;
+mod create;
+mod cursor;
+mod dialect;
+mod dispatch;
+mod drop;
+mod grammar;
+mod limits;
+mod query;
+mod rewrite;
+mod setting;
+mod source;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod types;
+mod version;
+
+pub use alter::{AlterColumn, AlterOperation, AlterTable, Place, TableOption};
+pub use asof::{AsofKind, AsofSyntax, asof_of};
+pub use branch::{
+    CreateRef, History, MergeBranch, OnConflict, PublishBranch, RestoreTable, Retain,
+    RollbackBranch,
+};
+pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
+pub use create::{
+    Check, ColumnSpec, CreateIndex, CreateSchema, CreateTable, CreateView, Identity, KeySpec, Like,
+    TableClauses,
+};
+pub use cursor::{Declare, Fetch, FetchDirection};
+pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
+pub use grammar::fold;
+pub use query::{expression, parse, query, version_literal};
+pub use setting::{Set, SettingValue, Show};
+pub use statement::{
+    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Prepare, Statement, Target,
+    Truncate, Update, Vacuum,
+};
+pub use transaction::{Isolation, TransactionModes};
+pub use types::map_type;
+pub use version::{Slot, TableVersionSpec, version_of};

@@ -1,0 +1,140 @@
+//! Functions that no query can name: two that mark what a carrier means, and one that gives floats
+//! the order and equality of SQL.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature,
+    Volatility, lit,
+};
+
+use crate::exec::asof_join::Comparison;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Mark {
+    /// The join is an ASOF join; the arguments are the conditions of MATCH_CONDITION.
+    Match,
+    /// A comparison of tuples: its symbol, the left elements, the right elements.
+    Tuple,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Marker {
+    mark: Mark,
+    signature: Signature,
+}
+
+static MATCH: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Match)));
+static TUPLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Tuple)));
+static TOTAL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+    let signature = Signature::any(1, Volatility::Immutable);
+    Arc::new(ScalarUDF::new_from_impl(TotalOrder { signature }))
+});
+
+fn marker(mark: Mark) -> ScalarUDF {
+    let arities = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
+    let signature = Signature::one_of(arities, Volatility::Immutable);
+    ScalarUDF::new_from_impl(Marker { mark, signature })
+}
+
+/// Marks the join whose filter it stands in.
+pub(super) fn match_marker(conditions: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&MATCH), conditions))
+}
+
+/// The conditions of MATCH_CONDITION, if this is the mark; none where there is no such clause.
+pub(super) fn as_match_marker(expr: &Expr) -> Option<&[Expr]> {
+    marked(expr, Mark::Match)
+}
+
+/// `(lefts) <comparison> (rights)`.
+pub(super) fn tuple_marker(comparison: Comparison, lefts: Vec<Expr>, rights: Vec<Expr>) -> Expr {
+    let symbol = lit(comparison.symbol());
+    let args = std::iter::once(symbol).chain(lefts).chain(rights).collect();
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&TUPLE), args))
+}
+
+/// The parts of a tuple comparison: the symbol, the elements of its first and second operand.
+pub(super) fn as_tuple_marker(expr: &Expr) -> Option<(Comparison, &[Expr], &[Expr])> {
+    let (symbol, elements) = marked(expr, Mark::Tuple)?.split_first()?;
+    let comparisons =
+        [Comparison::Less, Comparison::LessOrEqual, Comparison::Greater, Comparison::GreaterOrEqual];
+    let comparison = comparisons.into_iter().find(|c| *symbol == lit(c.symbol()))?;
+    let (first, second) = elements.split_at(elements.len() / 2);
+    Some((comparison, first, second))
+}
+
+fn marked(expr: &Expr, mark: Mark) -> Option<&[Expr]> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let marker = call.func.inner().downcast_ref::<Marker>()?;
+    (marker.mark == mark).then_some(call.args.as_slice())
+}
+
+/// The float with one zero and one NaN, the greatest value.
+pub(super) fn total_order(expr: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&TOTAL), vec![expr]))
+}
+
+impl ScalarUDFImpl for Marker {
+    fn name(&self) -> &str {
+        match self.mark {
+            Mark::Match => "asofdb_match",
+            Mark::Tuple => "asofdb_tuple",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        internal_err!("an asof join was planned as an ordinary join")
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct TotalOrder {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for TotalOrder {
+    fn name(&self) -> &str {
+        "asofdb_total_order"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(arguments[0].clone())
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let values = arguments.args[0].to_array(arguments.number_rows)?;
+        let normal: ArrayRef = match values.data_type() {
+            DataType::Float64 => {
+                let floats = values.as_primitive::<Float64Type>();
+                let normal: PrimitiveArray<Float64Type> =
+                    floats.unary(|v| if v.is_nan() { f64::NAN } else { v + 0.0 });
+                Arc::new(normal)
+            }
+            DataType::Float32 => {
+                let floats = values.as_primitive::<Float32Type>();
+                let normal: PrimitiveArray<Float32Type> =
+                    floats.unary(|v| if v.is_nan() { f32::NAN } else { v + 0.0 });
+                Arc::new(normal)
+            }
+            other => return internal_err!("total order of {other}"),
+        };
+        Ok(ColumnarValue::Array(normal))
+    }
+}

@@ -1,0 +1,298 @@
+//! The logical node. Its fields are named as in the ASOF join of DataFusion 56.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinConstraint, Result, internal_err};
+use datafusion::logical_expr::{
+    Expr, Filter, InvariantLevel, LogicalPlan, UserDefinedLogicalNodeCore,
+};
+
+use crate::exec::asof_join::{Comparison, Kind};
+
+/// One pair of keys.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
+pub struct AsofOn {
+    /// Over the left input.
+    pub left: Expr,
+    /// Over the right input.
+    pub right: Expr,
+    /// IS NOT DISTINCT FROM.
+    pub null_equal: bool,
+}
+
+/// The comparison that is matched by: of times, or of tuples of them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
+pub struct MatchCondition {
+    /// Over the left input, over the right input.
+    pub pairs: Vec<(Expr, Expr)>,
+    /// Left to right.
+    pub comparison: Comparison,
+}
+
+/// The bound behind which no right row matches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Hash)]
+pub struct ToleranceExpr {
+    /// The constant that `bound` lies from the left time, where it is one.
+    pub distance: Option<Expr>,
+    /// Over the left input: the farthest right time.
+    pub bound: Expr,
+    /// Whether the bound itself matches.
+    pub inclusive: bool,
+}
+
+/// For each left row, the nearest right row: see [`crate::exec::asof_join`] for what that means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AsofJoinNode {
+    /// Kept, all of it where `kind` is Left.
+    pub left: Arc<LogicalPlan>,
+    /// Searched. Its `hidden` columns are not in the output.
+    pub right: Arc<LogicalPlan>,
+    /// Which left rows survive.
+    pub kind: Kind,
+    /// The keys; may be empty.
+    pub on: Vec<AsofOn>,
+    /// What is matched by.
+    pub match_condition: MatchCondition,
+    /// How the keys were written.
+    pub constraint: JoinConstraint,
+    /// How far a match may lie.
+    pub tolerance: Option<ToleranceExpr>,
+    /// Over the left input: where it is not true there is no match. Only of kind Left.
+    pub left_condition: Option<Expr>,
+    /// Over both inputs: the nearest right row for which it is true is the match.
+    pub residual: Option<Expr>,
+    /// Over the right input: among rows of one time the greatest wins.
+    pub ties: Vec<Expr>,
+    /// Columns of the right input that only `ties` reads.
+    pub hidden: Vec<Column>,
+    schema: DFSchemaRef,
+}
+
+impl AsofJoinNode {
+    /// A node whose conditions are all of `like`, over these inputs.
+    fn over(&self, left: LogicalPlan, right: LogicalPlan) -> Result<Self> {
+        AsofJoinNode { left: Arc::new(left), right: Arc::new(right), ..self.clone() }.with_schema()
+    }
+
+    /// Over another left input with the same columns.
+    pub(super) fn with_left(&self, left: LogicalPlan) -> Result<Self> {
+        self.over(left, self.right.as_ref().clone())
+    }
+
+    /// Over another right input with the same columns.
+    pub(super) fn with_right(&self, right: LogicalPlan) -> Result<Self> {
+        self.over(self.left.as_ref().clone(), right)
+    }
+
+    /// Keys and match over two inputs, and nothing else yet.
+    pub(super) fn try_new(
+        (left, right): (LogicalPlan, LogicalPlan),
+        kind: Kind,
+        (on, match_condition): (Vec<AsofOn>, MatchCondition),
+        constraint: JoinConstraint,
+    ) -> Result<Self> {
+        AsofJoinNode {
+            left: Arc::new(left),
+            right: Arc::new(right),
+            kind,
+            on,
+            match_condition,
+            constraint,
+            tolerance: None,
+            left_condition: None,
+            residual: None,
+            ties: Vec::new(),
+            hidden: Vec::new(),
+            schema: Arc::new(DFSchema::empty()),
+        }
+        .with_schema()
+    }
+
+    /// Computes the output's schema anew.
+    pub(super) fn with_schema(mut self) -> Result<Self> {
+        let left = self.left.schema();
+        let mut fields: Vec<_> = left.iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
+        for index in self.shown() {
+            let (qualifier, field) = self.right.schema().qualified_field(index);
+            let field = match self.kind {
+                Kind::Inner => Arc::clone(field),
+                Kind::Left => Arc::new(field.as_ref().clone().with_nullable(true)),
+            };
+            fields.push((qualifier.cloned(), field));
+        }
+        let mut metadata = self.right.schema().metadata().clone();
+        metadata.extend(left.metadata().clone());
+        // A left row appears at most once, so what identified it still does.
+        let mut dependencies = left.functional_dependencies().clone();
+        dependencies.extend_target_indices(fields.len());
+        let schema = DFSchema::new_with_metadata(fields, metadata)?;
+        self.schema = Arc::new(schema.with_functional_dependencies(dependencies)?);
+        Ok(self)
+    }
+
+    /// The right input's columns that are in the output, in its order.
+    pub(super) fn shown(&self) -> Vec<usize> {
+        let schema = self.right.schema();
+        let hidden: Vec<_> =
+            self.hidden.iter().filter_map(|column| schema.maybe_index_of_column(column)).collect();
+        (0..schema.fields().len()).filter(|index| !hidden.contains(index)).collect()
+    }
+}
+
+impl PartialOrd for AsofJoinNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let conditions = |node: &Self| {
+            (node.on.clone(), node.match_condition.clone(), node.tolerance.clone())
+        };
+        let order = self.left.partial_cmp(&other.left)?;
+        let order = order.then(self.right.partial_cmp(&other.right)?);
+        let order = order.then(self.kind.cmp(&other.kind));
+        let order = order.then(conditions(self).partial_cmp(&conditions(other))?);
+        let order = order.then(self.left_condition.partial_cmp(&other.left_condition)?);
+        let order = order.then(self.residual.partial_cmp(&other.residual)?);
+        let order = order.then(self.ties.partial_cmp(&other.ties)?);
+        (order != Ordering::Equal || self == other).then_some(order)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for AsofJoinNode {
+    fn name(&self) -> &str {
+        "AsofJoin"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.left, &self.right]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn check_invariants(&self, _level: InvariantLevel) -> Result<()> {
+        let over = |expr: &Expr, schema: &DFSchema| {
+            expr.column_refs().into_iter().all(|column| schema.has_column(column))
+        };
+        let (left, right) = (self.left.schema(), self.right.schema());
+        let sides = self.on.iter().map(|on| (&on.left, &on.right));
+        let mut sides = sides.chain(self.match_condition.pairs.iter().map(|(l, r)| (l, r)));
+        let bound = self.tolerance.iter().map(|tolerance| &tolerance.bound);
+        let mut of_left = bound.chain(&self.left_condition);
+        if !sides.all(|(l, r)| over(l, left) && over(r, right))
+            || !of_left.all(|expr| over(expr, left))
+            || !self.ties.iter().all(|expr| over(expr, right))
+        {
+            return internal_err!("an asof join's condition reads a column its side lacks");
+        }
+        if self.match_condition.pairs.is_empty() {
+            return internal_err!("an asof join without a match condition");
+        }
+        if self.kind == Kind::Inner && self.left_condition.is_some() {
+            return internal_err!("a left condition in an inner asof join");
+        }
+        Ok(())
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        let on = self.on.iter().flat_map(|on| [&on.left, &on.right]);
+        let times = self.match_condition.pairs.iter().flat_map(|(left, right)| [left, right]);
+        let tolerance = self.tolerance.iter();
+        let tolerance = tolerance.flat_map(|t| std::iter::once(&t.bound).chain(&t.distance));
+        let rest = self.left_condition.iter().chain(&self.residual).chain(&self.ties);
+        on.chain(times).chain(tolerance).chain(rest).cloned().collect()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let on = self.on.iter().map(|on| {
+            let equals = if on.null_equal { "IS NOT DISTINCT FROM" } else { "=" };
+            format!("({} {equals} {})", on.left, on.right)
+        });
+        let symbol = self.match_condition.comparison.symbol();
+        let times = self.match_condition.pairs.iter().map(|(l, r)| format!("{l} {symbol} {r}"));
+        let list = |items: Vec<String>| items.join(", ");
+        write!(f, "AsofJoin: kind={:?}, on=[{}]", self.kind, list(on.collect()))?;
+        write!(f, ", match=[{}]", list(times.collect()))?;
+        if let Some(tolerance) = &self.tolerance {
+            let shown = tolerance.distance.as_ref().unwrap_or(&tolerance.bound);
+            write!(f, ", tolerance={shown}")?;
+        }
+        if let Some(condition) = &self.left_condition {
+            write!(f, ", left_condition={condition}")?;
+        }
+        if let Some(residual) = &self.residual {
+            write!(f, ", residual={residual}")?;
+        }
+        Ok(())
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let count = self.expressions().len();
+        let ([left, right], true) = (
+            <[LogicalPlan; 2]>::try_from(inputs).map_err(|_| wrong("inputs"))?,
+            exprs.len() == count,
+        ) else {
+            return Err(wrong("expressions"));
+        };
+        let mut exprs = exprs.into_iter();
+        let mut take = || exprs.next().expect("the count was compared");
+        let on = self.on.iter().map(|on| AsofOn {
+            left: take(),
+            right: take(),
+            null_equal: on.null_equal,
+        });
+        let on = on.collect();
+        let pairs = self.match_condition.pairs.iter().map(|_| (take(), take())).collect();
+        let tolerance = self.tolerance.as_ref().map(|tolerance| ToleranceExpr {
+            bound: take(),
+            distance: tolerance.distance.as_ref().map(|_| take()),
+            inclusive: tolerance.inclusive,
+        });
+        let left_condition = self.left_condition.as_ref().map(|_| take());
+        let residual = self.residual.as_ref().map(|_| take());
+        let ties = self.ties.iter().map(|_| take()).collect();
+        let right = without_copied_filter(right, &self.right);
+        AsofJoinNode {
+            left: Arc::new(left),
+            right: Arc::new(right),
+            on,
+            match_condition: MatchCondition { pairs, ..self.match_condition },
+            tolerance,
+            left_condition,
+            residual,
+            ties,
+            ..self.clone()
+        }
+        .with_schema()
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        let left_width = self.left.schema().fields().len();
+        let shown = self.shown();
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for &column in output_columns {
+            match column.checked_sub(left_width) {
+                None => left.push(column),
+                Some(column) => right.push(shown[column]),
+            }
+        }
+        Some(vec![left, right])
+    }
+}
+
+fn wrong(what: &str) -> datafusion::error::DataFusionError {
+    datafusion::error::DataFusionError::Internal(format!("an asof join with other {what}"))
+}
+
+/// DataFusion copies a filter that reads no column, such as `random() < 0.5`, onto every input of an
+/// extension node. On the left that is what the filter means; on the right it would change matches.
+fn without_copied_filter(right: LogicalPlan, before: &Arc<LogicalPlan>) -> LogicalPlan {
+    match right {
+        LogicalPlan::Filter(Filter { predicate, input, .. })
+            if predicate.column_refs().is_empty() && *input == **before =>
+        {
+            Arc::unwrap_or_clone(input)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,229 @@
+//! The factor that holds an ASOF join, to the carrier: an ordinary join whose filter has the mark.
+
+use datafusion::common::{Column, DFSchema, JoinType, Result};
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr as SqlExpr, JoinConstraint, ObjectName, TableFactor, TableWithJoins,
+};
+
+use super::marker::{as_tuple_marker, match_marker, tuple_marker};
+use super::{condition, external};
+use crate::error::{Error, ErrorKind};
+use crate::exec::asof_join::Comparison;
+use crate::parse::{AsofKind, AsofSyntax, asof_of};
+
+/// Plans the factors that hold an ASOF join and hands back all others.
+#[derive(Debug)]
+pub struct AsofRelationPlanner;
+
+impl RelationPlanner for AsofRelationPlanner {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        let TableFactor::NestedJoin { table_with_joins, alias } = relation else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let Some(syntax) = asof_of(&table_with_joins).map_err(external)? else {
+            let factor = TableFactor::NestedJoin { table_with_joins, alias };
+            return Ok(RelationPlanning::Original(Box::new(factor)));
+        };
+        let plan = plan_asof(*table_with_joins, syntax, context)?;
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan, alias })))
+    }
+}
+
+/// The plan of an ASOF join: a carrier for INNER and LEFT, an ordinary semi or anti join for SEMI
+/// and ANTI, where which of the matching rows is nearest makes no difference.
+///
+/// # Errors
+/// NotSupported for RIGHT, FULL and KNOWN AT; Syntax without a condition; whatever planning the two
+/// sides and the conditions gives.
+pub fn plan_asof(
+    joined: TableWithJoins,
+    syntax: AsofSyntax,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    if syntax.known_at.is_some() {
+        let refusal = Error::new(ErrorKind::NotSupported, "KNOWN AT is not supported");
+        return Err(external(refusal));
+    }
+    let join_type = join_type(syntax.kind).map_err(external)?;
+    let Ok([join]) = <[_; 1]>::try_from(joined.joins) else {
+        return Err(external(Error::new(ErrorKind::Internal, "an asof join that is not alone")));
+    };
+    let left = context.plan(joined.relation)?;
+    let right = context.plan(join.relation)?;
+    let schema = left.schema().join(right.schema())?;
+    let condition = match syntax.condition {
+        Some(condition) => Some(conjuncts(condition, &schema, context)?),
+        None => None,
+    };
+    let sides = Sides { left, right, join_type };
+    match syntax.constraint {
+        JoinConstraint::On(on) => {
+            let on = conjuncts(on, &schema, context)?;
+            sides.join_on(on, condition)
+        }
+        JoinConstraint::Using(columns) => {
+            let columns = using_columns(columns, context)?;
+            sides.join_using(columns, condition)
+        }
+        JoinConstraint::None if condition.is_some() => sides.join_on(Vec::new(), condition),
+        JoinConstraint::None => Err(external(
+            Error::new(ErrorKind::Syntax, "ASOF JOIN needs MATCH_CONDITION, ON or USING")
+                .hint("write ASOF JOIN t ON l.k = t.k AND l.ts >= t.ts"),
+        )),
+        JoinConstraint::Natural => {
+            Err(external(Error::new(ErrorKind::NotSupported, "NATURAL ASOF JOIN is not supported")))
+        }
+    }
+}
+
+fn join_type(kind: AsofKind) -> Result<JoinType, Error> {
+    match kind {
+        AsofKind::Inner => Ok(JoinType::Inner),
+        AsofKind::Left => Ok(JoinType::Left),
+        AsofKind::Semi => Ok(JoinType::LeftSemi),
+        AsofKind::Anti => Ok(JoinType::LeftAnti),
+        AsofKind::Right | AsofKind::Full => {
+            let word = if kind == AsofKind::Right { "RIGHT" } else { "FULL" };
+            let message = format!("ASOF {word} JOIN is not supported");
+            let hint = "use ASOF LEFT JOIN, and UNION ALL the right rows that no left row got";
+            Err(Error::new(ErrorKind::NotSupported, message).hint(hint))
+        }
+    }
+}
+
+struct Sides {
+    left: LogicalPlan,
+    right: LogicalPlan,
+    join_type: JoinType,
+}
+
+impl Sides {
+    fn join_on(self, mut on: Vec<Expr>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
+        if self.is_carrier() {
+            on.push(match_marker(condition.unwrap_or_default()));
+        } else {
+            on.extend(condition.unwrap_or_default());
+            on = on.into_iter().map(spell_tuple).collect();
+        }
+        let Sides { left, right, join_type } = self;
+        LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()
+    }
+
+    /// Without MATCH_CONDITION the last column is the time.
+    fn join_using(self, names: Vec<String>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
+        if !self.is_carrier() {
+            return self.semi_join_using(names, condition);
+        }
+        let Sides { left, right, join_type } = self;
+        let columns = names.iter().map(Column::from_name).collect();
+        let plan = LogicalPlanBuilder::from(left).join_using(right, join_type, columns)?.build()?;
+        let LogicalPlan::Join(mut join) = plan else {
+            let message = "ASOF JOIN … USING of a column whose type has no equality";
+            return Err(external(Error::new(ErrorKind::NotSupported, message)));
+        };
+        let mark = match_marker(condition.unwrap_or_default());
+        join.filter = conjunction(join.filter.into_iter().chain([mark]));
+        Ok(LogicalPlan::Join(join))
+    }
+
+    fn semi_join_using(
+        self,
+        names: Vec<String>,
+        condition: Option<Vec<Expr>>,
+    ) -> Result<LogicalPlan> {
+        let last = names.len() - 1;
+        let mut on = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            let left = Expr::from(self.left.schema().qualified_field_with_unqualified_name(name)?);
+            let right = Expr::from(self.right.schema().qualified_field_with_unqualified_name(name)?);
+            let is_time = condition.is_none() && i == last;
+            on.push(if is_time { left.gt_eq(right) } else { left.eq(right) });
+        }
+        self.join_on(on, condition)
+    }
+
+    fn is_carrier(&self) -> bool {
+        matches!(self.join_type, JoinType::Inner | JoinType::Left)
+    }
+}
+
+fn using_columns(
+    columns: Vec<ObjectName>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Vec<String>> {
+    let names = columns.into_iter().map(|name| match name.0.as_slice() {
+        [part] => part.as_ident().map(|ident| context.normalize_ident(ident.clone())),
+        _ => None,
+    });
+    names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty()).ok_or_else(|| {
+        external(Error::new(ErrorKind::Syntax, "USING takes the plain names of columns"))
+    })
+}
+
+/// The conditions that AND joins; comparisons of tuples, which DataFusion would take for structs,
+/// become marks.
+fn conjuncts(
+    condition: SqlExpr,
+    schema: &DFSchema,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<Vec<Expr>> {
+    let mut conjuncts = Vec::new();
+    let mut rest = vec![condition];
+    while let Some(next) = rest.pop() {
+        match next {
+            SqlExpr::Nested(inner) => rest.push(*inner),
+            SqlExpr::BinaryOp { left, op: BinaryOperator::And, right } => {
+                rest.push(*right);
+                rest.push(*left);
+            }
+            SqlExpr::BinaryOp { left, op, right } => match (*left, comparison(&op), *right) {
+                (SqlExpr::Tuple(lefts), Some(comparison), SqlExpr::Tuple(rights)) => {
+                    if lefts.len() != rights.len() {
+                        let message = "unequal number of entries in row expressions";
+                        return Err(external(Error::new(ErrorKind::Syntax, message)));
+                    }
+                    let mut plan = |side: Vec<SqlExpr>| {
+                        side.into_iter().map(|e| context.sql_to_expr(e, schema)).collect()
+                    };
+                    let (lefts, rights): (Result<Vec<_>>, Result<Vec<_>>) =
+                        (plan(lefts), plan(rights));
+                    conjuncts.push(tuple_marker(comparison, lefts?, rights?));
+                }
+                (left, _, right) => {
+                    let (left, right) = (Box::new(left), Box::new(right));
+                    let whole = SqlExpr::BinaryOp { left, op, right };
+                    conjuncts.push(context.sql_to_expr(whole, schema)?);
+                }
+            },
+            other => conjuncts.push(context.sql_to_expr(other, schema)?),
+        }
+    }
+    Ok(conjuncts)
+}
+
+fn comparison(op: &BinaryOperator) -> Option<Comparison> {
+    match op {
+        BinaryOperator::Lt => Some(Comparison::Less),
+        BinaryOperator::LtEq => Some(Comparison::LessOrEqual),
+        BinaryOperator::Gt => Some(Comparison::Greater),
+        BinaryOperator::GtEq => Some(Comparison::GreaterOrEqual),
+        _ => None,
+    }
+}
+
+/// A comparison of tuples in the words of an ordinary join.
+fn spell_tuple(expr: Expr) -> Expr {
+    match as_tuple_marker(&expr) {
+        Some((comparison, lefts, rights)) => condition::lexicographic(comparison, lefts, rights),
+        None => expr,
+    }
+}

@@ -1,0 +1,76 @@
+//! What functions know about the session that calls them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+
+use crate::error::Result;
+use crate::plan::pg_catalog::Catalog;
+
+/// The session, as its functions tell it.
+pub struct SessionFacts {
+    /// `current_user` and `session_user`.
+    pub user: String,
+    /// `current_database()`.
+    pub database: String,
+    /// `pg_backend_pid()`.
+    pub pid: i32,
+    /// PostgreSQL's version that we answer for, such as `16.4`.
+    pub server_version: String,
+    /// Our own name and version, such as `AsofDB 0.1.0`.
+    pub product: String,
+    /// When the server began, µs since 1970-01-01 UTC.
+    pub server_start_us: i64,
+    /// The server's end of the connection; None for a Unix socket.
+    pub server_address: Option<(String, u16)>,
+    /// The client's end.
+    pub client_address: Option<(String, u16)>,
+    /// What changes while the session lives.
+    pub hooks: Arc<dyn SessionHooks>,
+}
+
+/// Three readings of the clock, µs since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When the transaction began: `now()`.
+    pub transaction_us: i64,
+    /// When the statement came.
+    pub statement_us: i64,
+    /// This moment.
+    pub clock_us: i64,
+}
+
+/// What functions ask the session for, or ask it to do. Called on DataFusion's threads.
+pub trait SessionHooks: Send + Sync {
+    /// The catalogue of the statement's snapshot.
+    fn catalog(&self) -> Arc<Catalog>;
+    /// A setting's value as SHOW gives it; None if there is no such setting.
+    fn setting(&self, name: &str) -> Option<String>;
+    /// SET [LOCAL]; returns the value it has then.
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String>;
+    /// The clock.
+    fn times(&self) -> Times;
+    /// The number of the transaction, given it if it has none.
+    fn transaction_id(&self) -> u64;
+    /// Cancels what another session does, or ends the session; whether there is such a session.
+    fn signal(&self, pid: i32, terminate: bool) -> Result<bool>;
+}
+
+impl SessionFacts {
+    /// The session's time zone, UTC where the setting names none we know.
+    pub fn time_zone(&self) -> Tz {
+        let named = self.hooks.setting("TimeZone").and_then(|name| name.parse().ok());
+        named.unwrap_or(Tz::UTC)
+    }
+}
+
+impl fmt::Debug for SessionFacts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionFacts")
+            .field("user", &self.user)
+            .field("database", &self.database)
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
+}

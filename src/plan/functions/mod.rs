@@ -1,0 +1,69 @@
+//! PostgreSQL's functions, types and operators that DataFusion lacks.
+//!
+//! [`install`] adds all of them to a session's state, given the session's [`SessionFacts`]: who asks,
+//! from where, and hooks for what changes (settings, time, the catalogue). Functions that DataFusion
+//! has are left to it, except the clock's: `now()` is the transaction's start, told by the session.
+//!
+//! Nothing here parses a statement, reads a clock or touches the store. Start reading at
+//! [`row_function`], which says how one is declared.
+
+mod array;
+mod catalog;
+mod clock;
+mod date_part;
+mod facts;
+mod operators;
+mod privilege;
+mod row_function;
+mod session;
+mod single_value;
+mod size;
+mod sleep;
+mod text;
+mod to_char;
+mod type_planner;
+
+use std::sync::Arc;
+
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+pub use facts::{SessionFacts, SessionHooks, Times};
+pub use operators::PostgresOperators;
+pub use type_planner::PostgresTypes;
+
+/// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
+pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
+    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators);
+    builder.expr_planners().get_or_insert_with(Vec::new).insert(0, ours);
+    builder.with_type_planner(Arc::new(PostgresTypes))
+}
+
+/// Adds every function to a state, in place of DataFusion's of the same name.
+///
+/// # Errors
+/// None of DataFusion's own registries refuses; a foreign one may.
+pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusionResult<()> {
+    for function in scalar_functions(facts) {
+        state.register_udf(Arc::new(function))?;
+    }
+    state.register_udaf(Arc::new(AggregateUDF::from(single_value::SingleValue::new())))?;
+    Ok(())
+}
+
+fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
+    let mut functions = session::functions(facts);
+    functions.extend(catalog::functions(facts));
+    functions.extend(privilege::functions(facts));
+    functions.extend(size::functions(facts));
+    functions.extend(clock::functions(facts));
+    functions.extend(to_char::functions(facts));
+    functions.extend(text::functions());
+    functions.extend(date_part::functions());
+    functions.extend(array::functions());
+    functions.push(sleep::function());
+    functions
+}

@@ -1,0 +1,127 @@
+//! Quoting and formatting text: `quote_ident`, `quote_literal`, `format`.
+
+use datafusion::logical_expr::ScalarUDF;
+
+use super::row_function::{Row, RowFunction};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::pg_catalog::catalog::{name_parts, quote_ident};
+use crate::plan::pg_catalog::cell::Cell;
+
+/// The functions of this file.
+pub fn functions() -> Vec<ScalarUDF> {
+    let all = [
+        RowFunction::new("quote_ident", &["t"], "text", |row| {
+            Ok(row.text(0).map(quote_ident).into())
+        }),
+        RowFunction::new("quote_literal", &["t"], "text", |row| {
+            Ok(row.text(0).map(quote_literal).into())
+        }),
+        RowFunction::new("quote_nullable", &["t"], "text", |row| {
+            Ok(row.text(0).map_or("NULL".to_owned(), quote_literal).into())
+        })
+        .with_nulls(),
+        RowFunction::new("parse_ident", &["t", "tb"], "_text", |row| {
+            name_parts(row.text(0).unwrap_or_default()).map(Cell::Texts)
+        }),
+        RowFunction::new("format", &["ta*"], "text", format).with_nulls(),
+        RowFunction::new("pg_typeof", &["a"], "text", |row| {
+            let of = crate::spec::Type::of_storage(row.data_type(0));
+            Ok(of.map_or("unknown".to_owned(), |of| without_modifier(&of)).into())
+        })
+        .with_nulls(),
+    ];
+    all.into_iter().map(RowFunction::immutable).map(ScalarUDF::from).collect()
+}
+
+fn without_modifier(of: &crate::spec::Type) -> String {
+    let oid = crate::plan::pg_catalog::types::oid_of(of);
+    crate::plan::pg_catalog::types::format_type(oid, None)
+}
+
+/// A literal that reads back as `text`: quotes doubled, and `E'…'` where there are backslashes.
+fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match text.contains('\\') {
+        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
+}
+
+/// `format('%s is %I', …)`: `%s`, `%I`, `%L`, `%%`, with a position (`%2$s`), a width and `-`.
+fn format(row: &Row<'_>) -> Result<Cell> {
+    let Some(template) = row.text(0) else {
+        return Ok(Cell::Null);
+    };
+    let mut out = String::new();
+    let mut next = 1;
+    let mut chars = template.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        let mut directive = String::new();
+        while let Some(c) = chars.next_if(|c| c.is_ascii_digit() || matches!(c, '$' | '-')) {
+            directive.push(c);
+        }
+        let kind = chars.next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
+        if kind == '%' {
+            out.push('%');
+            continue;
+        }
+        let (position, width) = match directive.split_once('$') {
+            Some((position, width)) => (position.parse().ok(), width),
+            None => (None, directive.as_str()),
+        };
+        let index = position.unwrap_or(next);
+        next = index + 1;
+        pad(&mut out, &argument(row, index, kind)?, width);
+    }
+    Ok(out.into())
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidValue, message)
+}
+
+fn argument(row: &Row<'_>, index: usize, kind: char) -> Result<String> {
+    if index == 0 || index >= row.len() {
+        return Err(invalid("too few arguments for format()"));
+    }
+    let value = row.shown(index)?;
+    Ok(match (kind, value) {
+        ('s', value) => value.unwrap_or_default(),
+        ('I', Some(value)) => quote_ident(&value),
+        ('I', None) => return Err(invalid("null values cannot be formatted as an SQL identifier")),
+        ('L', Some(value)) => quote_literal(&value),
+        ('L', None) => "NULL".to_owned(),
+        (other, _) => {
+            return Err(invalid(&format!("unrecognized format() type specifier \"{other}\"")));
+        }
+    })
+}
+
+fn pad(out: &mut String, value: &str, width: &str) {
+    let left = width.starts_with('-');
+    let width = width.trim_start_matches('-').parse().unwrap_or(0);
+    let missing = usize::saturating_sub(width, value.chars().count());
+    let spaces = " ".repeat(missing);
+    let (before, after) = if left { ("", spaces.as_str()) } else { (spaces.as_str(), "") };
+    out.push_str(before);
+    out.push_str(value);
+    out.push_str(after);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_and_names_are_quoted_where_needed() {
+        assert_eq!(quote_literal("it's"), "'it''s'");
+        assert_eq!(quote_literal("a\\b"), "E'a\\\\b'");
+        assert_eq!(quote_ident("plain_1"), "plain_1");
+        assert_eq!(quote_ident("select"), "\"select\"");
+        assert_eq!(quote_ident("Mixed\"Case"), "\"Mixed\"\"Case\"");
+    }
+}

@@ -1,0 +1,22 @@
+//! Statements and snapshots to DataFusion plans.
+//!
+//! [`Reading`] says what a statement sees: one snapshot, a search path, a time zone. [`Scope`] gives
+//! DataFusion's planner names in it: every name is resolved here, and no version clause passes this
+//! room without being resolved or refused. [`query`] plans; [`state`] makes the session states that
+//! optimise and run what was planned.
+//!
+//! The room runs nothing and writes nothing. Start reading at [`names`].
+
+pub mod asof;
+pub mod functions;
+pub mod metadata;
+pub mod names;
+pub mod pg_catalog;
+pub mod query;
+pub mod scope;
+pub mod state;
+pub mod time_travel;
+
+pub use query::{Planned, plan_query, plan_rows_of};
+pub use scope::{Reading, Scope, SystemTables};
+pub use state::session_state;

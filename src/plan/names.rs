@@ -1,0 +1,241 @@
+//! From a name to what it stands for.
+//!
+//! | written | means, in this order |
+//! |---|---|
+//! | `t` | a system table, else `t` in a schema of the search path |
+//! | `a.b` | table `b` of schema `a`, else version or metadata `b` of table `a` |
+//! | `c.a.b` | table `b` of schema `a` of catalog `c`, else version or metadata `b` of table `c.a` |
+//! | `c.s.t.b` | version or metadata `b` of table `c.s.t` |
+//!
+//! A version among names is `branch_x`, `tag_x` or `snapshot_id_n`; metadata also comes as `t$name`.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::view::ViewTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::TableSource;
+use futures::FutureExt;
+
+use super::metadata;
+use super::query::plan_view;
+use super::scope::Reading;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::scan::TableScan;
+use crate::fault;
+use crate::store::{Relation, Snapshot, Table, Version};
+
+/// The catalog of schemas made without one.
+const MAIN_CATALOG: &str = "main";
+
+/// Where rows with their hidden columns are found; only our own statements name it.
+pub const ROWS_CATALOG: &str = "asofdb rows";
+
+/// What a name stands for.
+pub enum Named {
+    /// A table.
+    Table(Arc<Table>),
+    /// A view and the snapshot it is read at.
+    View(Arc<crate::spec::View>, Snapshot),
+    /// A table about a table.
+    Metadata(metadata::Kind, Arc<Table>, Snapshot),
+    /// A system table.
+    System(Arc<dyn TableProvider>),
+}
+
+/// The source of rows that a name stands for, at the version that was asked for.
+///
+/// # Errors
+/// UndefinedTable; UndefinedObject for a branch or tag among the names.
+pub fn source(
+    reading: &Reading,
+    state: &SessionState,
+    parts: &[&str],
+    version: Option<&Snapshot>,
+) -> Result<Arc<dyn TableSource>> {
+    let (hidden, parts) = match parts {
+        [ROWS_CATALOG, rest @ ..] => (true, rest),
+        _ => (false, parts),
+    };
+    let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
+        Named::Table(table) if hidden => Arc::new(TableScan::with_hidden(table)),
+        Named::Table(table) => Arc::new(TableScan::new(table)),
+        Named::View(view, at) => {
+            let plan = plan_view(&reading.at(at), state, &view.query)?;
+            Arc::new(ViewTable::new(plan, Some(view.query.clone())))
+        }
+        Named::Metadata(kind, table, at) => metadata::provider(kind, &table, &at)?,
+        Named::System(provider) => provider,
+    };
+    Ok(provider_as_source(provider))
+}
+
+/// The table that a statement writes.
+///
+/// # Errors
+/// UndefinedTable; WrongState for a view or a system table.
+pub fn table(reading: &Reading, parts: &[&str]) -> Result<(Arc<Table>, Option<Snapshot>)> {
+    if let Some((base, suffix)) = parts.split_last().map(|(suffix, base)| (base, *suffix))
+        && relation(reading, parts, &reading.snapshot)?.is_none()
+        && let Some(at) = suffix_version(&reading.snapshot, suffix)?
+        && let Some(Relation::Table(table)) = relation(reading, base, &at)?
+    {
+        return Ok((table, Some(at)));
+    }
+    match resolve(reading, parts, None)? {
+        Named::Table(table) => Ok((table, None)),
+        Named::View(view, _) => Err(not_a_table(&view.name, "a view")),
+        Named::Metadata(_, table, _) => {
+            Err(not_a_table(&table.schema().name, "a table about a table"))
+        }
+        Named::System(_) => Err(not_a_table(&parts.join("."), "a system table")),
+    }
+}
+
+fn not_a_table(name: &str, what: &str) -> Error {
+    Error::new(ErrorKind::WrongState, format!("\"{name}\" is {what} and cannot be written"))
+        .hint("name a table")
+}
+
+/// What a name stands for, at a version where one was asked for.
+///
+/// # Errors
+/// As [`source`].
+pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&Snapshot>) -> Result<Named> {
+    if let Some(system) = system_table(reading, parts)? {
+        return match version {
+            None => Ok(Named::System(system)),
+            Some(_) => Err(Error::new(
+                ErrorKind::NotSupported,
+                format!("system table \"{}\" has no versions", parts.join(".")),
+            )
+            .hint("read t.snapshots, or connect to dbname@ref")),
+        };
+    }
+    let at = version.unwrap_or(&reading.snapshot);
+    if let Some(found) = relation(reading, parts, at)? {
+        return Ok(named(found, at));
+    }
+    let (base, suffix) = match parts.split_last() {
+        Some((suffix, base)) if !base.is_empty() => (base.to_vec(), *suffix),
+        _ => match parts.first().and_then(|name| name.split_once('$')) {
+            Some((base, suffix)) => (vec![base], suffix),
+            None => return Err(undefined(reading, parts, at)),
+        },
+    };
+    if let Some(kind) = metadata::Kind::of_name(suffix)
+        && let Some(Relation::Table(table)) = relation(reading, &base, at)?
+    {
+        return Ok(Named::Metadata(kind, table, at.clone()));
+    }
+    if let Some(past) = suffix_version(at, suffix)? {
+        if version.is_some() {
+            return Err(Error::new(
+                ErrorKind::Syntax,
+                format!("\"{suffix}\" names a version and a version clause follows"),
+            )
+            .hint("say the version once"));
+        }
+        if let Some(found) = relation(reading, &base, &past)? {
+            return Ok(named(found, &past));
+        }
+    }
+    Err(undefined(reading, parts, at))
+}
+
+fn named(relation: Relation, at: &Snapshot) -> Named {
+    match relation {
+        Relation::Table(table) => Named::Table(table),
+        Relation::View(view) => Named::View(view, at.clone()),
+    }
+}
+
+fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
+    match parts {
+        [name] => {
+            for namespace in &reading.search_path {
+                if let Some(found) = at.relation(namespace, name)? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        }
+        [namespace, name] => at.relation(namespace, name),
+        [catalog, namespace, name] if is_default(reading, catalog) => at.relation(namespace, name),
+        [catalog, namespace, name] => at.relation(&format!("{catalog}.{namespace}"), name),
+        _ => Ok(None),
+    }
+}
+
+fn is_default(reading: &Reading, catalog: &str) -> bool {
+    catalog == MAIN_CATALOG || catalog == reading.database
+}
+
+/// The schema and the name under which a new object goes.
+///
+/// # Errors
+/// Syntax for a name of too many parts.
+pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
+    let own = |text: &&str| (*text).to_owned();
+    match parts {
+        [name] => {
+            let first = reading.search_path.first().cloned();
+            Ok((first.unwrap_or_else(|| crate::store::DEFAULT_NAMESPACE.into()), own(name)))
+        }
+        [namespace, name] => Ok((own(namespace), own(name))),
+        [catalog, namespace, name] if is_default(reading, catalog) => {
+            Ok((own(namespace), own(name)))
+        }
+        [catalog, namespace, name] => Ok((format!("{catalog}.{namespace}"), own(name))),
+        _ => Err(Error::new(
+            ErrorKind::Syntax,
+            format!("improper qualified name (too many dotted names): {}", parts.join(".")),
+        )),
+    }
+}
+
+fn suffix_version(at: &Snapshot, suffix: &str) -> Result<Option<Snapshot>> {
+    let version = if let Some(branch) = suffix.strip_prefix("branch_") {
+        Version::Ref(branch.to_owned())
+    } else if let Some(tag) = suffix.strip_prefix("tag_") {
+        Version::Ref(tag.to_owned())
+    } else if let Some(id) = suffix.strip_prefix("snapshot_id_").and_then(|n| n.parse().ok()) {
+        Version::Commit(id)
+    } else {
+        return Ok(None);
+    };
+    at.store().resolve(at, &version).map(Some)
+}
+
+fn system_table(reading: &Reading, parts: &[&str]) -> Result<Option<Arc<dyn TableProvider>>> {
+    let (schema, name) = match parts {
+        [name] => ("pg_catalog", *name),
+        [schema, name] => (*schema, *name),
+        [catalog, schema, name] if is_default(reading, catalog) => (*schema, *name),
+        _ => return Ok(None),
+    };
+    if parts.len() == 1 && !name.starts_with("pg_") {
+        return Ok(None);
+    }
+    let Some(provider) = reading.system.schema(schema) else { return Ok(None) };
+    // The provider builds from memory: its future is ready at once.
+    let found = provider.table(name).now_or_never().transpose().map_err(fault::of_datafusion)?;
+    Ok(found.flatten())
+}
+
+fn undefined(reading: &Reading, parts: &[&str], at: &Snapshot) -> Error {
+    let name = parts.join(".");
+    let error =
+        Error::new(ErrorKind::UndefinedTable, format!("relation \"{name}\" does not exist"));
+    let elsewhere = |snapshot: &Snapshot| {
+        relation(reading, parts, snapshot).is_ok_and(|found| found.is_some())
+    };
+    if at.commit() != reading.snapshot.commit() && elsewhere(&reading.snapshot) {
+        return error.hint(format!(
+            "it exists now, but not yet at commit {}: ask for a later version",
+            at.commit()
+        ));
+    }
+    error
+}

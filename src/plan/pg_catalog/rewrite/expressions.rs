@@ -1,0 +1,174 @@
+//! Expressions, each by itself: qualified functions and operators, collations, casts to names.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, ObjectName,
+};
+
+use super::build;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The types whose values are shown by name. Casts to them call `asofdb_<type>` and, to show the
+/// name, `asofdb_<type>_name`.
+const REG_TYPES: [&str; 5] = ["regclass", "regtype", "regnamespace", "regrole", "regproc"];
+
+/// Rewrites an expression whose parts are rewritten.
+pub fn rewrite(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::Function(function) => {
+            if let Some(bare) = unqualified(&function.name) {
+                function.name = build::name(&bare);
+            }
+        }
+        Expr::BinaryOp { op, .. } => {
+            if let Some(plain) = operator(op) {
+                *op = plain;
+            }
+        }
+        Expr::AnyOp { compare_op, .. } | Expr::AllOp { compare_op, .. } => {
+            if let Some(plain) = operator(compare_op) {
+                *compare_op = plain;
+            }
+        }
+        Expr::Collate { expr: inner, collation } => {
+            check_collation(collation)?;
+            *expr = take(inner);
+        }
+        Expr::Cast {
+            kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, data_type, ..
+        } => {
+            if let Some(rewritten) = cast(inner, data_type) {
+                *expr = rewritten;
+            }
+        }
+        Expr::Identifier(ident) if ident.quote_style.is_none() => {
+            // Reserved words of PostgreSQL, which the parser takes for columns.
+            let word = ident.value.to_lowercase();
+            if matches!(word.as_str(), "current_schema" | "current_role" | "system_user") {
+                *expr = build::call(&word, Vec::new());
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, build::number(0))
+}
+
+fn unqualified(name: &ObjectName) -> Option<String> {
+    if name.0.len() < 2 { None } else { build::bare(name) }
+}
+
+/// `OPERATOR(pg_catalog.~)` as `~`.
+fn operator(op: &BinaryOperator) -> Option<BinaryOperator> {
+    let BinaryOperator::PGCustomBinaryOperator(parts) = op else {
+        return None;
+    };
+    let symbol = match parts.as_slice() {
+        [symbol] => symbol,
+        [schema, symbol] if schema.eq_ignore_ascii_case("pg_catalog") => symbol,
+        _ => return None,
+    };
+    Some(match symbol.as_str() {
+        "=" => BinaryOperator::Eq,
+        "<>" | "!=" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        "@>" => BinaryOperator::AtArrow,
+        "<@" => BinaryOperator::ArrowAt,
+        _ => return None,
+    })
+}
+
+/// Text compares by bytes here, which is what these collations mean.
+fn check_collation(collation: &ObjectName) -> Result<()> {
+    const BYTES: [&str; 5] = ["default", "c", "posix", "ucs_basic", "c.utf8"];
+    let parts = build::parts(collation);
+    let name = parts.last().map_or("", String::as_str);
+    match BYTES.contains(&name.to_lowercase().as_str()) {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorKind::NotSupported,
+            format!("collation \"{name}\" is not supported"),
+        )
+        .hint("text is compared by bytes, as COLLATE \"C\" does")),
+    }
+}
+
+fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
+    if let Some(reg) = reg_type(data_type) {
+        return Some(build::call(&format!("asofdb_{reg}"), vec![take(inner)]));
+    }
+    let shown = matches!(data_type, DataType::Text | DataType::Varchar(_))
+        || matches!(last(data_type).as_deref(), Some("text" | "varchar" | "name"));
+    if shown && show_name(inner) {
+        return Some(take(inner));
+    }
+    None
+}
+
+fn reg_type(data_type: &DataType) -> Option<&'static str> {
+    let name = match data_type {
+        DataType::Regclass => "regclass".to_owned(),
+        other => last(other)?,
+    };
+    match name.as_str() {
+        "regprocedure" => Some("regproc"),
+        name => REG_TYPES.into_iter().find(|known| *known == name),
+    }
+}
+
+fn last(data_type: &DataType) -> Option<String> {
+    match data_type {
+        DataType::Custom(name, _) => build::parts(name).pop(),
+        _ => None,
+    }
+}
+
+/// `asofdb_regclass(x)` as `asofdb_regclass_name(x)`; whether it was one. Among the results of a
+/// statement, a number cast to a name is shown as the name.
+pub fn show_name(expr: &mut Expr) -> bool {
+    let Expr::Function(function) = expr else {
+        return false;
+    };
+    let name = build::parts(&function.name).pop().unwrap_or_default();
+    let is_reg = name.strip_prefix("asofdb_").is_some_and(|reg| REG_TYPES.contains(&reg));
+    if is_reg {
+        function.name = build::name(&format!("{name}_name"));
+    }
+    is_reg
+}
+
+/// Functions that return rows, among the results of a select: `unnest` of the array they make.
+pub fn sets_to_unnest(expr: &mut Expr) {
+    let Expr::Function(function) = expr else {
+        return;
+    };
+    let array = match build::bare(&function.name).as_deref() {
+        Some("generate_subscripts") => "asofdb_subscripts",
+        Some("generate_series") => "generate_series",
+        _ => return,
+    };
+    if !matches!(function.args, FunctionArguments::List(_)) || function.over.is_some() {
+        return;
+    }
+    let call = Function { name: build::name(array), ..function.clone() };
+    *expr = build::call("unnest", vec![Expr::Function(call)]);
+}

@@ -1,0 +1,261 @@
+//! What stands in FROM: system tables by their bare names, and functions that return rows.
+
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, JoinOperator, ObjectName,
+    ObjectNamePart, Select, SelectItem, TableAlias, TableFactor, TableFunctionArgs, TableWithJoins,
+    Value, WindowSpec, WindowType,
+};
+
+use super::build;
+use crate::plan::pg_catalog::relation::relation;
+
+/// Functions that return rows about things we never have, and the columns of those rows.
+const EMPTY_FUNCTIONS: [(&str, &[(&str, &str)]); 8] = [
+    ("pg_partition_ancestors", &[("relid", "oid")]),
+    (
+        "pg_partition_tree",
+        &[("relid", "oid"), ("parentrelid", "oid"), ("isleaf", "bool"), ("level", "int4")],
+    ),
+    ("pg_options_to_table", &[("option_name", "text"), ("option_value", "text")]),
+    ("pg_listening_channels", &[("pg_listening_channels", "text")]),
+    ("pg_get_publication_tables", &[("relid", "oid")]),
+    ("pg_logical_slot_peek_changes", &[("lsn", "text"), ("xid", "xid"), ("data", "text")]),
+    ("pg_ls_dir", &[("pg_ls_dir", "text")]),
+    (
+        "aclexplode",
+        &[
+            ("grantor", "oid"),
+            ("grantee", "oid"),
+            ("privilege_type", "text"),
+            ("is_grantable", "bool"),
+        ],
+    ),
+];
+
+type Columns = &'static [(&'static str, &'static str)];
+
+/// The columns of a function that never returns a row.
+pub fn empty_function(name: &ObjectName) -> Option<Columns> {
+    let name = build::bare(name)?;
+    EMPTY_FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, columns)| *columns)
+}
+
+/// Every relation in FROM, those inside parentheses too.
+pub fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
+    let mut all = Vec::new();
+    select.from.iter().for_each(|from| collect(from, &mut all));
+    all.into_iter()
+}
+
+fn collect<'a>(from: &'a TableWithJoins, all: &mut Vec<&'a TableFactor>) {
+    for factor in std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)) {
+        match factor {
+            TableFactor::NestedJoin { table_with_joins, .. } => collect(table_with_joins, all),
+            factor => all.push(factor),
+        }
+    }
+}
+
+/// The relations in FROM without a row of which the select has no row.
+pub fn required_factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
+    select.from.iter().flat_map(|from| {
+        // A full or right join somewhere makes rows out of nothing on its left.
+        let keeps_left = from.joins.iter().all(|join| {
+            !matches!(
+                join.join_operator,
+                JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+            )
+        });
+        let joined = from.joins.iter().filter(|join| {
+            matches!(
+                join.join_operator,
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+            )
+        });
+        let all = std::iter::once(&from.relation).chain(joined.map(|join| &join.relation));
+        all.filter(move |_| keeps_left)
+    })
+}
+
+/// `SELECT f(…)` of a function that returns no rows: `SELECT * FROM f(…)`.
+pub fn functions_to_from(select: &mut Select) {
+    let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
+        select.projection.as_slice()
+    else {
+        return;
+    };
+    let Expr::Function(function) = expr else { return };
+    let (Some(columns), true) = (empty_function(&function.name), select.from.is_empty()) else {
+        return;
+    };
+    let (first, _) = columns[0];
+    let relation = no_rows(columns, None);
+    select.from.push(TableWithJoins { relation, joins: Vec::new() });
+    select.projection = vec![SelectItem::UnnamedExpr(Expr::Identifier(Ident::new(first)))];
+}
+
+/// Rewrites one relation. `may_be_system` says whether a bare name can mean a system table.
+pub fn rewrite(factor: &mut TableFactor, may_be_system: impl Fn(&str) -> bool) {
+    match factor {
+        TableFactor::Table { name, args: None, .. } => match build::parts(name).as_slice() {
+            [bare] if may_be_system(bare) && relation("pg_catalog", bare).is_some() => {
+                name.0.insert(0, ObjectNamePart::Identifier(Ident::new("pg_catalog")));
+            }
+            [_, schema, _] if schema == "pg_catalog" || schema == "information_schema" => {
+                name.0.remove(0);
+            }
+            _ => {}
+        },
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } => {
+            let args = std::mem::take(&mut args.args);
+            *factor = function(name.clone(), args, alias.take(), *with_ordinality);
+        }
+        TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+            let args = std::mem::take(args);
+            *factor = function(name.clone(), args, alias.take(), *with_ordinality);
+        }
+        TableFactor::UNNEST { array_exprs, alias, with_offset: false, with_ordinality, .. } => {
+            let arrays = std::mem::take(array_exprs);
+            *factor = unnest(arrays, alias.take(), *with_ordinality);
+        }
+        _ => {}
+    }
+}
+
+fn function(
+    name: ObjectName,
+    args: Vec<FunctionArg>,
+    alias: Option<TableAlias>,
+    ordinality: bool,
+) -> TableFactor {
+    if let Some(columns) = empty_function(&name) {
+        return no_rows(columns, alias);
+    }
+    let Some(bare) = build::bare(&name) else {
+        return call(name, args, alias);
+    };
+    if args.is_empty() && relation("pg_catalog", &bare).is_some() {
+        return relation_of(&bare, alias);
+    }
+    if bare == "unnest" {
+        let arrays = args.into_iter().filter_map(expression).collect();
+        return unnest(arrays, alias, ordinality);
+    }
+    let alias = match bare.as_str() {
+        "generate_series" => Some(column_named_as_table(alias, &bare, ordinality)),
+        _ => alias,
+    };
+    match ordinality {
+        true => numbered(call(build::name(&bare), args, None), alias),
+        false => call(build::name(&bare), args, alias),
+    }
+}
+
+fn expression(arg: FunctionArg) -> Option<Expr> {
+    match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    }
+}
+
+fn call(name: ObjectName, args: Vec<FunctionArg>, alias: Option<TableAlias>) -> TableFactor {
+    table(name, alias, Some(TableFunctionArgs { args, settings: None }))
+}
+
+fn relation_of(bare: &str, alias: Option<TableAlias>) -> TableFactor {
+    let name = ObjectName::from(vec![Ident::new("pg_catalog"), Ident::new(bare)]);
+    table(name, alias, None)
+}
+
+fn table(
+    name: ObjectName,
+    alias: Option<TableAlias>,
+    args: Option<TableFunctionArgs>,
+) -> TableFactor {
+    TableFactor::Table {
+        name,
+        alias,
+        args,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+fn unnest(arrays: Vec<Expr>, alias: Option<TableAlias>, ordinality: bool) -> TableFactor {
+    let alias = match arrays.len() {
+        1 => Some(column_named_as_table(alias, "unnest", ordinality)),
+        _ => alias,
+    };
+    let of = |alias| TableFactor::UNNEST {
+        alias,
+        array_exprs: arrays,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    };
+    match ordinality {
+        true => numbered(of(None), alias),
+        false => of(alias),
+    }
+}
+
+/// `f(…) AS s` is `f(…) AS s(s)` where f returns one column.
+fn column_named_as_table(
+    alias: Option<TableAlias>,
+    function: &str,
+    ordinality: bool,
+) -> TableAlias {
+    let mut alias = alias.unwrap_or_else(|| build::alias(function, &[]));
+    if alias.columns.is_empty() {
+        alias.columns.push(build::column(alias.name.clone()));
+    }
+    if ordinality && alias.columns.len() == 1 {
+        alias.columns.push(build::column(Ident::new("ordinality")));
+    }
+    alias
+}
+
+/// WITH ORDINALITY: the rows with their number, counted from 1 in the order they come.
+fn numbered(factor: TableFactor, alias: Option<TableAlias>) -> TableFactor {
+    let mut row_number = build::call("row_number", Vec::new());
+    if let Expr::Function(function) = &mut row_number {
+        function.over = Some(WindowType::WindowSpec(WindowSpec {
+            window_name: None,
+            partition_by: Vec::new(),
+            order_by: Vec::new(),
+            window_frame: None,
+        }));
+    }
+    let projection = vec![
+        SelectItem::Wildcard(Default::default()),
+        SelectItem::ExprWithAlias { expr: row_number, alias: Ident::new("ordinality") },
+    ];
+    build::derived(build::select(projection, vec![factor], None), alias)
+}
+
+/// A relation of these columns without rows.
+fn no_rows(columns: Columns, alias: Option<TableAlias>) -> TableFactor {
+    // A function of one column names it as its table is named.
+    let renamed = match (&alias, columns) {
+        (Some(alias), [_]) if alias.columns.is_empty() => Some(alias.name.clone()),
+        _ => None,
+    };
+    let projection = columns.iter().map(|(column, typname)| SelectItem::ExprWithAlias {
+        expr: Expr::Cast {
+            kind: CastKind::Cast,
+            expr: Box::new(build::value(Value::Null)),
+            data_type: DataType::Custom(build::name(typname), Vec::new()),
+            array: false,
+            format: None,
+        },
+        alias: renamed.clone().unwrap_or_else(|| Ident::new(*column)),
+    });
+    let query =
+        build::select(projection.collect(), Vec::new(), Some(build::value(Value::Boolean(false))));
+    build::derived(query, Some(alias.unwrap_or_else(|| build::alias("no_rows", &[]))))
+}

@@ -1,0 +1,145 @@
+//! Relations and their columns: `pg_class`, `pg_attribute`, `pg_attrdef`, `pg_namespace`,
+//! `pg_description`.
+
+use crate::plan::pg_catalog::TableFacts;
+use crate::plan::pg_catalog::catalog::{Catalog, Object, attnum, key_columns, oids, relation_oid};
+use crate::plan::pg_catalog::cell::Cell;
+use crate::plan::pg_catalog::relation::Rows;
+use crate::plan::pg_catalog::types;
+
+/// What `pg_class` and PostgreSQL's planners call a page.
+const PAGE_BYTES: u64 = 8192;
+
+pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
+    for (oid, object) in sorted(catalog) {
+        let (kind, access, has_index) = match object {
+            Object::Table(t) => ('r', oids::HEAP, t.schema.primary_key.is_some()),
+            Object::Index(_) => ('i', oids::BTREE, false),
+            Object::View(_) => ('v', 0, false),
+            Object::System(relation) if relation.kind == 'r' => ('r', oids::HEAP, false),
+            Object::System(_) => ('v', 0, false),
+        };
+        let (tuples, pages) = match object {
+            // -1 is PostgreSQL's "not known yet".
+            Object::Table(t) => (t.rows.map_or(-1.0, |n| n as f64), t.bytes.div_ceil(PAGE_BYTES)),
+            _ => (0.0, 0),
+        };
+        rows.push([
+            ("oid", oid.into()),
+            ("relname", object.name().into()),
+            ("relnamespace", catalog.namespace(object.namespace()).into()),
+            ("relowner", oids::USER.into()),
+            ("relam", access.into()),
+            ("relfilenode", if kind == 'v' { 0u32 } else { oid }.into()),
+            ("relpages", (pages.min(i32::MAX as u64) as i32).into()),
+            ("reltuples", tuples.into()),
+            ("relhasindex", has_index.into()),
+            ("relpersistence", 'p'.into()),
+            ("relkind", kind.into()),
+            ("relnatts", (catalog.columns(object).len() as i64).into()),
+            ("relhasrules", (kind == 'v').into()),
+            ("relispopulated", true.into()),
+            ("relreplident", if kind == 'r' { 'd' } else { 'n' }.into()),
+            ("reloptions", options(object)),
+        ]);
+    }
+}
+
+fn options(object: Object<'_>) -> Cell {
+    match object {
+        Object::Table(t) if !t.schema.options.is_empty() => {
+            let options = t.schema.options.iter();
+            Cell::Texts(options.map(|(name, value)| format!("{name}={value}")).collect())
+        }
+        _ => Cell::Null,
+    }
+}
+
+fn sorted(catalog: &Catalog) -> Vec<(u32, Object<'_>)> {
+    let mut objects: Vec<_> = catalog.objects().collect();
+    objects.sort_by_key(|(oid, _)| *oid);
+    objects
+}
+
+pub fn pg_attribute(catalog: &Catalog, rows: &mut Rows) {
+    for (oid, object) in sorted(catalog) {
+        for (position, (name, type_oid, typmod, not_null)) in
+            catalog.columns(object).into_iter().enumerate()
+        {
+            let Some(of) = types::by_oid(type_oid) else { continue };
+            let has_default = match object {
+                Object::Table(t) => t.schema.columns[position].default.is_some(),
+                _ => false,
+            };
+            let field = |at: usize| of.fields.get(at).copied().unwrap_or_default();
+            rows.push([
+                ("attrelid", oid.into()),
+                ("attname", name.into()),
+                ("atttypid", type_oid.into()),
+                ("attstattarget", (-1).into()),
+                ("attlen", of.len.into()),
+                ("attnum", (position as i64 + 1).into()),
+                ("attndims", i32::from(of.name.starts_with('_')).into()),
+                ("attcacheoff", (-1).into()),
+                ("atttypmod", typmod.into()),
+                ("attbyval", (field(3) == "t").into()),
+                ("attalign", field(14).into()),
+                ("attstorage", field(15).into()),
+                ("attnotnull", not_null.into()),
+                ("atthasdef", has_default.into()),
+                ("attislocal", true.into()),
+                ("attcollation", field(16).parse::<u32>().unwrap_or(0).into()),
+            ]);
+        }
+    }
+}
+
+pub fn pg_attrdef(catalog: &Catalog, rows: &mut Rows) {
+    for table in &catalog.inputs().tables {
+        let relation = relation_oid(table.schema.table);
+        for (position, column) in table.schema.columns.iter().enumerate() {
+            let Some(default) = &column.default else { continue };
+            rows.push([
+                // Above the relations and below the schemas; up to 2048 columns of 2^17 tables.
+                (
+                    "oid",
+                    (0x8000_0000_u32 | ((relation / 8) << 11) & 0x0fff_ffff | position as u32)
+                        .into(),
+                ),
+                ("adrelid", relation.into()),
+                ("adnum", (position as i64 + 1).into()),
+                ("adbin", default.into()),
+            ]);
+        }
+    }
+}
+
+pub fn pg_namespace(catalog: &Catalog, rows: &mut Rows) {
+    for (oid, name) in catalog.namespaces() {
+        rows.push([
+            ("oid", (*oid).into()),
+            ("nspname", name.into()),
+            ("nspowner", oids::USER.into()),
+        ]);
+    }
+}
+
+pub fn pg_description(catalog: &Catalog, rows: &mut Rows) {
+    for table in &catalog.inputs().tables {
+        if let Some(comment) = &table.comment {
+            rows.push([
+                ("objoid", relation_oid(table.schema.table).into()),
+                ("classoid", PG_CLASS.into()),
+                ("description", comment.into()),
+            ]);
+        }
+    }
+}
+
+/// The oid of `pg_class` itself: what `classoid` columns say about relations.
+pub const PG_CLASS: u32 = 1259;
+
+/// The attnums of a primary key, as `conkey` and `indkey` list them.
+pub fn key_attnums(table: &TableFacts) -> Vec<i64> {
+    key_columns(table).filter_map(|id| attnum(table, id)).map(i64::from).collect()
+}

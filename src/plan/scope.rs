@@ -1,0 +1,186 @@
+//! What a statement sees, and how DataFusion's SQL planner asks for it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::{SchemaProvider, TableFunctionArgs};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{Result, ScalarValue, TableReference};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::planner::{
+    ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
+};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::sql::planner::ParserOptions;
+use parking_lot::Mutex;
+
+use super::asof::AsofRelationPlanner;
+use super::names;
+use super::time_travel::VersionPlanner;
+use crate::error::Error;
+use crate::spec::text::TextOptions;
+use crate::store::Snapshot;
+
+/// The system tables of a snapshot, made when a statement first asks for one.
+pub trait SystemTables: Send + Sync {
+    /// `pg_catalog` or `information_schema`; None for any other name.
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>>;
+}
+
+/// What a statement sees.
+#[derive(Clone)]
+pub struct Reading {
+    /// What names without a version mean.
+    pub snapshot: Snapshot,
+    /// The name the session connected to, which also names the default catalog.
+    pub database: String,
+    /// Where names without a schema are looked for, in order.
+    pub search_path: Vec<String>,
+    /// How times are written.
+    pub text: TextOptions,
+    /// The values of `$1 …`; None while a statement is only described.
+    pub parameters: Option<Arc<Vec<ScalarValue>>>,
+    /// The system tables.
+    pub system: Arc<dyn SystemTables>,
+    /// What the statement's client is told beside its answer.
+    pub notices: Arc<Mutex<Vec<String>>>,
+}
+
+impl Reading {
+    /// The same, at another snapshot.
+    pub fn at(&self, snapshot: Snapshot) -> Reading {
+        Reading { snapshot, ..self.clone() }
+    }
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reading(commit {})", self.snapshot.commit())
+    }
+}
+
+/// Names, functions and types for one statement.
+pub struct Scope<'a> {
+    pub(super) reading: Reading,
+    state: &'a SessionState,
+    relation_planners: Vec<Arc<dyn RelationPlanner>>,
+}
+
+impl<'a> Scope<'a> {
+    /// The scope of a statement that sees `reading`, with the functions of `state`.
+    pub fn new(reading: Reading, state: &'a SessionState) -> Scope<'a> {
+        let shared = Arc::new(state.clone());
+        let versions = VersionPlanner::new(reading.clone(), shared);
+        let relation_planners: Vec<Arc<dyn RelationPlanner>> =
+            vec![Arc::new(AsofRelationPlanner), Arc::new(versions)];
+        Scope { reading, state, relation_planners }
+    }
+
+    /// What the statement sees.
+    pub fn reading(&self) -> &Reading {
+        &self.reading
+    }
+
+    /// How the SQL planner reads a tree.
+    pub fn parser_options(&self) -> ParserOptions {
+        ParserOptions::from(&self.state.config().options().sql_parser).with_collect_spans(true)
+    }
+}
+
+impl ContextProvider for Scope<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let parts: Vec<&str> = match &name {
+            TableReference::Bare { table } => vec![table],
+            TableReference::Partial { schema, table } => vec![schema, table],
+            TableReference::Full { catalog, schema, table } => vec![catalog, schema, table],
+        };
+        names::source(&self.reading, self.state, &parts, None).map_err(external)
+    }
+
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> Result<Arc<dyn TableSource>> {
+        let Some(function) = self.state.table_functions().get(name) else {
+            return Err(external(Error::new(
+                crate::error::ErrorKind::UndefinedFunction,
+                format!("table function {name} does not exist"),
+            )));
+        };
+        let arguments = TableFunctionArgs::new(&args, self.state);
+        Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
+    }
+
+    fn create_cte_work_table(
+        &self,
+        name: &str,
+        schema: SchemaRef,
+    ) -> Result<Arc<dyn TableSource>> {
+        let table = datafusion::catalog::cte_worktable::CteWorkTable::new(name, schema);
+        Ok(provider_as_source(Arc::new(table)))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.relation_planners
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(super::functions::PostgresTypes))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, names: &[String]) -> Option<DataType> {
+        // `@x` has no meaning in PostgreSQL's SQL.
+        let _ = names;
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}
+
+/// Our error as DataFusion carries it.
+pub(super) fn external(error: Error) -> datafusion::error::DataFusionError {
+    datafusion::error::DataFusionError::External(Box::new(error))
+}

@@ -1,0 +1,45 @@
+//! The session state that DataFusion optimises and runs plans with.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+
+use super::asof::{self, TieOrder, TieSource};
+use super::functions::{self, SessionFacts};
+use crate::error::Result;
+use crate::exec::scan::TableScan;
+use crate::fault;
+
+/// A state with our functions, types, rules and operators.
+///
+/// # Errors
+/// Internal where a function is refused, which none is.
+pub fn session_state(
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    facts: &Arc<SessionFacts>,
+) -> Result<SessionState> {
+    let builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features();
+    let builder = asof::register(functions::with_planners(builder), Arc::new(TableTies));
+    let mut state = builder.build();
+    functions::install(&mut state, facts).map_err(fault::of_datafusion)?;
+    Ok(state)
+}
+
+/// Our tables break ties by what they declare, then by commit, then by row.
+#[derive(Debug)]
+struct TableTies;
+
+impl TieSource for TableTies {
+    fn tie_order(&self, provider: &Arc<dyn TableProvider>) -> Option<TieOrder> {
+        let scan = provider.downcast_ref::<TableScan>()?;
+        let hidden = TableScan::with_hidden(Arc::clone(scan.table()));
+        Some(TieOrder { columns: hidden.tie_columns(), provider: Arc::new(hidden) })
+    }
+}

@@ -1,0 +1,522 @@
+//! One batch of the committer: its working copies of heads and tables, and what it writes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
+use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
+use super::validate::{Verdict, judge, same_shape};
+use super::Answer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::versions::{SegmentChange, put as put_version};
+use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
+use crate::spec::{
+    Commit, CommitId, CommitKind, LineId, LineRange, LinkId, Ref, RefKind, ReflogAction,
+    ReflogEntry, RetiredEntry, SchemaId, SegmentEntry, TableChange, TableId, TableVersion,
+    VersionId, View,
+};
+use crate::store::Store;
+use crate::store::catalog::{self, Change, Object};
+use crate::store::keys::keys_of;
+use crate::store::snapshot::Point;
+use crate::store::table::{Table, TableSegment};
+
+pub(super) struct Batch<'a> {
+    store: &'a Store,
+    transaction: Transaction,
+    counters: &'a mut Counters,
+    /// Counters as they were, should the batch come to nothing.
+    before: Counters,
+    /// Branches that this batch moved or made; None for those it dropped.
+    heads: HashMap<String, Option<Arc<Point>>>,
+    /// Tables that this batch changed.
+    tables: HashMap<VersionId, Arc<Table>>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn begin(store: &'a Store, counters: &'a mut Counters) -> Result<Batch<'a>> {
+        let transaction = store.shared.log.write()?;
+        let before = *counters;
+        Ok(Batch {
+            store,
+            transaction,
+            counters,
+            before,
+            heads: HashMap::new(),
+            tables: HashMap::new(),
+        })
+    }
+
+    /// The outer error is of the batch, the inner one of this proposal, which then changed nothing.
+    pub fn commit(&mut self, proposal: Proposal) -> Result<Result<Answer>> {
+        let (target, head) = match self.branch(&proposal.branch)? {
+            Ok(found) => found,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        match self.judge(&proposal, &head) {
+            Ok(Verdict::Stands) => {}
+            Ok(Verdict::Stale) => return Ok(Ok(Answer::Stale)),
+            Err(refused) if refused.kind() == ErrorKind::Corrupt => return Err(refused),
+            Err(refused) => return Ok(Err(refused)),
+        }
+        let id = CommitId(self.counters.next_commit);
+        self.counters.next_commit += 1;
+        let line = self.line(&head, id)?;
+        let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
+        entries.extend(self.write_catalog(&proposal.catalog)?);
+        let names_changed = !proposal.catalog.is_empty();
+        let root = self.update_catalog(head.root, &entries)?;
+        let commit = self.record(&proposal, &head, id, line, root, changes)?;
+        let moved = ReflogEntry {
+            time_us: commit.time_us,
+            action: ReflogAction::Commit,
+            commit: id,
+        };
+        refs::put(&self.transaction, refs::DATABASE, &Ref { commit: id, ..target }, &moved)?;
+        let point = Arc::new(Point::after(&head, &commit, &tables, names_changed));
+        self.heads.insert(proposal.branch, Some(point));
+        Ok(Ok(Answer::Done(id)))
+    }
+
+    pub fn change_ref(&mut self, request: &RefRequest) -> Result<Result<Answer>> {
+        match request {
+            RefRequest::Create { name, kind, at } => self.create_ref(name, *kind, *at),
+            RefRequest::Drop { name, kind } => self.drop_ref(name, *kind),
+            RefRequest::Move { name, from, to, action } => {
+                self.move_ref(name, *from, *to, *action)
+            }
+        }
+    }
+
+    /// Makes the batch durable, then visible.
+    pub fn finish(self) -> Result<()> {
+        let unchanged = self.heads.is_empty() && self.before.last_time_us == self.counters.last_time_us;
+        if unchanged {
+            return Ok(());
+        }
+        self.store.shared.vfs.point("cmt.redb.precommit")?;
+        let next_id = self.store.shared.next_id.load(Ordering::Acquire);
+        self.counters.write(&self.transaction, next_id)?;
+        if let Err(error) = self.transaction.commit() {
+            // The commit may be durable or not; only recovery can tell.
+            tracing::error!(%error, "the outcome of a commit is unknown, so the process ends");
+            std::process::abort();
+        }
+        let shared = &self.store.shared;
+        let _ = shared.vfs.point("cmt.postcommit");
+        for (id, table) in self.tables {
+            shared.tables.insert(id, table);
+        }
+        shared.last_commit_us.store(self.counters.last_time_us, Ordering::Release);
+        let mut heads = shared.heads.write();
+        for (name, point) in self.heads {
+            match point {
+                Some(point) => drop(heads.insert(name, point)),
+                None => drop(heads.remove(&name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn branch(&self, name: &str) -> Result<Result<(Ref, Arc<Point>)>> {
+        let Some(target) = refs::get(&self.transaction, refs::DATABASE, name)? else {
+            return Ok(Err(crate::store::refs::unknown(RefKind::Branch, name)));
+        };
+        if target.kind == RefKind::Tag {
+            let message = format!("tag \"{name}\" cannot be written");
+            return Ok(Err(Error::new(ErrorKind::ReadOnly, message)));
+        }
+        let point = match self.heads.get(name) {
+            Some(Some(point)) => Arc::clone(point),
+            Some(None) | None => match self.store.shared.heads.read().get(name) {
+                Some(point) if point.commit == target.commit => Arc::clone(point),
+                _ => Arc::new(Point::of(&ancestry::commit(&self.transaction, target.commit)?)),
+            },
+        };
+        Ok(Ok((target, point)))
+    }
+
+    fn table(&self, root: u64, id: TableId) -> Result<Option<Arc<Table>>> {
+        match catalog::object(&self.transaction, root, id)? {
+            Some(Object::Table(_, version)) => match self.tables.get(&version) {
+                Some(table) => Ok(Some(Arc::clone(table))),
+                None => self.store.table_at(&self.transaction, version).map(Some),
+            },
+            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+        }
+    }
+
+    fn judge(&self, proposal: &Proposal, head: &Point) -> Result<Verdict> {
+        for write in &proposal.catalog {
+            self.judge_names(write, head)?;
+        }
+        if proposal.base == head.commit {
+            return Ok(Verdict::Stands);
+        }
+        let base = self.store.point(proposal.base)?;
+        for (id, change) in &proposal.tables {
+            if proposal.catalog.iter().any(|write| write.made() == Some(*id)) {
+                continue;
+            }
+            let table = self.table(head.root, *id)?;
+            if let (Some(table), Some(old)) = (&table, self.table(base.root, *id)?) {
+                same_shape(&old, table)?;
+            }
+            if let Verdict::Stale = judge(proposal, change, table.as_ref())? {
+                return Ok(Verdict::Stale);
+            }
+        }
+        Ok(Verdict::Stands)
+    }
+
+    fn judge_names(&self, write: &CatalogWrite, head: &Point) -> Result<()> {
+        let (namespace, name) = match write {
+            CatalogWrite::CreateTable(schema) => (&schema.namespace, &schema.name),
+            CatalogWrite::CreateView(view) => (&view.namespace, &view.name),
+            CatalogWrite::CreateNamespace(_) => return Ok(()),
+            CatalogWrite::Drop { id, name, .. } => {
+                return match catalog::object(&self.transaction, head.root, *id)? {
+                    Some(_) => Ok(()),
+                    None => Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!("\"{name}\" was dropped by another transaction"),
+                    )),
+                };
+            }
+        };
+        match self.store.named(&self.transaction, head.root, namespace, name)? {
+            Some(_) => Err(catalog::duplicate(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn line(&mut self, head: &Point, id: CommitId) -> Result<LineId> {
+        let tip = line_tip(&self.transaction, head.line)?;
+        let line = if tip == head.commit { head.line } else { LineId(self.store.next_id()) };
+        put_line_tip(&self.transaction, line, id)?;
+        Ok(line)
+    }
+
+    #[expect(clippy::type_complexity, reason = "three lists of one walk, used by one caller")]
+    fn write_tables(
+        &mut self,
+        proposal: &Proposal,
+        head: &Point,
+        id: CommitId,
+        line: LineId,
+    ) -> Result<(Vec<TableChange>, Vec<Change>, Vec<Arc<Table>>)> {
+        let (mut changes, mut entries, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+        for (table, change) in &proposal.tables {
+            let made = proposal.catalog.iter().find_map(|write| match write {
+                CatalogWrite::CreateTable(schema) if schema.table == *table => Some(schema),
+                _ => None,
+            });
+            let old = match made {
+                Some(_) => None,
+                None => self.table(head.root, *table)?,
+            };
+            let schema = match (&old, made) {
+                (_, Some(schema)) => Arc::clone(schema),
+                (Some(old), None) => Arc::clone(old.schema()),
+                (None, None) => unreachable!("a proposal for a table that is gone was refused"),
+            };
+            let empty = || Table::empty(self.store.clone(), schema);
+            let from = old.as_deref().cloned().unwrap_or_else(empty);
+            let next = Arc::new(self.write_table(&from, change, id, line)?);
+            let version = next.version().expect("it was just written").id;
+            self.tables.insert(version, Arc::clone(&next));
+            entries.push(Change::Put(Object::Table(*table, version)));
+            changes.push(TableChange {
+                table: *table,
+                old: old.as_ref().and_then(|old| old.version()).map(|v| v.id),
+                new: Some(version),
+                added_rows: change.added_rows,
+                deleted_rows: change.deleted_rows,
+            });
+            tables.push(next);
+        }
+        for write in &proposal.catalog {
+            if let CatalogWrite::Drop { id, .. } = write
+                && let Some(old) = self.table(head.root, *id)?
+            {
+                let old_id = old.version().map(|v| v.id);
+                changes.push(TableChange {
+                    table: *id,
+                    old: old_id,
+                    new: None,
+                    added_rows: 0,
+                    deleted_rows: old.row_count(),
+                });
+            }
+        }
+        Ok((changes, entries, tables))
+    }
+
+    /// Writes one table's next version and returns it as it will be read.
+    fn write_table(
+        &mut self,
+        from: &Table,
+        change: &TableProposal,
+        id: CommitId,
+        line: LineId,
+    ) -> Result<Table> {
+        let old = from.version();
+        let mut next = from.clone();
+        next.pending = Arc::default();
+        next.inline_keys = Arc::default();
+        next.rows = from.rows + change.added_rows - change.deleted_rows;
+        let mut record = TableVersion {
+            id: VersionId(self.store.next_id()),
+            table: from.id(),
+            schema: from.schema().id,
+            previous: None,
+            depth: 0,
+            drift: 0,
+            pages: Vec::new(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            retired: Vec::new(),
+            ranges: old.map(|v| v.ranges.clone()).unwrap_or_default(),
+            deletes: old.and_then(|v| v.deletes),
+            rows: next.rows,
+            segments: 0,
+        };
+        let mut segments = SegmentChange::default();
+        for meta in &change.segments {
+            self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
+            let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
+            segments.added.push(entry);
+            let segment = TableSegment { meta: Arc::clone(meta), entry, deleted: None };
+            Arc::make_mut(&mut next.segments).push(segment);
+        }
+        self.write_deletes(&mut next, &mut record, change, id)?;
+        retire(&mut next, &mut segments, id);
+        self.write_inline(from, &mut next, &mut record, change, (id, line))?;
+        if !change.segments.is_empty() || change.inline.is_some() {
+            let counter = self.store.row_id_counter(from.id())?.load(Ordering::Acquire);
+            put_row_ids(&self.transaction, from.id(), counter)?;
+        }
+        let store = self.store;
+        let record =
+            put_version(&self.transaction, old, record, segments, &mut || store.next_id())?;
+        next.record = Some(Arc::new(record));
+        Ok(next)
+    }
+
+    fn write_deletes(
+        &mut self,
+        next: &mut Table,
+        record: &mut TableVersion,
+        change: &TableProposal,
+        id: CommitId,
+    ) -> Result<()> {
+        if change.deleted.is_empty() {
+            return Ok(());
+        }
+        let deleted = &change.deleted;
+        let after = Arc::make_mut(&mut next.deletes);
+        after.add(id, &deleted.rows, &deleted.positions);
+        for segment in Arc::make_mut(&mut next.segments) {
+            if deleted.positions.contains_key(&segment.meta.id) {
+                segment.deleted = after.positions.get(&segment.meta.id).cloned();
+            }
+        }
+        let link = LinkId(self.store.next_id());
+        let mut rows = deleted.rows.clone();
+        rows.sort_unstable();
+        let positions = &deleted.positions;
+        deletes::put(&self.transaction, link, record.deletes, id, rows, positions, after)?;
+        record.deletes = Some(link);
+        Ok(())
+    }
+
+    fn write_inline(
+        &mut self,
+        from: &Table,
+        next: &mut Table,
+        record: &mut TableVersion,
+        change: &TableProposal,
+        (id, line): (CommitId, LineId),
+    ) -> Result<()> {
+        let known = from.inline_keys.get();
+        let Some(rows) = &change.inline else {
+            if let Some(keys) = known {
+                let _ = next.inline_keys.set(keys.clone());
+            }
+            return Ok(());
+        };
+        if let Some(keys) = known {
+            let mut keys = keys.clone();
+            let more = keys_of(from.schema(), std::slice::from_ref(&rows.batch))?;
+            keys.insert(&more.encoded, &rows.row_ids, id);
+            let _ = next.inline_keys.set(keys);
+        }
+        inline::put(&self.transaction, from.id(), line, id, &rows.encode()?)?;
+        match record.ranges.iter_mut().find(|range| range.line == line) {
+            Some(range) => range.to = id,
+            None => record.ranges.push(LineRange { line, from: id, to: id, since: None }),
+        }
+        Ok(())
+    }
+
+    fn write_catalog(&mut self, writes: &[CatalogWrite]) -> Result<Vec<Change>> {
+        let mut entries = Vec::new();
+        for write in writes {
+            match write {
+                CatalogWrite::CreateTable(schema) => {
+                    let at = key([schema.id.0]);
+                    self.transaction.put(Space::Schemas, &at, &schema.encode())?;
+                    let (namespace, name) = (schema.namespace.clone(), schema.name.clone());
+                    entries.push(Change::Name(namespace, name, schema.table));
+                }
+                CatalogWrite::CreateView(view) => {
+                    let record = self.write_view(view)?;
+                    entries.push(Change::Put(Object::View(view.id, record)));
+                    let (namespace, name) = (view.namespace.clone(), view.name.clone());
+                    entries.push(Change::Name(namespace, name, view.id));
+                }
+                CatalogWrite::CreateNamespace(name) => {
+                    let id = TableId(self.store.next_id());
+                    let record = self.write_view(&View {
+                        id,
+                        namespace: name.clone(),
+                        name: String::new(),
+                        query: String::new(),
+                    })?;
+                    entries.push(Change::Put(Object::Namespace(id, record)));
+                }
+                CatalogWrite::Drop { id, namespace, name } => {
+                    entries.push(Change::Unname(namespace.clone(), name.clone(), *id));
+                    entries.push(Change::Remove(*id));
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    fn write_view(&self, view: &View) -> Result<SchemaId> {
+        let record = SchemaId(self.store.next_id());
+        self.transaction.put(Space::Schemas, &key([record.0]), &view.encode())?;
+        Ok(record)
+    }
+
+    fn update_catalog(&self, root: u64, entries: &[Change]) -> Result<u64> {
+        catalog::update(&self.transaction, root, entries, &mut || self.store.next_id())
+    }
+
+    fn record(
+        &mut self,
+        proposal: &Proposal,
+        head: &Point,
+        id: CommitId,
+        line: LineId,
+        root: u64,
+        changes: Vec<TableChange>,
+    ) -> Result<Commit> {
+        let parent = ancestry::commit(&self.transaction, head.commit)?;
+        let (depth, jump) = ancestry::below(&self.transaction, &parent)?;
+        let commit = Commit {
+            id,
+            parent: Some(parent.id),
+            merge_parent: None,
+            depth,
+            jump,
+            time_us: self.next_time(),
+            kind: kind_of(proposal, &changes),
+            line,
+            root,
+            changes,
+            properties: proposal.properties.clone(),
+        };
+        self.transaction.put(Space::Commits, &key([id.0]), &commit.encode())?;
+        Ok(commit)
+    }
+
+    /// Later than every commit and than every time that an AS OF was answered for.
+    fn next_time(&mut self) -> i64 {
+        let served = self.store.shared.as_of_served_us.load(Ordering::Acquire);
+        let now = self.store.clock().now_us();
+        self.counters.last_time_us = now.max(self.counters.last_time_us + 1).max(served + 1);
+        self.counters.last_time_us
+    }
+
+    fn create_ref(&mut self, name: &str, kind: RefKind, at: CommitId) -> Result<Result<Answer>> {
+        if refs::get(&self.transaction, refs::DATABASE, name)?.is_some() {
+            return Ok(Err(crate::store::refs::exists(name)));
+        }
+        let commit = ancestry::commit(&self.transaction, at)?;
+        let created_us = self.next_time();
+        let id = self.store.next_id();
+        let made = Ref { id, name: name.to_owned(), kind, commit: at, created_us };
+        let moved = ReflogEntry { time_us: created_us, action: ReflogAction::Create, commit: at };
+        refs::put(&self.transaction, refs::DATABASE, &made, &moved)?;
+        if kind == RefKind::Branch {
+            self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
+        }
+        Ok(Ok(Answer::Done(at)))
+    }
+
+    fn drop_ref(&mut self, name: &str, kind: RefKind) -> Result<Result<Answer>> {
+        let found = refs::get(&self.transaction, refs::DATABASE, name)?;
+        let Some(target) = found.filter(|found| found.kind == kind) else {
+            return Ok(Err(crate::store::refs::unknown(kind, name)));
+        };
+        let time_us = self.next_time();
+        let moved = ReflogEntry { time_us, action: ReflogAction::Drop, commit: target.commit };
+        refs::remove(&self.transaction, refs::DATABASE, &target, &moved)?;
+        if kind == RefKind::Branch {
+            self.heads.insert(name.to_owned(), None);
+        }
+        Ok(Ok(Answer::Done(target.commit)))
+    }
+
+    fn move_ref(
+        &mut self,
+        name: &str,
+        from: CommitId,
+        to: CommitId,
+        action: ReflogAction,
+    ) -> Result<Result<Answer>> {
+        let (target, _) = match self.branch(name)? {
+            Ok(found) => found,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if target.commit != from {
+            return Ok(Ok(Answer::Stale));
+        }
+        let commit = ancestry::commit(&self.transaction, to)?;
+        let moved = ReflogEntry { time_us: self.next_time(), action, commit: to };
+        refs::put(&self.transaction, refs::DATABASE, &Ref { commit: to, ..target }, &moved)?;
+        self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
+        Ok(Ok(Answer::Done(to)))
+    }
+}
+
+/// Segments of which no row lives go to the history list.
+fn retire(next: &mut Table, change: &mut SegmentChange, until: CommitId) {
+    if next.segments.iter().all(|segment| segment.rows() > 0) {
+        return;
+    }
+    let (living, dead): (Vec<_>, Vec<_>) =
+        next.segments.iter().cloned().partition(|segment| segment.rows() > 0);
+    next.segments = Arc::new(living);
+    for segment in dead {
+        // A segment that came and went within one transaction leaves no trace.
+        match change.added.iter().position(|added| added.segment == segment.meta.id) {
+            Some(added) => drop(change.added.remove(added)),
+            None => change.retired.push(RetiredEntry { entry: segment.entry, until }),
+        }
+    }
+}
+
+fn kind_of(proposal: &Proposal, changes: &[TableChange]) -> CommitKind {
+    let added = changes.iter().any(|change| change.added_rows > 0);
+    let deleted = changes.iter().any(|change| change.deleted_rows > 0);
+    match (proposal.catalog.is_empty(), added, deleted) {
+        (false, _, _) => CommitKind::Schema,
+        (true, true, false) => CommitKind::Append,
+        (true, false, true) => CommitKind::Delete,
+        (true, _, _) => CommitKind::Overwrite,
+    }
+}

@@ -1,0 +1,59 @@
+//! What a writer asks of the committer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::segment::InlineRows;
+use crate::spec::{CommitId, RefKind, ReflogAction, SegmentMeta, TableId, TableSchema, View};
+use crate::store::transaction::RowRefs;
+
+/// A transaction, as far as the committer needs to know it.
+pub(in crate::store) struct Proposal {
+    pub branch: String,
+    /// The commit it was checked against.
+    pub base: CommitId,
+    pub tables: BTreeMap<TableId, TableProposal>,
+    pub catalog: Vec<CatalogWrite>,
+    pub properties: Vec<(String, String)>,
+}
+
+/// The change of one table.
+#[derive(Clone, Default)]
+pub(in crate::store) struct TableProposal {
+    /// Published segments.
+    pub segments: Vec<Arc<SegmentMeta>>,
+    /// Rows for the log.
+    pub inline: Option<InlineRows>,
+    /// Rows that go.
+    pub deleted: RowRefs,
+    pub added_rows: u64,
+    pub deleted_rows: u64,
+}
+
+/// A change of names.
+#[derive(Clone)]
+pub(in crate::store) enum CatalogWrite {
+    CreateTable(Arc<TableSchema>),
+    CreateView(Arc<View>),
+    CreateNamespace(String),
+    Drop { id: TableId, namespace: String, name: String },
+}
+
+impl CatalogWrite {
+    /// The id of what it makes.
+    pub fn made(&self) -> Option<TableId> {
+        match self {
+            CatalogWrite::CreateTable(schema) => Some(schema.table),
+            CatalogWrite::CreateView(view) => Some(view.id),
+            CatalogWrite::CreateNamespace(_) | CatalogWrite::Drop { .. } => None,
+        }
+    }
+}
+
+/// A change of refs.
+pub(in crate::store) enum RefRequest {
+    Create { name: String, kind: RefKind, at: CommitId },
+    Drop { name: String, kind: RefKind },
+    /// Moves a branch from the commit it is expected to be at.
+    Move { name: String, from: CommitId, to: CommitId, action: ReflogAction },
+}

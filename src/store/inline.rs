@@ -1,0 +1,128 @@
+//! Inline rows in memory: one run a line and table, decoded once and extended as commits come.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::concat_batches;
+
+use super::Store;
+use super::table::{hidden_columns, internal, reshape, stored_schema};
+use crate::error::Result;
+use crate::log::inline;
+use crate::segment::InlineRows;
+use crate::spec::{CommitId, LineId, LineRange, SchemaId, TableId, TableSchema};
+
+/// Neighbouring batches of a run are joined up to this many rows.
+const BATCH_ROWS: usize = 8192;
+
+/// Which rows a run holds: those of one table on one line, in one shape.
+pub(super) type RunKey = (TableId, LineId, SchemaId);
+
+/// The rows of a line's commits `from ..= to`, ascending by commit.
+#[derive(Clone)]
+pub(super) struct Run {
+    from: CommitId,
+    to: CommitId,
+    batches: Vec<RecordBatch>,
+}
+
+impl Run {
+    pub(super) fn bytes(&self) -> usize {
+        self.batches.iter().map(RecordBatch::get_array_memory_size).sum()
+    }
+
+    /// The rows of a stretch, cut by binary search: a run ascends by commit.
+    fn stretch(&self, from: CommitId, to: CommitId) -> Vec<RecordBatch> {
+        let cut = |batch: &RecordBatch| {
+            let commits = hidden_columns(batch).0.values();
+            let start = commits.partition_point(|c| *c < from.0);
+            let end = commits.partition_point(|c| *c <= to.0);
+            (start < end).then(|| batch.slice(start, end - start))
+        };
+        self.batches.iter().filter_map(cut).collect()
+    }
+
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        match self.batches.last_mut() {
+            Some(last) if last.num_rows() + batch.num_rows() <= BATCH_ROWS => {
+                *last = concat_batches(&last.schema(), [&*last, &batch]).map_err(internal)?;
+            }
+            _ => self.batches.push(batch),
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The rows of a range of inline batches, deleted ones included, as stored batches.
+    pub(super) fn inline_run(
+        &self,
+        schema: &Arc<TableSchema>,
+        range: &LineRange,
+    ) -> Result<Vec<RecordBatch>> {
+        let at = (schema.table, range.line, schema.id);
+        let known = self.shared.inline_runs.get(&at).filter(|run| run.from <= range.from);
+        if let Some(run) = &known
+            && run.to >= range.to
+        {
+            return Ok(run.stretch(range.from, range.to));
+        }
+        let mut run = known.map_or_else(
+            || Run { from: range.from, to: CommitId(range.from.0 - 1), batches: Vec::new() },
+            |run| run.as_ref().clone(),
+        );
+        let missing = LineRange { from: CommitId(run.to.0 + 1), ..*range };
+        let encoded = inline::read(&self.shared.log.read()?, schema.table, &missing)?;
+        let mut fresh = Vec::with_capacity(encoded.len());
+        for (commit, bytes) in encoded {
+            let rows = self.decode_inline(&bytes)?;
+            fresh.push(self.stored_batch(schema, &rows, commit)?);
+        }
+        for group in join(fresh)? {
+            run.push(group)?;
+        }
+        run.to = range.to;
+        let rows = run.stretch(range.from, range.to);
+        self.shared.inline_runs.insert(at, Arc::new(run));
+        Ok(rows)
+    }
+
+    pub(super) fn decode_inline(&self, bytes: &[u8]) -> Result<InlineRows> {
+        InlineRows::decode(bytes, |id| Ok(self.table_schema(id)?.arrow()))
+    }
+
+    /// Rows with their names: the visible columns in the table's shape, `_commit`, `_row_id`.
+    pub(super) fn stored_batch(
+        &self,
+        schema: &Arc<TableSchema>,
+        rows: &InlineRows,
+        commit: CommitId,
+    ) -> Result<RecordBatch> {
+        let mut columns = if rows.schema == schema.id {
+            rows.batch.columns().to_vec()
+        } else {
+            reshape(&rows.batch, &*self.table_schema(rows.schema)?, schema)?
+        };
+        columns.push(Arc::new(UInt64Array::from_value(commit.0, rows.row_ids.len())));
+        columns.push(Arc::new(UInt64Array::from_iter_values(rows.row_ids.iter().map(|id| id.0))));
+        RecordBatch::try_new(stored_schema(schema), columns).map_err(internal)
+    }
+}
+
+/// One-row batches are joined many at a time, not one by one.
+fn join(batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    let mut groups: Vec<Vec<RecordBatch>> = Vec::new();
+    let mut rows = 0;
+    for batch in batches {
+        rows += batch.num_rows();
+        match groups.last_mut() {
+            Some(group) if rows <= BATCH_ROWS => group.push(batch),
+            _ => {
+                rows = batch.num_rows();
+                groups.push(vec![batch]);
+            }
+        }
+    }
+    let join = |group: Vec<RecordBatch>| concat_batches(&group[0].schema(), &group);
+    groups.into_iter().map(join).collect::<Result<_, _>>().map_err(internal)
+}

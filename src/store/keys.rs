@@ -1,0 +1,327 @@
+//! Uniqueness: keys of inline rows in memory, keys of segments by range, filter and search.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::{concat, take};
+use arrow::util::display::array_value_to_string;
+use imbl::HashMap;
+
+use super::commit::TableProposal;
+use super::table::{Table, TableSegment, hidden_columns, internal};
+use super::transaction::RowRefs;
+use crate::error::{Error, ErrorKind, Result};
+use crate::segment::{Projection, ScanRequest};
+use crate::spec::key::{KeyEncoder, Keys};
+use crate::spec::{ColumnId, CommitId, RowId, SegmentMeta, TableSchema, Type, Value};
+
+/// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves
+/// to another key: who finds one asks the deletes. Copies share structure.
+#[derive(Clone, Default)]
+pub(super) struct KeyMap(HashMap<Box<[u8]>, (CommitId, RowId)>);
+
+impl KeyMap {
+    pub(super) fn get(&self, key: &[u8]) -> Option<(CommitId, RowId)> {
+        self.0.get(key).copied()
+    }
+
+    pub(super) fn insert(&mut self, keys: &Keys, rows: &[RowId], commit: CommitId) {
+        for (key, row) in keys.iter().zip(rows) {
+            self.0.insert(key.into(), (commit, *row));
+        }
+    }
+}
+
+/// Keys of several rows: as values, one array a key column, and as bytes.
+#[derive(Clone, Default)]
+pub struct KeyBatch {
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) encoded: Keys,
+}
+
+impl KeyBatch {
+    /// The keys of these values, one array a key column in the key's order.
+    pub fn new(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
+        let encoded = KeyEncoder::new(types)?.encode(&columns)?;
+        Ok(KeyBatch { columns, encoded })
+    }
+
+    /// How many keys.
+    pub fn len(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.encoded.is_empty()
+    }
+
+    fn pick(&self, rows: &[u64]) -> Result<Vec<ArrayRef>> {
+        let rows = UInt64Array::from(rows.to_vec());
+        let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
+        self.columns.iter().map(pick).collect()
+    }
+}
+
+/// The columns and types of an enforced primary key.
+pub(super) fn enforced_key(schema: &TableSchema) -> Option<(&[ColumnId], Vec<Type>)> {
+    let key = schema.primary_key.as_ref().filter(|key| key.enforced)?;
+    Some((&key.columns, key_types(schema, &key.columns)))
+}
+
+pub(super) fn key_types(schema: &TableSchema, columns: &[ColumnId]) -> Vec<Type> {
+    let column = |id: &ColumnId| schema.column(*id).expect("a key's columns are its table's");
+    columns.iter().map(|id| column(id).data_type.clone()).collect()
+}
+
+/// The enforced keys of rows whose first columns are the table's, in its order.
+pub(super) fn keys_of(schema: &TableSchema, batches: &[RecordBatch]) -> Result<KeyBatch> {
+    let Some((columns, types)) = enforced_key(schema) else { return Ok(KeyBatch::default()) };
+    let column = |id: &ColumnId| {
+        let at = schema.position(*id).expect("a key's columns are its table's");
+        let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
+        concat(&parts).map_err(internal)
+    };
+    if batches.is_empty() {
+        return Ok(KeyBatch::default());
+    }
+    KeyBatch::new(columns.iter().map(column).collect::<Result<_>>()?, &types)
+}
+
+/// # Errors
+/// UniqueViolation where two rows of the batch have one key.
+pub(super) fn check_distinct(schema: &TableSchema, keys: &KeyBatch) -> Result<()> {
+    let encoded = &keys.encoded;
+    let ascending = (1..encoded.len()).all(|i| encoded.get(i - 1) < encoded.get(i));
+    if ascending {
+        return Ok(());
+    }
+    let mut order: Vec<usize> = (0..encoded.len()).collect();
+    order.sort_unstable_by_key(|&row| encoded.get(row));
+    match order.windows(2).find(|pair| encoded.get(pair[0]) == encoded.get(pair[1])) {
+        Some(pair) => Err(duplicate(schema, keys, pair[1])),
+        None => Ok(()),
+    }
+}
+
+impl Table {
+    /// The keys of the living inline rows; built once a version, then handed on by commits.
+    pub(super) fn inline_keys(&self) -> Result<&KeyMap> {
+        if let Some(keys) = self.inline_keys.get() {
+            return Ok(keys);
+        }
+        let mut map = KeyMap::default();
+        for batch in self.inline_rows()? {
+            let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
+            let (commits, rows) = hidden_columns(&batch);
+            for (row, key) in keys.encoded.iter().enumerate() {
+                let name = (CommitId(commits.value(row)), RowId(rows.value(row)));
+                map.0.insert(key.into(), name);
+            }
+        }
+        Ok(self.inline_keys.get_or_init(|| map))
+    }
+
+    /// # Errors
+    /// UniqueViolation where a living row has one of the keys, or two of them are equal.
+    pub(super) fn check_unique(&self, keys: &KeyBatch) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        check_distinct(&self.schema, keys)?;
+        self.check_absent(keys, &self.segments, CommitId(0))
+    }
+
+    /// # Errors
+    /// UniqueViolation where one of the keys is in these segments, or inline since a commit.
+    pub(super) fn check_absent(
+        &self,
+        keys: &KeyBatch,
+        segments: &[TableSegment],
+        since: CommitId,
+    ) -> Result<()> {
+        let inline = self.inline_keys()?;
+        if !inline.0.is_empty() {
+            for (row, key) in keys.encoded.iter().enumerate() {
+                let living = |(commit, id)| commit > since && !self.deletes.hides(id, commit);
+                if inline.get(key).is_some_and(living) {
+                    return Err(duplicate(&self.schema, keys, row));
+                }
+            }
+        }
+        for segment in segments {
+            if let Some(row) = self.first_found(segment, keys)? {
+                return Err(duplicate(&self.schema, keys, row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks again, on a newer head, what rows of `mine` were checked against on the base.
+    pub(super) fn check_unique_segments(
+        &self,
+        mine: &Table,
+        proposal: &TableProposal,
+        base: CommitId,
+    ) -> Result<()> {
+        if enforced_key(&self.schema).is_none() {
+            return Ok(());
+        }
+        let known: HashSet<_> = mine.segments.iter().map(|s| s.meta.id).collect();
+        let newer: Vec<TableSegment> =
+            self.segments.iter().filter(|s| !known.contains(&s.meta.id)).cloned().collect();
+        for rows in mine.pending.iter() {
+            let keys = keys_of(&mine.schema, std::slice::from_ref(&rows.batch))?;
+            self.check_absent(&keys, &newer, base)?;
+        }
+        for meta in &proposal.segments {
+            let segment = self.store.open_segment(meta)?;
+            let (columns, types) = enforced_key(&self.schema).expect("checked above");
+            let projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+            for batch in segment.scan(ScanRequest::new(projection))? {
+                let keys = KeyBatch::new(batch?.columns().to_vec(), &types)?;
+                self.check_absent(&keys, &newer, base)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// Conflict where a row that is to be deleted is gone already.
+    pub(super) fn check_living(&self, found: &RowRefs, base: CommitId) -> Result<()> {
+        let gone = |row: &RowId| self.deletes.rows.get(row).is_some_and(|commit| *commit > base);
+        if found.rows.iter().any(gone) {
+            return Err(conflict(&self.schema.name));
+        }
+        for (segment, positions) in &found.positions {
+            let deleted = self.deletes.positions.get(segment);
+            if deleted.is_some_and(|deleted| !deleted.is_disjoint(positions)) {
+                return Err(conflict(&self.schema.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of the keys that a living row of the segment has.
+    fn first_found(&self, segment: &TableSegment, keys: &KeyBatch) -> Result<Option<usize>> {
+        let found = self.positions_of(segment, keys)?;
+        Ok(found.into_iter().map(|(key, _)| key).min())
+    }
+
+    /// Which of the keys living rows of a segment have: (row of `keys`, position).
+    pub(super) fn positions_of(
+        &self,
+        segment: &TableSegment,
+        keys: &KeyBatch,
+    ) -> Result<Vec<(usize, u64)>> {
+        let Some((columns, _)) = enforced_key(&self.schema) else { return Ok(Vec::new()) };
+        if !overlaps(&segment.meta, columns[0], &keys.columns[0]) {
+            return Ok(Vec::new());
+        }
+        let file = self.store.open_segment(&segment.meta)?;
+        let mut candidates = Vec::new();
+        let filter = file.key_filter(&self.schema, columns)?;
+        for (row, key) in keys.encoded.iter().enumerate() {
+            let maybe = filter.as_ref().map_or(Ok(true), |filter| filter.may_contain(key))?;
+            if maybe {
+                candidates.push(row as u64);
+            }
+        }
+        if candidates.is_empty() {
+            return Ok(Vec::new());
+        }
+        candidates.sort_unstable_by_key(|row| keys.encoded.get(*row as usize));
+        let living = |position: &u64| {
+            !segment.deleted.as_ref().is_some_and(|d| d.contains(*position as u32))
+        };
+        let mut found = Vec::new();
+        match in_file_order(&segment.meta, columns) {
+            Some(order) => {
+                let picked = keys.pick(&candidates)?;
+                let arrays: Vec<ArrayRef> = order.iter().map(|i| Arc::clone(&picked[*i])).collect();
+                for (row, range) in candidates.iter().zip(file.find(&self.schema, &arrays)?) {
+                    found.extend(range.filter(living).map(|p| (*row as usize, p)));
+                }
+            }
+            None => {
+                let wanted: std::collections::HashMap<&[u8], usize> = candidates
+                    .iter()
+                    .map(|row| (keys.encoded.get(*row as usize), *row as usize))
+                    .collect();
+                let mut projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+                projection.position = true;
+                let types = key_types(&self.schema, columns);
+                for batch in file.scan(ScanRequest::new(projection))? {
+                    let batch = batch?;
+                    let there = KeyBatch::new(batch.columns()[..columns.len()].to_vec(), &types)?;
+                    let positions = batch.column(columns.len()).as_any().downcast_ref();
+                    let positions: &UInt64Array = positions.expect("positions are UInt64");
+                    for (row, key) in there.encoded.iter().enumerate() {
+                        if let Some(&asked) = wanted.get(key) {
+                            let position = positions.value(row);
+                            found.extend(living(&position).then_some((asked, position)));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// For each leading column of the file's order, which key column it is; None where the file is not
+/// ordered by the key.
+fn in_file_order(meta: &SegmentMeta, key: &[ColumnId]) -> Option<Vec<usize>> {
+    let leading = meta.order.get(..key.len())?;
+    leading.iter().map(|id| key.iter().position(|k| k == id)).collect()
+}
+
+/// Whether values of a column may lie within a file's bounds.
+fn overlaps(meta: &SegmentMeta, column: ColumnId, values: &ArrayRef) -> bool {
+    let Some(bounds) = meta.statistics_of(column) else { return true };
+    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else { return false };
+    if values.len() > 64 {
+        // The filter and the search are cheap a key; finding a batch's bounds pays for few only.
+        return true;
+    }
+    (0..values.len()).any(|row| match Value::from_array(values.as_ref(), row) {
+        Some(value) => !less(&value, min) && (!less(max, &value) || !bounds.exact),
+        None => true,
+    })
+}
+
+fn less(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => a < b,
+        (Value::Decimal(a), Value::Decimal(b)) => a < b,
+        (Value::Bytes(a), Value::Bytes(b)) => a < b,
+        (Value::Bool(a), Value::Bool(b)) => !a & b,
+        _ => false,
+    }
+}
+
+fn conflict(table: &str) -> Error {
+    let message = "could not serialize access due to concurrent update";
+    Error::new(ErrorKind::Conflict, message)
+        .detail(format!("rows of table \"{table}\" were changed by another transaction"))
+        .hint("run the transaction again")
+}
+
+/// The error PostgreSQL gives for a second row of one key.
+pub(super) fn duplicate(schema: &TableSchema, keys: &KeyBatch, row: usize) -> Error {
+    let names: Vec<&str> = enforced_key(schema)
+        .map(|(columns, _)| columns.iter().filter_map(|id| schema.column(*id)))
+        .map(|columns| columns.map(|c| c.name.as_str()).collect())
+        .unwrap_or_default();
+    let values: Vec<String> = keys
+        .columns
+        .iter()
+        .map(|column| array_value_to_string(column, row).unwrap_or_default())
+        .collect();
+    Error::new(
+        ErrorKind::UniqueViolation,
+        format!("duplicate key value violates unique constraint \"{}_pkey\"", schema.name),
+    )
+    .detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
+}

@@ -1,0 +1,351 @@
+//! The database as of one commit: a value that is passed down, never looked up again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+use super::catalog::{self, Object};
+use super::table::{Table, TableSegment};
+use super::Store;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::deletes::Deletes;
+use crate::log::{Records, ancestry, deletes, versions};
+use crate::spec::{
+    Commit, CommitId, LineId, RefKind, TableId, TableSchema, TableVersion, VersionId, View,
+};
+
+/// Where a snapshot stands: one commit, and what was read of it so far.
+pub(super) struct Point {
+    pub commit: CommitId,
+    pub time_us: i64,
+    pub line: LineId,
+    pub root: u64,
+    /// What names stand for; a new head takes over what its commit did not change.
+    relations: Mutex<HashMap<(String, String), Option<Relation>>>,
+}
+
+/// What a name stands for.
+#[derive(Clone)]
+pub enum Relation {
+    /// A table.
+    Table(Arc<Table>),
+    /// A view.
+    View(Arc<View>),
+}
+
+/// The changes of an open transaction, on top of a commit.
+#[derive(Clone, Default)]
+pub(super) struct Overlay {
+    /// Tables that were made or changed.
+    pub tables: BTreeMap<TableId, Arc<Table>>,
+    /// Views that were made.
+    pub views: BTreeMap<TableId, Arc<View>>,
+    /// Namespaces that were made.
+    pub namespaces: Vec<String>,
+    /// What is gone, by id.
+    pub dropped: Vec<TableId>,
+    /// Names that were given, with what they stand for; None where a name is free again.
+    pub names: BTreeMap<(String, String), Option<TableId>>,
+}
+
+/// The database as of one commit.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(super) store: Store,
+    pub(super) point: Arc<Point>,
+    /// The ref it was reached through.
+    pub(super) reference: Option<(Arc<str>, RefKind)>,
+    pub(super) overlay: Option<Arc<Overlay>>,
+}
+
+impl Point {
+    pub(super) fn of(commit: &Commit) -> Point {
+        Point {
+            commit: commit.id,
+            time_us: commit.time_us,
+            line: commit.line,
+            root: commit.root,
+            relations: Mutex::default(),
+        }
+    }
+
+    /// The point after a commit that changed these tables and nothing else.
+    pub(super) fn after(
+        parent: &Point,
+        commit: &Commit,
+        tables: &[Arc<Table>],
+        names_changed: bool,
+    ) -> Point {
+        let point = Point::of(commit);
+        if !names_changed {
+            let mut relations = parent.relations.lock().clone();
+            for table in tables {
+                let at = (table.schema.namespace.clone(), table.schema.name.clone());
+                relations.insert(at, Some(Relation::Table(Arc::clone(table))));
+            }
+            *point.relations.lock() = relations;
+        }
+        point
+    }
+}
+
+impl Snapshot {
+    /// The commit.
+    pub fn commit(&self) -> CommitId {
+        self.point.commit
+    }
+
+    /// When it became visible: µs since 1970-01-01 UTC.
+    pub fn time_us(&self) -> i64 {
+        self.point.time_us
+    }
+
+    /// The branch or tag it was reached through; None for a commit or a time.
+    pub fn reference(&self) -> Option<(&str, RefKind)> {
+        self.reference.as_ref().map(|(name, kind)| (name.as_ref(), *kind))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What a name stands for.
+    pub fn relation(&self, namespace: &str, name: &str) -> Result<Option<Relation>> {
+        if let Some(overlay) = &self.overlay
+            && let Some(named) =
+                overlay.names.get(&(namespace.to_owned(), name.to_owned()))
+        {
+            return named.map(|id| self.overlaid(overlay, id)).transpose().map(Option::flatten);
+        }
+        let relation = self.committed(namespace, name)?;
+        let Some(overlay) = &self.overlay else { return Ok(relation) };
+        Ok(relation.filter(|r| !overlay.dropped.contains(&r.id())).map(|r| overlay.latest(r)))
+    }
+
+    /// The table of this name.
+    pub fn table(&self, namespace: &str, name: &str) -> Result<Option<Arc<Table>>> {
+        Ok(match self.relation(namespace, name)? {
+            Some(Relation::Table(table)) => Some(table),
+            Some(Relation::View(_)) | None => None,
+        })
+    }
+
+    /// The table of this id, whatever its name is here.
+    pub fn table_by_id(&self, id: TableId) -> Result<Option<Arc<Table>>> {
+        if let Some(overlay) = &self.overlay {
+            if let Some(table) = overlay.tables.get(&id) {
+                return Ok(Some(Arc::clone(table)));
+            }
+            if overlay.dropped.contains(&id) {
+                return Ok(None);
+            }
+        }
+        let view = self.store.shared.log.read()?;
+        match catalog::object(&view, self.point.root, id)? {
+            Some(Object::Table(_, version)) => self.store.table_at(&view, version).map(Some),
+            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+        }
+    }
+
+    /// All tables and views, in the order they were made.
+    pub fn relations(&self) -> Result<Vec<Relation>> {
+        let view = self.store.shared.log.read()?;
+        let mut found = Vec::new();
+        for object in catalog::objects(&view, self.point.root)? {
+            match object {
+                Object::Table(_, version) => {
+                    found.push(Relation::Table(self.store.table_at(&view, version)?));
+                }
+                Object::View(_, record) => {
+                    found.push(Relation::View(Arc::new(catalog::view(&view, record)?)));
+                }
+                Object::Namespace(..) => {}
+            }
+        }
+        if let Some(overlay) = &self.overlay {
+            found.retain(|r| !overlay.dropped.contains(&r.id()));
+            found = found.into_iter().map(|r| overlay.latest(r)).collect();
+            let known: Vec<TableId> = found.iter().map(Relation::id).collect();
+            let tables = overlay.tables.values().cloned().map(Relation::Table);
+            let views = overlay.views.values().cloned().map(Relation::View);
+            found.extend(tables.chain(views).filter(|r| !known.contains(&r.id())));
+        }
+        Ok(found)
+    }
+
+    /// The schemas (namespaces), the default one first.
+    pub fn namespaces(&self) -> Result<Vec<String>> {
+        let view = self.store.shared.log.read()?;
+        let mut names = vec![catalog::DEFAULT_NAMESPACE.to_owned()];
+        for object in catalog::objects(&view, self.point.root)? {
+            if let Object::Namespace(id, record) = object
+                && !self.overlay.as_ref().is_some_and(|o| o.dropped.contains(&id))
+            {
+                names.push(catalog::view(&view, record)?.namespace);
+            }
+        }
+        if let Some(overlay) = &self.overlay {
+            names.extend(overlay.namespaces.iter().cloned());
+        }
+        Ok(names)
+    }
+
+    fn overlaid(&self, overlay: &Overlay, id: TableId) -> Result<Option<Relation>> {
+        if let Some(table) = overlay.tables.get(&id) {
+            return Ok(Some(Relation::Table(Arc::clone(table))));
+        }
+        if let Some(view) = overlay.views.get(&id) {
+            return Ok(Some(Relation::View(Arc::clone(view))));
+        }
+        Ok(self.table_by_id(id)?.map(Relation::Table))
+    }
+
+    fn committed(&self, namespace: &str, name: &str) -> Result<Option<Relation>> {
+        let at = (namespace.to_owned(), name.to_owned());
+        if let Some(known) = self.point.relations.lock().get(&at) {
+            return Ok(known.clone());
+        }
+        let view = self.store.shared.log.read()?;
+        let found = self.store.named(&view, self.point.root, namespace, name)?;
+        self.point.relations.lock().insert(at, found.clone());
+        Ok(found)
+    }
+}
+
+impl Overlay {
+    fn latest(&self, relation: Relation) -> Relation {
+        match self.tables.get(&relation.id()) {
+            Some(table) => Relation::Table(Arc::clone(table)),
+            None => relation,
+        }
+    }
+}
+
+impl Relation {
+    /// The id.
+    pub fn id(&self) -> TableId {
+        match self {
+            Relation::Table(table) => table.id(),
+            Relation::View(view) => view.id,
+        }
+    }
+
+    /// The schema (namespace) and the name.
+    pub fn name(&self) -> (&str, &str) {
+        match self {
+            Relation::Table(table) => (&table.schema.namespace, &table.schema.name),
+            Relation::View(view) => (&view.namespace, &view.name),
+        }
+    }
+}
+
+impl Store {
+    /// What a name stands for under a root.
+    pub(super) fn named(
+        &self,
+        records: &impl Records,
+        root: u64,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Relation>> {
+        for object in catalog::named(records, root, namespace, name)? {
+            let relation = match object {
+                Object::Table(_, version) => Relation::Table(self.table_at(records, version)?),
+                Object::View(_, record) => {
+                    Relation::View(Arc::new(catalog::view(records, record)?))
+                }
+                Object::Namespace(..) => continue,
+            };
+            if relation.name() == (namespace, name) {
+                return Ok(Some(relation));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A table in one of its states.
+    pub(super) fn table_at(&self, view: &impl Records, id: VersionId) -> Result<Arc<Table>> {
+        if let Some(table) = self.shared.tables.get(&id) {
+            return Ok(table);
+        }
+        let record = versions::get(view, id)?;
+        let deletes = match record.deletes {
+            Some(tip) => deletes::load(view, tip)?,
+            None => Deletes::default(),
+        };
+        let mut segments = Vec::with_capacity(record.segments as usize);
+        for entry in versions::segments(view, &record)? {
+            let deleted = deletes.positions.get(&entry.segment).cloned();
+            let meta = self.segment_meta(view, entry.segment)?;
+            segments.push(TableSegment { meta, entry, deleted });
+        }
+        let schema = self.table_schema_from(view, &record)?;
+        let table = Arc::new(self.table_of(schema, record, segments, deletes));
+        self.shared.tables.insert(id, Arc::clone(&table));
+        Ok(table)
+    }
+
+    fn table_schema_from(
+        &self,
+        records: &impl Records,
+        record: &TableVersion,
+    ) -> Result<Arc<TableSchema>> {
+        if let Some(schema) = self.shared.schemas.get(&record.schema) {
+            return Ok(schema);
+        }
+        let schema = Arc::new(catalog::schema(records, record.schema)?);
+        self.shared.schemas.insert(record.schema, Arc::clone(&schema));
+        Ok(schema)
+    }
+
+    pub(super) fn table_of(
+        &self,
+        schema: Arc<TableSchema>,
+        record: TableVersion,
+        segments: Vec<TableSegment>,
+        deletes: Deletes,
+    ) -> Table {
+        Table {
+            store: self.clone(),
+            schema,
+            rows: record.rows,
+            record: Some(Arc::new(record)),
+            segments: Arc::new(segments),
+            deletes: Arc::new(deletes),
+            pending: Arc::default(),
+            inline_keys: Arc::default(),
+        }
+    }
+
+    /// The point of a commit.
+    pub(super) fn point(&self, id: CommitId) -> Result<Arc<Point>> {
+        if let Some(point) = self.shared.points.get(&id.0) {
+            return Ok(point);
+        }
+        let view = self.shared.log.read()?;
+        let point = Arc::new(Point::of(&ancestry::commit(&view, id)?));
+        self.shared.points.insert(id.0, Arc::clone(&point));
+        Ok(point)
+    }
+
+    /// The head of a branch.
+    ///
+    /// # Errors
+    /// UndefinedObject where there is no such branch.
+    pub fn head(&self, branch: &str) -> Result<Snapshot> {
+        let heads = self.shared.heads.read();
+        let (name, point) = heads.get_key_value(branch).ok_or_else(|| {
+            Error::new(ErrorKind::UndefinedObject, format!("branch \"{branch}\" does not exist"))
+                .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
+        })?;
+        Ok(Snapshot {
+            store: self.clone(),
+            point: Arc::clone(point),
+            reference: Some((name.as_str().into(), RefKind::Branch)),
+            overlay: None,
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! One table at one version: its shape, its segments with what was deleted from them, and its inline
+//! rows. A value: nothing about it changes after it was made.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use roaring::RoaringBitmap;
+
+use super::Store;
+use super::keys::KeyMap;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::deletes::Deletes;
+use crate::segment::InlineRows;
+use crate::spec::{
+    CommitId, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema, TableVersion,
+};
+
+/// The hidden columns that name a row version and its place.
+pub use crate::segment::{COMMIT_NAME as COMMIT, POSITION_NAME as POSITION, ROW_ID_NAME as ROW_ID};
+
+/// The hidden column that says which segment a row lies in; NULL for inline rows.
+pub const SEGMENT: &str = "_segment";
+
+/// The `_commit` of rows that no commit has made yet.
+pub const UNCOMMITTED: CommitId = CommitId(u64::MAX);
+
+/// One segment of a table, and which of its rows are gone.
+#[derive(Clone, Debug)]
+pub struct TableSegment {
+    /// The file.
+    pub meta: Arc<SegmentMeta>,
+    /// How this version of the table names it.
+    pub entry: SegmentEntry,
+    /// Positions that are deleted.
+    pub deleted: Option<Arc<RoaringBitmap>>,
+}
+
+impl TableSegment {
+    /// Living rows.
+    pub fn rows(&self) -> u64 {
+        self.meta.rows - self.deleted.as_ref().map_or(0, |d| d.len())
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Table({}, {} rows)", self.schema.name, self.rows)
+    }
+}
+
+/// A table at one version.
+#[derive(Clone)]
+pub struct Table {
+    pub(super) store: Store,
+    pub(super) schema: Arc<TableSchema>,
+    /// The record it was read from; a table that a transaction made has none yet.
+    pub(super) record: Option<Arc<TableVersion>>,
+    pub(super) segments: Arc<Vec<TableSegment>>,
+    pub(super) deletes: Arc<Deletes>,
+    /// Rows of a transaction that has not committed.
+    pub(super) pending: Arc<Vec<InlineRows>>,
+    /// Built when first asked for, handed on from commit to commit.
+    pub(super) inline_keys: Arc<OnceLock<KeyMap>>,
+    pub(super) rows: u64,
+}
+
+impl Table {
+    pub(super) fn empty(store: Store, schema: Arc<TableSchema>) -> Table {
+        Table {
+            store,
+            schema,
+            record: None,
+            segments: Arc::default(),
+            deletes: Arc::default(),
+            pending: Arc::default(),
+            inline_keys: Arc::default(),
+            rows: 0,
+        }
+    }
+
+    /// The table's id.
+    pub fn id(&self) -> TableId {
+        self.schema.table
+    }
+
+    /// The shape.
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        &self.schema
+    }
+
+    /// Living rows, exactly.
+    pub fn row_count(&self) -> u64 {
+        self.rows
+    }
+
+    /// The store it lies in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The segments, in the order they came.
+    pub fn segments(&self) -> &[TableSegment] {
+        &self.segments
+    }
+
+    /// The segment of this id.
+    pub fn segment(&self, id: SegmentId) -> Option<&TableSegment> {
+        self.segments.iter().find(|s| s.meta.id == id)
+    }
+
+    /// The record of this version, where it is committed.
+    pub fn version(&self) -> Option<&TableVersion> {
+        self.record.as_deref()
+    }
+
+    /// The schema of [`Table::inline_rows`]: the visible columns, `_commit`, `_row_id`.
+    pub fn stored_schema(&self) -> SchemaRef {
+        stored_schema(&self.schema)
+    }
+
+    /// Whether no row ever came inline; false does not promise that one lives.
+    pub fn is_inline_empty(&self) -> bool {
+        self.pending.is_empty() && self.record.as_ref().is_none_or(|r| r.ranges.is_empty())
+    }
+
+    /// The living rows that are in no segment, in the order they were committed.
+    pub fn inline_rows(&self) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        if let Some(record) = &self.record {
+            for range in &record.ranges {
+                batches.extend(self.store.inline_run(&self.schema, range)?);
+            }
+        }
+        for rows in self.pending.iter() {
+            batches.push(self.store.stored_batch(&self.schema, rows, UNCOMMITTED)?);
+        }
+        let living = |batch: RecordBatch| self.living(batch);
+        batches.into_iter().map(living).filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0)).collect()
+    }
+
+    pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {
+        self.deletes.hides(row, commit)
+    }
+
+    fn living(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if self.deletes.rows.is_empty() {
+            return Ok(batch);
+        }
+        let (commits, rows) = hidden_columns(&batch);
+        let keep: BooleanArray = commits
+            .values()
+            .iter()
+            .zip(rows.values())
+            .map(|(commit, row)| Some(!self.deletes.hides(RowId(*row), CommitId(*commit))))
+            .collect();
+        if keep.true_count() == batch.num_rows() {
+            return Ok(batch);
+        }
+        filter_record_batch(&batch, &keep).map_err(internal)
+    }
+}
+
+/// `_commit` and `_row_id` of a batch of [`Table::stored_schema`].
+pub fn hidden_columns(batch: &RecordBatch) -> (&UInt64Array, &UInt64Array) {
+    let column = |i: usize| {
+        let array = batch.column(batch.num_columns() - i);
+        array.as_any().downcast_ref::<UInt64Array>().expect("stored batches end in their row's names")
+    };
+    (column(2), column(1))
+}
+
+/// The visible columns of a table, then `_commit` and `_row_id`.
+pub fn stored_schema(schema: &TableSchema) -> SchemaRef {
+    let visible = schema.arrow();
+    let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(COMMIT, DataType::UInt64, false)));
+    fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, false)));
+    Arc::new(Schema::new(fields))
+}
+
+/// Brings rows of an older shape into the shape they are read in: columns by id, widened where the
+/// type was, NULL where the column came later.
+pub fn reshape(
+    batch: &RecordBatch,
+    from: &TableSchema,
+    to: &TableSchema,
+) -> Result<Vec<ArrayRef>> {
+    let positions: HashMap<_, _> =
+        from.columns.iter().enumerate().map(|(i, c)| (c.id, i)).collect();
+    let column = |wanted: &crate::spec::Column| {
+        let storage = wanted.data_type.arrow();
+        match positions.get(&wanted.id) {
+            Some(&i) if *batch.column(i).data_type() == storage => Ok(Arc::clone(batch.column(i))),
+            Some(&i) => cast(batch.column(i), &storage).map_err(internal),
+            None => Ok(arrow::array::new_null_array(&storage, batch.num_rows())),
+        }
+    };
+    to.columns.iter().map(column).collect()
+}
+
+pub(super) fn internal(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Internal, "rows could not be put together").caused_by(cause)
+}

@@ -1,0 +1,329 @@
+//! A write in progress on one branch: changes that only its own snapshot shows, until they are
+//! proposed to the committer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
+use arrow::compute::{concat_batches, filter_record_batch};
+
+use super::commit::{CatalogWrite, Proposal, TableProposal};
+use super::load::{INLINE_ROWS, Load, Loaded};
+use super::snapshot::{Overlay, Relation, Snapshot};
+use super::table::{Table, TableSegment, UNCOMMITTED, internal};
+use super::{Store, catalog};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::deletes::{Deletes, Positions};
+use crate::segment::InlineRows;
+use crate::spec::{
+    CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema, View,
+};
+
+/// Rows found by a scan, to be deleted.
+#[derive(Clone, Debug, Default)]
+pub struct RowRefs {
+    /// Rows outside segments.
+    pub rows: Vec<RowId>,
+    /// Rows of segments.
+    pub positions: Positions,
+}
+
+impl RowRefs {
+    /// How many rows.
+    pub fn len(&self) -> u64 {
+        self.rows.len() as u64 + self.positions.values().map(|p| p.len()).sum::<u64>()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a commit says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct CommitOptions {
+    /// Run id, git hash, user, application, message: anything.
+    pub properties: Vec<(String, String)>,
+}
+
+/// A write in progress. Clones are savepoints: each is the state at that moment.
+#[derive(Clone)]
+pub struct Transaction {
+    base: Snapshot,
+    branch: Arc<str>,
+    overlay: Arc<Overlay>,
+    tables: BTreeMap<TableId, TableProposal>,
+    catalog: Vec<CatalogWrite>,
+}
+
+impl Store {
+    /// Begins to write on the branch of a snapshot.
+    ///
+    /// # Errors
+    /// ReadOnly where the snapshot is a tag, a commit or a time.
+    pub fn begin(&self, base: &Snapshot) -> Result<Transaction> {
+        match base.reference() {
+            Some((branch, RefKind::Branch)) => Ok(Transaction {
+                branch: branch.into(),
+                base: base.clone(),
+                overlay: Arc::default(),
+                tables: BTreeMap::new(),
+                catalog: Vec::new(),
+            }),
+            Some((tag, RefKind::Tag)) => Err(read_only(format!("tag \"{tag}\" cannot be written"))),
+            None => Err(read_only(format!("commit {} cannot be written", base.commit()))),
+        }
+    }
+}
+
+fn read_only(message: String) -> Error {
+    Error::new(ErrorKind::ReadOnly, message)
+        .hint("write on a branch: CREATE BRANCH b AT (VERSION => …), then SET branch = 'b'")
+}
+
+impl Transaction {
+    /// The database with this transaction's changes.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot { overlay: Some(Arc::clone(&self.overlay)), ..self.base.clone() }
+    }
+
+    /// The commit it began on.
+    pub fn base(&self) -> CommitId {
+        self.base.commit()
+    }
+
+    /// The branch it writes.
+    pub fn branch(&self) -> &str {
+        &self.branch
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.catalog.is_empty()
+    }
+
+    /// Makes a table. Ids come from [`Store::next_id`].
+    ///
+    /// # Errors
+    /// DuplicateTable, UndefinedSchema.
+    pub fn create_table(&mut self, schema: TableSchema) -> Result<()> {
+        self.need_free(&schema.namespace, &schema.name)?;
+        let schema = Arc::new(schema);
+        self.base.store.shared.schemas.insert(schema.id, Arc::clone(&schema));
+        let table = Table::empty(self.base.store.clone(), Arc::clone(&schema));
+        let overlay = Arc::make_mut(&mut self.overlay);
+        let name = (schema.namespace.clone(), schema.name.clone());
+        overlay.names.insert(name, Some(schema.table));
+        overlay.tables.insert(schema.table, Arc::new(table));
+        self.tables.insert(schema.table, TableProposal::default());
+        self.catalog.push(CatalogWrite::CreateTable(schema));
+        Ok(())
+    }
+
+    /// Makes a view.
+    ///
+    /// # Errors
+    /// DuplicateTable, UndefinedSchema.
+    pub fn create_view(&mut self, view: View) -> Result<()> {
+        self.need_free(&view.namespace, &view.name)?;
+        let view = Arc::new(view);
+        let overlay = Arc::make_mut(&mut self.overlay);
+        overlay.names.insert((view.namespace.clone(), view.name.clone()), Some(view.id));
+        overlay.views.insert(view.id, Arc::clone(&view));
+        self.catalog.push(CatalogWrite::CreateView(view));
+        Ok(())
+    }
+
+    /// Makes a schema (namespace).
+    ///
+    /// # Errors
+    /// DuplicateSchema.
+    pub fn create_namespace(&mut self, name: &str) -> Result<()> {
+        if self.snapshot().namespaces()?.iter().any(|n| n == name) {
+            let message = format!("schema \"{name}\" already exists");
+            return Err(Error::new(ErrorKind::DuplicateSchema, message));
+        }
+        Arc::make_mut(&mut self.overlay).namespaces.push(name.to_owned());
+        self.catalog.push(CatalogWrite::CreateNamespace(name.to_owned()));
+        Ok(())
+    }
+
+    /// Drops a table or view.
+    pub fn drop_relation(&mut self, relation: &Relation) {
+        let (namespace, name) = relation.name();
+        let overlay = Arc::make_mut(&mut self.overlay);
+        overlay.names.insert((namespace.to_owned(), name.to_owned()), None);
+        overlay.dropped.push(relation.id());
+        overlay.tables.remove(&relation.id());
+        overlay.views.remove(&relation.id());
+        self.tables.remove(&relation.id());
+        let made_here = |write: &CatalogWrite| write.made() == Some(relation.id());
+        match self.catalog.iter().position(made_here) {
+            Some(made) => drop(self.catalog.remove(made)),
+            None => self.catalog.push(CatalogWrite::Drop {
+                id: relation.id(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// Adds loaded rows to a table.
+    ///
+    /// # Errors
+    /// UniqueViolation.
+    pub fn insert(&mut self, table: &Table, loaded: Loaded) -> Result<()> {
+        let mut next = self.latest(table)?;
+        let mut loaded = loaded;
+        if let Some(rows) = loaded.inline.take() {
+            next.check_unique(&loaded.inline_keys)?;
+            let known = next.inline_keys.get().cloned();
+            next.inline_keys = Arc::default();
+            if let Some(mut keys) = known {
+                keys.insert(&loaded.inline_keys.encoded, &rows.row_ids, UNCOMMITTED);
+                let _ = next.inline_keys.set(keys);
+            }
+            Arc::make_mut(&mut next.pending).push(rows);
+            loaded.segments.extend(next.spill_pending()?);
+        }
+        let segments = Arc::make_mut(&mut next.segments);
+        for meta in &loaded.segments {
+            let entry =
+                SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
+            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None });
+        }
+        next.rows += loaded.rows;
+        let proposal = self.tables.entry(table.id()).or_default();
+        proposal.added_rows += loaded.rows;
+        proposal.segments.extend(loaded.segments);
+        self.replace(next);
+        Ok(())
+    }
+
+    /// Deletes rows that a scan of this transaction's snapshot found.
+    pub fn delete(&mut self, table: &Table, found: &RowRefs) -> Result<()> {
+        let mut next = self.latest(table)?;
+        let gone: HashSet<RowId> = found.rows.iter().copied().collect();
+        let kept: Result<Vec<InlineRows>> =
+            next.pending.iter().map(|rows| without(rows, &gone)).collect();
+        let before: usize = next.pending.iter().map(|rows| rows.row_ids.len()).sum();
+        next.pending = Arc::new(kept?);
+        let after: usize = next.pending.iter().map(|rows| rows.row_ids.len()).sum();
+        let deletes: &mut Deletes = Arc::make_mut(&mut next.deletes);
+        deletes.add(UNCOMMITTED, &found.rows, &found.positions);
+        for segment in Arc::make_mut(&mut next.segments) {
+            if found.positions.contains_key(&segment.meta.id) {
+                segment.deleted = deletes.positions.get(&segment.meta.id).cloned();
+            }
+        }
+        next.rows -= found.len();
+        let proposal = self.tables.entry(table.id()).or_default();
+        proposal.deleted_rows += found.len() - (before - after) as u64;
+        proposal.added_rows -= (before - after) as u64;
+        proposal.deleted.rows.extend(&found.rows);
+        for (segment, positions) in &found.positions {
+            *proposal.deleted.positions.entry(*segment).or_default() |= positions;
+        }
+        self.replace(next);
+        Ok(())
+    }
+
+    /// What the committer gets.
+    pub(super) fn proposal(&self, options: &CommitOptions) -> Result<Proposal> {
+        let mut tables = self.tables.clone();
+        for (id, proposal) in &mut tables {
+            if let Some(table) = self.overlay.tables.get(id) {
+                proposal.inline = join(&table.pending)?;
+            }
+        }
+        Ok(Proposal {
+            branch: self.branch.to_string(),
+            base: self.base.commit(),
+            tables,
+            catalog: self.catalog.clone(),
+            properties: options.properties.clone(),
+        })
+    }
+
+    /// The same changes on a newer head, after checking there what was checked here.
+    pub(super) fn rebase(&self, head: &Snapshot) -> Result<Transaction> {
+        let mut moved = self.clone();
+        moved.base = head.clone();
+        for (id, proposal) in &self.tables {
+            let (Some(mine), Some(theirs)) =
+                (self.overlay.tables.get(id), head.table_by_id(*id)?)
+            else {
+                continue;
+            };
+            theirs.check_living(&proposal.deleted, self.base.commit())?;
+            theirs.check_unique_segments(mine, proposal, self.base.commit())?;
+        }
+        Ok(moved)
+    }
+
+    fn latest(&self, table: &Table) -> Result<Table> {
+        match self.snapshot().table_by_id(table.id())? {
+            Some(latest) => Ok(latest.as_ref().clone()),
+            None => {
+                let message = format!("table \"{}\" was dropped", table.schema.name);
+                Err(Error::new(ErrorKind::UndefinedTable, message))
+            }
+        }
+    }
+
+    fn replace(&mut self, table: Table) {
+        Arc::make_mut(&mut self.overlay).tables.insert(table.id(), Arc::new(table));
+    }
+
+    fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
+        let snapshot = self.snapshot();
+        if !snapshot.namespaces()?.iter().any(|n| n == namespace) {
+            let message = format!("schema \"{namespace}\" does not exist");
+            return Err(Error::new(ErrorKind::UndefinedSchema, message)
+                .hint(format!("CREATE SCHEMA {namespace}")));
+        }
+        match snapshot.relation(namespace, name)? {
+            Some(_) => Err(catalog::duplicate(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The rows of several statements as one batch; None where there are none.
+fn join(pending: &[InlineRows]) -> Result<Option<InlineRows>> {
+    let Some(first) = pending.first() else { return Ok(None) };
+    let batches = pending.iter().map(|rows| &rows.batch);
+    let batch = concat_batches(&first.batch.schema(), batches).map_err(internal)?;
+    if batch.num_rows() == 0 {
+        return Ok(None);
+    }
+    let row_ids = pending.iter().flat_map(|rows| rows.row_ids.iter().copied()).collect();
+    Ok(Some(InlineRows { schema: first.schema, row_ids, batch }))
+}
+
+impl Table {
+    /// Many small statements of one transaction end in a segment, as one large one would.
+    fn spill_pending(&mut self) -> Result<Vec<Arc<SegmentMeta>>> {
+        let rows: usize = self.pending.iter().map(|rows| rows.row_ids.len()).sum();
+        if rows < INLINE_ROWS {
+            return Ok(Vec::new());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        self.inline_keys = Arc::default();
+        let mut load = Load::new(self);
+        for rows in pending.iter() {
+            let ids = UInt64Array::from_iter_values(rows.row_ids.iter().map(|id| id.0));
+            load.push_versions(&rows.batch, ids)?;
+        }
+        Ok(load.finish()?.segments)
+    }
+}
+
+/// The rows that are not in `gone`.
+fn without(rows: &InlineRows, gone: &HashSet<RowId>) -> Result<InlineRows> {
+    let keep: BooleanArray = rows.row_ids.iter().map(|id| Some(!gone.contains(id))).collect();
+    let batch: RecordBatch = filter_record_batch(&rows.batch, &keep).map_err(internal)?;
+    let row_ids = rows.row_ids.iter().copied().filter(|id| !gone.contains(id)).collect();
+    Ok(InlineRows { schema: rows.schema, row_ids, batch })
+}
