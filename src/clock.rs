@@ -31,9 +31,7 @@ impl Clock {
         match &self.0 {
             Source::System { .. } => match SystemTime::now().duration_since(UNIX_EPOCH) {
                 Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-                Err(before) => {
-                    -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX)
-                }
+                Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
             },
             Source::Manual { now_us, .. } => now_us.load(Ordering::Acquire),
         }

@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn ours_comes_out_of_every_wrapping() {
-        let ours = || Error::new(ErrorKind::ReadOnly, "tag \"v1\" is read-only").hint("use a branch");
+        let ours =
+            || Error::new(ErrorKind::ReadOnly, "tag \"v1\" is read-only").hint("use a branch");
         let external = || DataFusionError::External(Box::new(ours()));
         for wrapped in [
             external(),

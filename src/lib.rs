@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod exec;
 pub mod fault;
@@ -11,6 +12,8 @@ pub mod memory;
 pub mod parse;
 pub mod plan;
 pub mod segment;
+pub mod server;
+pub mod session;
 pub mod spec;
 pub mod store;
 pub mod vfs;

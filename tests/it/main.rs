@@ -1,1 +1,6 @@
-fn main() {}
+//! Tests through the front door: one binary, a module for each promise.
+
+mod wire;
+
+#[global_allocator]
+static ALLOCATOR: asofdb::memory::CountingAllocator = asofdb::memory::CountingAllocator;

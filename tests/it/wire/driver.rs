@@ -1,0 +1,248 @@
+//! What tokio-postgres sees.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt, TryStreamExt};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{NoTls, SimpleQueryMessage};
+
+use super::server::TestServer;
+
+fn values(messages: &[SimpleQueryMessage], column: usize) -> Vec<String> {
+    let row = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(column).unwrap_or("NULL").to_owned()),
+        _ => None,
+    };
+    messages.iter().filter_map(row).collect()
+}
+
+#[tokio::test]
+async fn simple_queries_answer_in_text() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let answer = client.simple_query("SELECT 1 AS a; SELECT 'x' AS b").await.unwrap();
+    assert_eq!(values(&answer, 0), ["1", "x"]);
+    let answer = client.simple_query("SELECT * FROM all_types").await.unwrap();
+    assert_eq!(values(&answer, 6), ["-123456.789", "NULL"]);
+    assert_eq!(values(&answer, 10), ["\\x00ff10", "NULL"]);
+    assert_eq!(values(&answer, 14), ["2024-01-02 03:04:05.678901+00", "NULL"]);
+    assert_eq!(values(&answer, 20), ["{a,\"b c\",NULL}", "NULL"]);
+    let error = client.simple_query("SELECT * FROM nowhere").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNDEFINED_TABLE));
+    assert!(client.simple_query(" -- nothing\n").await.unwrap().iter().all(|message| {
+        !matches!(message, SimpleQueryMessage::Row(_))
+    }));
+}
+
+/// The bytes of a value, whatever its type.
+#[derive(Debug, PartialEq)]
+struct Bytes(Vec<u8>);
+
+impl<'a> FromSql<'a> for Bytes {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Bytes(raw.to_vec()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn every_type_has_a_binary_form() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let statement = client.prepare("SELECT * FROM all_types").await.unwrap();
+    let types: Vec<u32> = statement.columns().iter().map(|column| column.type_().oid()).collect();
+    assert_eq!(
+        types,
+        [
+            16, 21, 23, 20, 700, 701, 1700, 25, 1043, 1042, 17, 1082, 1083, 1114, 1184, 1186, 2950,
+            114, 3802, 1007, 1009, 1001
+        ]
+    );
+    let rows = client.query(&statement, &[]).await.unwrap();
+    let row = &rows[0];
+    assert!(row.get::<_, bool>(0));
+    assert_eq!((row.get::<_, i16>(1), row.get::<_, i32>(2)), (-7, 70_000));
+    assert_eq!(row.get::<_, i64>(3), -9_000_000_000);
+    assert_eq!((row.get::<_, f32>(4), row.get::<_, f64>(5)), (1.5, -0.1));
+    let numeric = [0, 3, 0, 1, 0x40, 0, 0, 3, 0, 12, 0x0d, 0x80, 0x1e, 0xd2];
+    assert_eq!(row.get::<_, Bytes>(6).0, numeric);
+    assert_eq!(row.get::<_, &str>(7), "héllo");
+    assert_eq!(row.get::<_, &str>(8), "abc");
+    assert_eq!(row.get::<_, &[u8]>(10), [0, 0xff, 0x10]);
+    assert_eq!(row.get::<_, Bytes>(11).0, 8_825_i32.to_be_bytes());
+    assert_eq!(row.get::<_, Bytes>(12).0, 45_296_789_000_i64.to_be_bytes());
+    let us = 757_479_845_678_901_i64;
+    assert_eq!(row.get::<_, Bytes>(13).0, us.to_be_bytes());
+    assert_eq!(row.get::<_, Bytes>(14).0, us.to_be_bytes());
+    let interval = [&11_045_000_000_i64.to_be_bytes()[..], &2_i32.to_be_bytes(), &1_i32.to_be_bytes()];
+    assert_eq!(row.get::<_, Bytes>(15).0, interval.concat());
+    assert_eq!(row.get::<_, Bytes>(16).0[..2], [0x00, 0x11]);
+    assert_eq!(row.get::<_, Bytes>(18).0[..2], [1, b'{']);
+    assert_eq!(row.get::<_, Vec<Option<i32>>>(19), [Some(1), None, Some(3)]);
+    assert_eq!(row.get::<_, Vec<Option<String>>>(20)[1], Some("b c".to_owned()));
+    assert_eq!(row.get::<_, Vec<Vec<u8>>>(21), [vec![1], vec![2]]);
+    assert!((0..row.len()).all(|at| rows[1].get::<_, Option<Bytes>>(at).is_none()));
+}
+
+#[tokio::test]
+async fn parameters_come_in_any_width_and_as_null() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let count = "SELECT count(*) FROM all_types WHERE a_int8 = $1";
+    for (data_type, value) in [
+        (Type::INT8, &-9_000_000_000_i64 as &(dyn tokio_postgres::types::ToSql + Sync)),
+        (Type::INT2, &1_i16),
+        (Type::INT4, &1_i32),
+        (Type::INT8, &None::<i64>),
+    ] {
+        let statement = client.prepare_typed(count, &[data_type.clone()]).await.unwrap();
+        assert_eq!(statement.params(), [data_type]);
+        let found: i64 = client.query_one(&statement, &[value]).await.unwrap().get(0);
+        assert!(found <= 1);
+    }
+    let text = client.query_one("SELECT $1::text || 'y'", &[&"x"]).await.unwrap();
+    assert_eq!(text.get::<_, &str>(0), "xy");
+    let found = client
+        .query("SELECT a_int4 FROM all_types WHERE a_text = $1", &[&"héllo"])
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test]
+async fn portals_stop_after_max_rows_and_go_on() {
+    let server = TestServer::start();
+    let mut client = server.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    let portal = transaction
+        .bind("SELECT value FROM generate_series(1, 10000)", &[])
+        .await
+        .unwrap();
+    let mut seen = 0_i64;
+    loop {
+        let rows = transaction.query_portal(&portal, 777).await.unwrap();
+        let values = rows.iter().map(|row| row.get::<_, i64>(0));
+        assert!(values.eq(seen + 1..=seen + rows.len() as i64), "in order, none twice");
+        seen += rows.len() as i64;
+        if rows.len() < 777 {
+            break;
+        }
+    }
+    assert_eq!(seen, 10_000);
+    assert!(transaction.query_portal(&portal, 0).await.unwrap().is_empty());
+    transaction.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn large_results_stream_whole() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let parameters: [i32; 0] = [];
+    let rows = client
+        .query_raw("SELECT value FROM generate_series(1, 300000)", parameters)
+        .await
+        .unwrap();
+    let sum = rows.try_fold(0, |sum, row| async move { Ok(sum + row.get::<_, i64>(0)) });
+    assert_eq!(sum.await.unwrap(), 300_000 * 300_001 / 2);
+}
+
+#[tokio::test]
+async fn a_cancel_request_ends_the_statement_and_not_the_session() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let token = client.cancel_token();
+    let cancel = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        token.cancel_query(NoTls).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(client.simple_query("SELECT pg_sleep(60)"), cancel);
+    assert_eq!(answer.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
+    let scan = client.simple_query(
+        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b",
+    );
+    let (answer, ()) = tokio::join!(scan, async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        client.cancel_token().cancel_query(NoTls).await.unwrap();
+    });
+    assert_eq!(answer.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
+    client.simple_query("SELECT 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_statement() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let error = client.simple_query("SELECT panic()").await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INTERNAL_ERROR));
+    client.simple_query("SELECT 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn copy_goes_in_and_out() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE c (a BIGINT, b TEXT)").await.unwrap();
+    let sink = client.copy_in("COPY c FROM STDIN").await.unwrap();
+    let mut sink = std::pin::pin!(sink);
+    for row in 0..20_000 {
+        sink.send(bytes::Bytes::from(format!("{row}\tname {row}\n"))).await.unwrap();
+    }
+    assert_eq!(sink.finish().await.unwrap(), 20_000);
+    let out = client.copy_out("COPY (SELECT a FROM c WHERE a < 3 ORDER BY a) TO STDOUT").await;
+    let data: Vec<bytes::Bytes> = std::pin::pin!(out.unwrap()).try_collect().await.unwrap();
+    assert_eq!(data.concat(), b"0\n1\n2\n");
+    client.batch_execute("DROP TABLE c").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_leaves_the_session_whole() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE d (a BIGINT, b TEXT)").await.unwrap();
+    let sink = client.copy_in("COPY d FROM STDIN").await.unwrap();
+    let mut sink = std::pin::pin!(sink);
+    for _ in 0..5_000 {
+        // The server may have answered already; what is sent then is ignored.
+        let _ = sink.send(bytes::Bytes::from_static(b"no\tnumber\n")).await;
+    }
+    let error = sink.finish().await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::INVALID_TEXT_REPRESENTATION));
+    let sink = client.copy_in::<_, bytes::Bytes>("COPY d FROM STDIN").await.unwrap();
+    drop(sink);
+    let rows = client.query("SELECT * FROM d", &[]).await.unwrap();
+    assert!(rows.is_empty());
+}
+
+#[tokio::test]
+async fn databases_are_named_and_others_refused() {
+    let server = TestServer::start();
+    let port = server.address.port();
+    for name in ["main", "postgres", "asofdb", "ann", "main@v1"] {
+        let config = format!("host=127.0.0.1 port={port} user=ann dbname={name}");
+        tokio_postgres::connect(&config, NoTls).await.expect(name);
+    }
+    let config = format!("host=127.0.0.1 port={port} user=ann dbname=other");
+    let error = tokio_postgres::connect(&config, NoTls).await.err().unwrap();
+    assert_eq!(error.code(), Some(&SqlState::INVALID_CATALOG_NAME));
+    assert!(error.as_db_error().unwrap().hint().unwrap().contains("main"));
+}
+
+#[tokio::test]
+async fn many_sessions_at_once_get_their_own_answers() {
+    let server = TestServer::start();
+    let clients = futures::future::join_all((0..40).map(|_| server.connect())).await;
+    let answers = futures::stream::iter(clients.iter().enumerate())
+        .map(|(at, client)| async move {
+            for round in 0..20 {
+                let text = format!("SELECT {at} * 1000 + {round}");
+                let answer = client.simple_query(&text).await.unwrap();
+                assert_eq!(values(&answer, 0), [(at * 1000 + round).to_string()]);
+            }
+        })
+        .buffer_unordered(40);
+    answers.collect::<Vec<()>>().await;
+}
