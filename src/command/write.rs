@@ -263,13 +263,23 @@ pub async fn delete(writing: &mut Writing<'_>, delete: &Delete) -> Result<u64> {
 /// UndefinedTable.
 pub async fn truncate(writing: &mut Writing<'_>, tables: &[Target]) -> Result<()> {
     for one in tables {
-        let factor = TableWithJoins {
-            relation: parse::table_factor(&one.name),
-            joins: Vec::new(),
-        };
+        let factor = whole(&one.name)?;
         delete_rows(writing, &factor, None).await?;
     }
     Ok(())
+}
+
+/// A table as a FROM clause has it.
+fn whole(table: &ObjectName) -> Result<TableWithJoins> {
+    let mut query = parse::query("SELECT 1 FROM t")?;
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        unreachable!("the text above is a SELECT")
+    };
+    let mut from = select.from.remove(0);
+    if let TableFactor::Table { name, .. } = &mut from.relation {
+        *name = table.clone();
+    }
+    Ok(from)
 }
 
 async fn delete_rows(

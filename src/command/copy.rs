@@ -1,0 +1,373 @@
+//! COPY: bytes to rows of a table, and rows to bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use super::Writing;
+use super::write::{check_columns, check_lengths, default_of};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::copy::{
+    ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
+};
+use crate::fault;
+use crate::parse;
+use crate::plan::time_travel::constant;
+use crate::segment::{ParquetOut, ParquetRows};
+use crate::spec::text::TextOptions;
+use crate::spec::{Column, Type};
+use crate::store::{Load, Loaded, Table};
+use crate::vfs::{File, outside};
+
+/// How often a file is read.
+const READ_BYTES: usize = 1 << 20;
+
+/// Rows on their way into a table.
+pub struct CopyInto {
+    table: Arc<Table>,
+    load: Load,
+    /// For each column of the table: which field it is, or the value it gets instead.
+    columns: Vec<Source>,
+    /// How many fields a line has.
+    width: usize,
+    reader: Option<CopyReader>,
+    binary: bool,
+}
+
+enum Source {
+    Field(usize),
+    Value(ScalarValue),
+}
+
+impl CopyInto {
+    /// Begins to copy into some columns of a table (none named: all).
+    ///
+    /// # Errors
+    /// UndefinedColumn; InvalidValue for options that contradict each other.
+    pub fn new(
+        writing: &Writing<'_>,
+        table: Arc<Table>,
+        names: &[String],
+        options: &parse::CopyOptions,
+    ) -> Result<CopyInto> {
+        let schema = table.schema();
+        check_columns(schema, names)?;
+        let all = || schema.columns.iter().map(|c| c.name.clone()).collect();
+        let names: Vec<String> = if names.is_empty() { all() } else { names.to_vec() };
+        let column = |name: &String| {
+            let (_, column) = schema.column_named(name).expect("checked above");
+            CopyColumn { name: name.clone(), data_type: column.data_type.clone() }
+        };
+        let fields: Vec<CopyColumn> = names.iter().map(column).collect();
+        let columns = sources(writing, &table, &names)?;
+        let options = copy_options(options)?;
+        let reader = match options.format {
+            CopyFormat::Parquet => None,
+            CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => {
+                let text = &writing.reading.text;
+                Some(CopyReader::new(&schema.name, fields, &options, text)?)
+            }
+        };
+        Ok(CopyInto {
+            load: Load::new(&table),
+            width: names.len(),
+            binary: matches!(options.format, CopyFormat::Binary | CopyFormat::Parquet),
+            table: Arc::clone(&table),
+            columns,
+            reader,
+        })
+    }
+
+    /// Whether the client sends bytes rather than text.
+    pub fn is_binary(&self) -> bool {
+        self.binary
+    }
+
+    /// Whether the bytes are a Parquet file, which must be whole before it can be read.
+    pub fn is_parquet(&self) -> bool {
+        self.reader.is_none()
+    }
+
+    /// How many fields a line has.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.load.rows()
+    }
+
+    /// Takes bytes, cut anywhere.
+    ///
+    /// # Errors
+    /// BadCopyFormat and what a value may be refused for, with the line and the column.
+    pub fn write(&mut self, mut data: &[u8]) -> Result<()> {
+        while !data.is_empty() {
+            let Some(reader) = &mut self.reader else { break };
+            if let Some(batch) = reader.read(&mut data)? {
+                self.push(&batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a whole file.
+    ///
+    /// # Errors
+    /// As [`CopyInto::write`]; UndefinedColumn where a Parquet file lacks a column.
+    pub fn write_file(&mut self, file: &File) -> Result<()> {
+        if self.is_parquet() {
+            return self.write_parquet(file);
+        }
+        let mut at = 0;
+        let mut bytes = vec![0; READ_BYTES];
+        loop {
+            let read = file.read_at(at, &mut bytes)?;
+            if read == 0 {
+                return Ok(());
+            }
+            at += read as u64;
+            self.write(&bytes[..read])?;
+        }
+    }
+
+    fn write_parquet(&mut self, file: &File) -> Result<()> {
+        let rows = ParquetRows::open(file)?;
+        let found = Arc::clone(rows.schema());
+        for (source, column) in self.columns.iter_mut().zip(&self.table.schema().columns) {
+            match (source, found.index_of(&column.name)) {
+                (Source::Field(at), Ok(position)) => *at = position,
+                (Source::Value(_), _) => {}
+                (Source::Field(_), Err(_)) => {
+                    return Err(Error::new(
+                        ErrorKind::UndefinedColumn,
+                        format!("\"{}\" has no column \"{}\"", file.name(), column.name),
+                    )
+                    .hint("name the columns the file has: COPY t (a, b) FROM …"));
+                }
+            }
+        }
+        for batch in rows {
+            self.push(&batch?)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        let schema = self.table.schema();
+        let column = |(source, column): (&Source, &Column)| -> Result<ArrayRef> {
+            let storage = column.data_type.arrow();
+            match source {
+                Source::Field(at) if *batch.column(*at).data_type() == storage => {
+                    Ok(Arc::clone(batch.column(*at)))
+                }
+                Source::Field(at) => {
+                    cast(batch.column(*at), &storage).map_err(fault::of_arrow)
+                }
+                Source::Value(value) => {
+                    value.to_array_of_size(batch.num_rows()).map_err(fault::of_datafusion)
+                }
+            }
+        };
+        let columns: Vec<ArrayRef> =
+            self.columns.iter().zip(&schema.columns).map(column).collect::<Result<_>>()?;
+        let nullable = crate::spec::TableSchema {
+            columns: schema.columns.iter().map(|c| Column { not_null: false, ..c.clone() }).collect(),
+            ..schema.as_ref().clone()
+        };
+        let rows = RecordBatch::try_new(nullable.arrow(), columns).map_err(fault::of_arrow)?;
+        check_lengths(schema, &rows)?;
+        self.load.push(&rows)
+    }
+
+    /// Ends the copy.
+    ///
+    /// # Errors
+    /// As [`CopyInto::write`]; UniqueViolation.
+    pub fn finish(mut self) -> Result<(Arc<Table>, Loaded)> {
+        if let Some(reader) = self.reader.take()
+            && let Some(batch) = reader.finish()?
+        {
+            self.push(&batch)?;
+        }
+        Ok((self.table, self.load.finish()?))
+    }
+}
+
+fn sources(writing: &Writing<'_>, table: &Table, names: &[String]) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for column in &table.schema().columns {
+        sources.push(match names.iter().position(|name| *name == column.name) {
+            Some(field) => Source::Field(field),
+            None => {
+                let storage = column.data_type.arrow();
+                let expr = datafusion::logical_expr::cast(default_of(writing, column)?, storage);
+                let value = constant(&writing.reading, writing.state, expr)?;
+                Source::Value(value.unwrap_or(ScalarValue::Null))
+            }
+        });
+    }
+    Ok(sources)
+}
+
+/// The options as the formats want them.
+///
+/// # Errors
+/// InvalidValue, NotSupported.
+pub fn copy_options(said: &parse::CopyOptions) -> Result<CopyOptions> {
+    let mut options = CopyOptions::new(match said.format {
+        parse::CopyFormat::Text => CopyFormat::Text,
+        parse::CopyFormat::Csv => CopyFormat::Csv,
+        parse::CopyFormat::Binary => CopyFormat::Binary,
+        parse::CopyFormat::Parquet => CopyFormat::Parquet,
+    });
+    options.delimiter = said.delimiter.unwrap_or(options.delimiter);
+    options.quote = said.quote.unwrap_or(options.quote);
+    options.escape = said.escape.or(said.quote).unwrap_or(options.escape);
+    options.null = said.null.clone().unwrap_or(options.null);
+    options.header = match said.header {
+        parse::CopyHeader::No => CopyHeader::None,
+        parse::CopyHeader::Yes => CopyHeader::Names,
+        parse::CopyHeader::Match => CopyHeader::Match,
+    };
+    let choice = |names: &Option<Vec<String>>| match names.as_deref() {
+        None => ColumnChoice::Only(Vec::new()),
+        Some([]) => ColumnChoice::All,
+        Some(names) => ColumnChoice::Only(names.to_vec()),
+    };
+    options.force_null = choice(&said.force_null);
+    options.force_not_null = choice(&said.force_not_null);
+    options.force_quote = choice(&said.force_quote);
+    if let Some((name, _)) = said.other.first() {
+        let message = format!("option \"{name}\" of COPY is not known");
+        return Err(Error::new(ErrorKind::InvalidValue, message));
+    }
+    let utf8 = |name: &String| matches!(name.to_ascii_uppercase().as_str(), "UTF8" | "UTF-8");
+    if said.encoding.as_ref().is_some_and(|name| !utf8(name)) {
+        return Err(Error::new(ErrorKind::NotSupported, "COPY in an encoding other than UTF8"));
+    }
+    Ok(options)
+}
+
+/// Rows as the bytes of COPY TO, and how many there were so far.
+pub struct CopyBytes {
+    /// The pieces.
+    pub stream: BoxStream<'static, Result<Bytes>>,
+    /// Counts rows as they are written.
+    pub rows: Arc<AtomicU64>,
+}
+
+/// Turns rows into the bytes of COPY TO.
+///
+/// # Errors
+/// InvalidValue for options that contradict each other.
+pub fn copy_out(
+    columns: &[(String, Type)],
+    rows: SendableRecordBatchStream,
+    options: &parse::CopyOptions,
+    text: &TextOptions,
+) -> Result<CopyBytes> {
+    let options = copy_options(options)?;
+    let schema = rows.schema();
+    let encoder = match options.format {
+        CopyFormat::Parquet => Encoder::parquet(columns, &schema)?,
+        CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => {
+            let column = |(name, data_type): &(String, Type)| CopyColumn {
+                name: name.clone(),
+                data_type: data_type.clone(),
+            };
+            let columns = columns.iter().map(column).collect();
+            Encoder::Lines(CopyWriter::new(columns, &options, text)?)
+        }
+    };
+    let counter = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&counter);
+    let begun = (rows, Some(encoder), false);
+    let stream = futures::stream::try_unfold(begun, move |(mut rows, encoder, started)| {
+        let counted = Arc::clone(&counted);
+        async move {
+            let Some(mut encoder) = encoder else { return Ok(None) };
+            let mut out = Vec::new();
+            if !started {
+                encoder.start(&mut out);
+            }
+            match rows.next().await.transpose().map_err(fault::of_datafusion)? {
+                Some(batch) => {
+                    encoder.write(&batch, &mut out)?;
+                    counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
+                    Ok(Some((Bytes::from(out), (rows, Some(encoder), true))))
+                }
+                None => {
+                    encoder.finish(&mut out)?;
+                    Ok(Some((Bytes::from(out), (rows, None, true))))
+                }
+            }
+        }
+    });
+    Ok(CopyBytes { stream: stream.boxed(), rows: counter })
+}
+
+enum Encoder {
+    Lines(CopyWriter),
+    Parquet(ParquetOut, SchemaRef),
+}
+
+impl Encoder {
+    fn parquet(columns: &[(String, Type)], schema: &SchemaRef) -> Result<Encoder> {
+        let field = |((name, _), field): (&(String, Type), &Arc<arrow::datatypes::Field>)| {
+            field.as_ref().clone().with_name(name.clone())
+        };
+        let fields: Vec<_> = columns.iter().zip(schema.fields()).map(field).collect();
+        let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+        Ok(Encoder::Parquet(ParquetOut::new(Arc::clone(&schema))?, schema))
+    }
+
+    fn start(&self, out: &mut Vec<u8>) {
+        if let Encoder::Lines(writer) = self {
+            writer.start(out);
+        }
+    }
+
+    fn write(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Encoder::Lines(writer) => writer.write(batch, out),
+            Encoder::Parquet(writer, schema) => {
+                let columns = batch.columns().to_vec();
+                let batch = RecordBatch::try_new(Arc::clone(schema), columns);
+                out.extend(writer.write(&batch.map_err(fault::of_arrow)?)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self, out: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Encoder::Lines(writer) => writer.finish(out),
+            Encoder::Parquet(writer, _) => out.extend(writer.finish()?),
+        }
+        Ok(())
+    }
+}
+
+/// Writes the bytes of COPY TO into a file; answers how many rows there were.
+///
+/// # Errors
+/// Io; whatever the rows give.
+pub async fn copy_to_file(mut bytes: CopyBytes, path: &str) -> Result<u64> {
+    let file = outside::create(path)?;
+    let mut end = file.append();
+    while let Some(piece) = bytes.stream.next().await {
+        end.write(&piece?)?;
+    }
+    file.sync_all()?;
+    Ok(bytes.rows.load(Ordering::Acquire))
+}
