@@ -97,28 +97,7 @@ fn table_schema(
     specs: &[ColumnSpec],
     create: &CreateTable,
 ) -> Result<TableSchema> {
-    let mut seen = HashSet::new();
-    let mut columns = Vec::with_capacity(specs.len());
-    for spec in specs {
-        if !seen.insert(spec.name.as_str()) {
-            let message = format!("column \"{}\" specified more than once", spec.name);
-            return Err(Error::new(ErrorKind::DuplicateColumn, message));
-        }
-        if spec.name.starts_with('_') && crate::exec::scan::HIDDEN.contains(&spec.name.as_str()) {
-            let message = format!("column name \"{}\" is taken by a hidden column", spec.name);
-            return Err(Error::new(ErrorKind::InvalidName, message).hint("choose another name"));
-        }
-        if let Some(default) = &spec.default {
-            crate::parse::expression(default)?;
-        }
-        columns.push(Column {
-            id: ColumnId(store.next_id()),
-            name: spec.name.clone(),
-            data_type: spec.data_type.clone(),
-            not_null: spec.not_null,
-            default: spec.default.clone(),
-        });
-    }
+    let mut columns = columns_of(store, specs)?;
     let clauses = &create.clauses;
     let ids = |names: &[String], clause: &str| ordered(&columns, names, clause);
     let one = |name: &Option<String>, clause: &str| match name {
@@ -161,6 +140,33 @@ fn table_schema(
         ties,
         options: clauses.options.clone(),
     })
+}
+
+/// The columns as said, with ids of their own.
+fn columns_of(store: &Store, specs: &[ColumnSpec]) -> Result<Vec<Column>> {
+    let mut seen = HashSet::new();
+    let mut columns = Vec::with_capacity(specs.len());
+    for spec in specs {
+        if !seen.insert(spec.name.as_str()) {
+            let message = format!("column \"{}\" specified more than once", spec.name);
+            return Err(Error::new(ErrorKind::DuplicateColumn, message));
+        }
+        if spec.name.starts_with('_') && crate::exec::scan::HIDDEN.contains(&spec.name.as_str()) {
+            let message = format!("column name \"{}\" is taken by a hidden column", spec.name);
+            return Err(Error::new(ErrorKind::InvalidName, message).hint("choose another name"));
+        }
+        if let Some(default) = &spec.default {
+            crate::parse::expression(default)?;
+        }
+        columns.push(Column {
+            id: ColumnId(store.next_id()),
+            name: spec.name.clone(),
+            data_type: spec.data_type.clone(),
+            not_null: spec.not_null,
+            default: spec.default.clone(),
+        });
+    }
+    Ok(columns)
 }
 
 /// The columns of a clause, which need an order and may be named once.
