@@ -1,5 +1,6 @@
 //! Tests through the front door: one binary, a module for each promise.
 
+mod sql;
 mod wire;
 
 #[global_allocator]
