@@ -28,8 +28,9 @@ impl RelationPlanner for AsofRelationPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
-        let TableFactor::NestedJoin { table_with_joins, alias } = relation else {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
+        let (table_with_joins, alias) = match without_parentheses(relation) {
+            TableFactor::NestedJoin { table_with_joins, alias } => (table_with_joins, alias),
+            other => return Ok(RelationPlanning::Original(Box::new(other))),
         };
         let Some(syntax) = asof_of(&table_with_joins).map_err(external)? else {
             let factor = TableFactor::NestedJoin { table_with_joins, alias };
@@ -42,6 +43,26 @@ impl RelationPlanner for AsofRelationPlanner {
             plan = LogicalPlanBuilder::from(plan).project(shown)?.build()?;
         }
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan, alias })))
+    }
+}
+
+/// `(…) AS j` around nothing but a nested join, as that join with the alias.
+fn without_parentheses(factor: TableFactor) -> TableFactor {
+    match factor {
+        TableFactor::NestedJoin { table_with_joins, alias: outer @ Some(_) }
+            if table_with_joins.joins.is_empty() =>
+        {
+            match table_with_joins.relation {
+                TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                    without_parentheses(TableFactor::NestedJoin { table_with_joins, alias: outer })
+                }
+                relation => {
+                    let table_with_joins = Box::new(TableWithJoins { relation, joins: Vec::new() });
+                    TableFactor::NestedJoin { table_with_joins, alias: outer }
+                }
+            }
+        }
+        other => other,
     }
 }
 
