@@ -180,7 +180,9 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
     let own = |text: &&str| (*text).to_owned();
     match parts {
         [name] => {
-            let first = reading.search_path.first().cloned();
+            // As in PostgreSQL, schemas of the path that do not exist are passed over.
+            let there = reading.snapshot.namespaces()?;
+            let first = reading.search_path.iter().find(|name| there.contains(name)).cloned();
             Ok((first.unwrap_or_else(|| crate::store::DEFAULT_NAMESPACE.into()), own(name)))
         }
         [namespace, name] => Ok((own(namespace), own(name))),
