@@ -146,19 +146,12 @@ async fn print_rows(
         }
     }
     print(&group.take())?;
+    print(&format!("({count} row{})\n\n", if count == 1 { "" } else { "s" }))?;
     match tag {
-        RowsTag::Select => {
-            print(&format!("({count} row{})\n\n", if count == 1 { "" } else { "s" }))
+        RowsTag::Tagged(word @ ("INSERT 0" | "UPDATE" | "DELETE" | "MERGE")) => {
+            print(&format!("{word} {count}\n"))
         }
-        RowsTag::Tagged(word) => print(&format!(
-            "({count} row{})\n\n{word}{}\n",
-            if count == 1 { "" } else { "s" },
-            if matches!(*word, "SHOW" | "EXPLAIN" | "CALL") {
-                String::new()
-            } else {
-                format!(" {count}")
-            },
-        )),
+        RowsTag::Select | RowsTag::Tagged(_) => Ok(()),
     }
 }
 

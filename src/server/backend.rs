@@ -288,6 +288,10 @@ impl Backend {
     pub(super) fn complete(&mut self, tag: Option<String>) {
         self.report_notices();
         if let Some(tag) = tag {
+            if matches!(tag.as_str(), "DEALLOCATE ALL" | "DISCARD ALL") {
+                // SQL and the protocol share one set of prepared statements.
+                self.statements.clear();
+            }
             reply::command_complete(&mut self.sink.out, &tag);
         }
     }

@@ -126,7 +126,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Serves the client until it is over, and says why.
-    pub(super) async fn serve(&mut self, mut backend: Backend) -> Over {
+    pub(super) async fn serve(&mut self, mut backend: Box<Backend>) -> Over {
         loop {
             match self.turn(backend).await {
                 Ok(lent) => backend = lent,
@@ -136,7 +136,7 @@ impl Client {
     }
 
     /// One batch: read, answered, written.
-    async fn turn(&mut self, backend: Backend) -> Result<Backend, Over> {
+    async fn turn(&mut self, backend: Box<Backend>) -> Result<Box<Backend>, Over> {
         let batch = self.next_batch(backend.waiting_phase()).await?;
         self.connection.seat.turn_to(Phase::Running);
         let brief = batch.messages.iter().all(|message| backend.is_brief(message));
@@ -189,9 +189,9 @@ impl Client {
     /// Lends the backend to a task of the query runtime and forwards until it comes back.
     async fn run_apart(
         &mut self,
-        mut backend: Backend,
+        mut backend: Box<Backend>,
         messages: VecDeque<Message>,
-    ) -> Result<(Backend, Flow), Over> {
+    ) -> Result<(Box<Backend>, Flow), Over> {
         let mut task = self.queries.spawn(async move {
             let flow = backend.run(messages).await;
             (backend, flow)
@@ -289,7 +289,7 @@ impl Client {
 /// What happens while a statement runs.
 enum Event {
     Piece(Piece),
-    Done((Backend, Flow)),
+    Done((Box<Backend>, Flow)),
     HandedOn,
     /// So many bytes came; 0 is the end.
     Read(usize),
@@ -302,7 +302,7 @@ struct Copying {
     next: Option<CopyMessage>,
 }
 
-async fn run_here(mut backend: Backend, messages: VecDeque<Message>) -> (Backend, Flow) {
+async fn run_here(mut backend: Box<Backend>, messages: VecDeque<Message>) -> (Box<Backend>, Flow) {
     let flow = backend.run(messages).await;
     (backend, flow)
 }

@@ -251,7 +251,7 @@ async fn begin(
     connection: &mut Connection,
     client: SocketAddr,
     shared: &Shared,
-) -> Result<Option<(Backend, Forward)>, Over> {
+) -> Result<Option<(Box<Backend>, Forward)>, Over> {
     let bytes_max = shared.settings.wire.startup_message_bytes_max;
     let opening = startup::read(&mut connection.stream, &mut connection.input, bytes_max).await;
     let startup = match opening.map_err(Over::Fatal)? {
@@ -273,7 +273,7 @@ async fn open_session(
     client: SocketAddr,
     shared: &Shared,
     startup: Startup,
-) -> Result<(Backend, Forward, Vec<u8>)> {
+) -> Result<(Box<Backend>, Forward, Vec<u8>)> {
     let facts = SessionFacts {
         user: startup.user.clone(),
         database: startup.database.clone(),
@@ -299,7 +299,7 @@ async fn open_session(
     let (sink, forward) = sink::channel(piece_bytes, activity.cancel_token());
     let backend = Backend::new(session, activity, sink, shared.settings.clone(), seat.clone());
     seat.turn_to(Phase::Idle);
-    Ok((backend, forward, out))
+    Ok((Box::new(backend), forward, out))
 }
 
 /// Opened on a thread for queries: it may read the catalogue.

@@ -102,8 +102,9 @@ pub(super) fn out(stream: SendableRecordBatchStream) -> Result<CopyOut> {
             .zip(batch.columns())
             .map(|(c, a)| TextFormatter::new(&c.data_type, a, &options))
             .collect::<Result<Vec<_>>>()?;
-        let mut out = Vec::new();
+        let mut rows = Vec::new();
         for row in 0..batch.num_rows() {
+            let mut out = Vec::new();
             for (at, formatter) in formatters.iter().enumerate() {
                 if at > 0 {
                     out.push(b'\t');
@@ -114,9 +115,11 @@ pub(super) fn out(stream: SendableRecordBatchStream) -> Result<CopyOut> {
                 }
             }
             out.push(b'\n');
+            rows.push(Ok(Bytes::from(out)));
         }
         counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
-        Ok(Bytes::from(out))
+        Ok::<_, Error>(futures::stream::iter(rows))
     });
+    let stream = futures::TryStreamExt::try_flatten(stream);
     Ok(CopyOut { columns: count, binary: false, stream: stream.boxed(), rows })
 }

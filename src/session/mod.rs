@@ -143,6 +143,7 @@ enum Work {
     Show(String),
     Sleep(f64),
     Panic,
+    Tag(&'static str),
     CopyIn(String, bool),
     CopyOut(LogicalPlan),
 }
@@ -222,6 +223,8 @@ impl Session {
                 let seconds = sleep["pg_sleep(".len()..].trim_end_matches(')');
                 (Work::Sleep(seconds.parse().unwrap_or(0.0)), one_text("pg_sleep"))
             }
+            ["deallocate", "all"] => (Work::Tag("DEALLOCATE ALL"), None),
+            ["discard", "all"] => (Work::Tag("DISCARD ALL"), None),
             ["select", "panic()"] => (Work::Panic, one_text("panic")),
             ["copy", name, "from", "stdin", rest @ ..] => {
                 (Work::CopyIn((*name).to_owned(), rest.contains(&"binary")), None)
@@ -327,6 +330,7 @@ impl Session {
                     tag: RowsTag::Select,
                 })
             }
+            Work::Tag(tag) => done(tag),
             Work::Panic => panic!("asked for"),
             Work::CopyIn(table, binary) => {
                 let provider = self.context.table_provider(table.as_str()).await;

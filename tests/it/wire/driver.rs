@@ -30,9 +30,14 @@ async fn simple_queries_answer_in_text() {
     assert_eq!(values(&answer, 20), ["{a,\"b c\",NULL}", "NULL"]);
     let error = client.simple_query("SELECT * FROM nowhere").await.unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::UNDEFINED_TABLE));
-    assert!(client.simple_query(" -- nothing\n").await.unwrap().iter().all(|message| {
-        !matches!(message, SimpleQueryMessage::Row(_))
-    }));
+    assert!(
+        client
+            .simple_query(" -- nothing\n")
+            .await
+            .unwrap()
+            .iter()
+            .all(|message| { !matches!(message, SimpleQueryMessage::Row(_)) })
+    );
 }
 
 /// The bytes of a value, whatever its type.
@@ -78,7 +83,8 @@ async fn every_type_has_a_binary_form() {
     let us = 757_479_845_678_901_i64;
     assert_eq!(row.get::<_, Bytes>(13).0, us.to_be_bytes());
     assert_eq!(row.get::<_, Bytes>(14).0, us.to_be_bytes());
-    let interval = [&11_045_000_000_i64.to_be_bytes()[..], &2_i32.to_be_bytes(), &1_i32.to_be_bytes()];
+    let interval =
+        [&11_045_000_000_i64.to_be_bytes()[..], &2_i32.to_be_bytes(), &1_i32.to_be_bytes()];
     assert_eq!(row.get::<_, Bytes>(15).0, interval.concat());
     assert_eq!(row.get::<_, Bytes>(16).0[..2], [0x00, 0x11]);
     assert_eq!(row.get::<_, Bytes>(18).0[..2], [1, b'{']);
@@ -99,17 +105,16 @@ async fn parameters_come_in_any_width_and_as_null() {
         (Type::INT4, &1_i32),
         (Type::INT8, &None::<i64>),
     ] {
-        let statement = client.prepare_typed(count, &[data_type.clone()]).await.unwrap();
+        let statement =
+            client.prepare_typed(count, std::slice::from_ref(&data_type)).await.unwrap();
         assert_eq!(statement.params(), [data_type]);
         let found: i64 = client.query_one(&statement, &[value]).await.unwrap().get(0);
         assert!(found <= 1);
     }
     let text = client.query_one("SELECT $1::text || 'y'", &[&"x"]).await.unwrap();
     assert_eq!(text.get::<_, &str>(0), "xy");
-    let found = client
-        .query("SELECT a_int4 FROM all_types WHERE a_text = $1", &[&"héllo"])
-        .await
-        .unwrap();
+    let found =
+        client.query("SELECT a_int4 FROM all_types WHERE a_text = $1", &[&"héllo"]).await.unwrap();
     assert_eq!(found.len(), 1);
 }
 
@@ -118,10 +123,8 @@ async fn portals_stop_after_max_rows_and_go_on() {
     let server = TestServer::start();
     let mut client = server.connect().await;
     let transaction = client.transaction().await.unwrap();
-    let portal = transaction
-        .bind("SELECT value FROM generate_series(1, 10000)", &[])
-        .await
-        .unwrap();
+    let portal =
+        transaction.bind("SELECT value FROM generate_series(1, 10000)", &[]).await.unwrap();
     let mut seen = 0_i64;
     loop {
         let rows = transaction.query_portal(&portal, 777).await.unwrap();
@@ -142,10 +145,8 @@ async fn large_results_stream_whole() {
     let server = TestServer::start();
     let client = server.connect().await;
     let parameters: [i32; 0] = [];
-    let rows = client
-        .query_raw("SELECT value FROM generate_series(1, 300000)", parameters)
-        .await
-        .unwrap();
+    let rows =
+        client.query_raw("SELECT value FROM generate_series(1, 300000)", parameters).await.unwrap();
     let sum = rows.try_fold(0, |sum, row| async move { Ok(sum + row.get::<_, i64>(0)) });
     assert_eq!(sum.await.unwrap(), 300_000 * 300_001 / 2);
 }
@@ -161,9 +162,7 @@ async fn a_cancel_request_ends_the_statement_and_not_the_session() {
     };
     let (answer, ()) = tokio::join!(client.simple_query("SELECT pg_sleep(60)"), cancel);
     assert_eq!(answer.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
-    let scan = client.simple_query(
-        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b",
-    );
+    let scan = client.simple_query("SELECT count(*) FROM generate_series(1, 100000000000)");
     let (answer, ()) = tokio::join!(scan, async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         client.cancel_token().cancel_query(NoTls).await.unwrap();
@@ -223,7 +222,8 @@ async fn databases_are_named_and_others_refused() {
     let port = server.address.port();
     for name in ["main", "postgres", "asofdb", "ann", "main@v1"] {
         let config = format!("host=127.0.0.1 port={port} user=ann dbname={name}");
-        tokio_postgres::connect(&config, NoTls).await.expect(name);
+        let connected = tokio_postgres::connect(&config, NoTls).await;
+        drop(connected.expect(name));
     }
     let config = format!("host=127.0.0.1 port={port} user=ann dbname=other");
     let error = tokio_postgres::connect(&config, NoTls).await.err().unwrap();
