@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::backend::Backend;
 use super::connection::{Client, Connection, Over};
-use super::registry::{Phase, Registry};
+use super::registry::{Phase, Registry, Seat};
 use super::reply;
 use super::sink::{self, Forward};
 use super::startup::{self, Opening, Startup};
@@ -190,7 +190,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         };
         match accepted {
             Ok((stream, client)) => {
-                tokio::spawn(serve(stream, client, shared.clone()));
+                // Here, not in the task: seats are in the order of arrival.
+                let seat = shared.registry.arrive();
+                tokio::spawn(serve(stream, client, seat, shared.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -211,8 +213,7 @@ async fn reap(registry: Arc<Registry>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// One connection from accept to the end.
-async fn serve(stream: TcpStream, client: SocketAddr, shared: Arc<Shared>) {
-    let seat = shared.registry.arrive();
+async fn serve(stream: TcpStream, client: SocketAddr, seat: Arc<Seat>, shared: Arc<Shared>) {
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "a socket that cannot be tuned is gone already");
         return;
@@ -262,6 +263,7 @@ async fn begin(
         }
         Opening::Nothing => return Ok(None),
     };
+    connection.seat.turn_to(Phase::Running);
     let (backend, forward, out) =
         open_session(connection, client, shared, startup).await.map_err(Over::Fatal)?;
     connection.write(&out).await?;
@@ -298,7 +300,6 @@ async fn open_session(
     let piece_bytes = shared.settings.wire.reply_buffer_bytes;
     let (sink, forward) = sink::channel(piece_bytes, activity.cancel_token());
     let backend = Backend::new(session, activity, sink, shared.settings.clone(), seat.clone());
-    seat.turn_to(Phase::Idle);
     Ok((Box::new(backend), forward, out))
 }
 

@@ -100,7 +100,7 @@ fn portals_suspend_and_end() {
     let mut raw = server.session();
     raw.send(&query("BEGIN"));
     assert_eq!(raw.turn(), "CZT");
-    let text = "SELECT value FROM generate_series(1, 5)";
+    let text = "SELECT * FROM generate_series(1, 5)";
     raw.send(
         &[
             parse("", text),
