@@ -31,6 +31,8 @@ const BATCH_MESSAGES_MAX: usize = 1024;
 /// How long a client may take to read that it is over, and to stop sending.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 8 * 1024;
+/// An idle session keeps no larger buffer for replies.
+const KEPT_REPLY_BYTES: usize = 16 * 1024;
 
 /// Why a connection is over.
 #[derive(Debug)]
@@ -150,7 +152,7 @@ impl Client {
             let mut out = std::mem::take(&mut backend.sink.out);
             self.connection.write(&out).await?;
             // The buffer stays, unless one large answer made it large.
-            if out.capacity() <= 2 * self.bounds.reply_buffer_bytes {
+            if out.capacity() <= KEPT_REPLY_BYTES {
                 out.clear();
                 backend.sink.out = out;
             }

@@ -101,16 +101,18 @@ impl Server {
         self.address
     }
 
-    /// Waits for SIGTERM or SIGINT. Must not be called from a task.
+    /// Waits for SIGTERM or SIGINT, which are caught from before `ready` is called. Must not be
+    /// called from a task.
     ///
     /// # Errors
-    /// `Io` where signals cannot be caught.
-    pub fn wait_for_signal(&self) -> Result<()> {
+    /// Those of `ready`, and `Io` where signals cannot be caught.
+    pub fn until_signal(&self, ready: impl FnOnce() -> Result<()>) -> Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         self.io.block_on(async {
             let caught = |kind| signal(kind).map_err(|error| io_error("signals", error));
             let mut terminate = caught(SignalKind::terminate())?;
             let mut interrupt = caught(SignalKind::interrupt())?;
+            ready()?;
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
