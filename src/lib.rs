@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod demo;
 pub mod error;

@@ -73,7 +73,7 @@ impl CopyInto {
             CopyFormat::Parquet => None,
             CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => {
                 let text = &writing.reading.text;
-                Some(CopyReader::new(&schema.name, fields, &options, text)?)
+                Some(CopyReader::new(&schema.name, &fields, &options, text)?)
             }
         };
         Ok(CopyInto {
@@ -285,8 +285,8 @@ pub fn copy_out(
                 name: name.clone(),
                 data_type: data_type.clone(),
             };
-            let columns = columns.iter().map(column).collect();
-            Encoder::Lines(CopyWriter::new(columns, &options, text)?)
+            let columns: Vec<CopyColumn> = columns.iter().map(column).collect();
+            Encoder::Lines(CopyWriter::new(&columns, &options, text)?)
         }
     };
     let counter = Arc::new(AtomicU64::new(0));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::{ParamValues, ScalarValue};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
@@ -25,7 +25,8 @@ pub async fn start(
 ) -> Result<SendableRecordBatchStream> {
     let plan = bind(plan, reading.parameters.as_deref())?;
     let physical = state.create_physical_plan(&plan).await.map_err(fault::of_datafusion)?;
-    execute_stream(physical, state.task_ctx()).map_err(fault::of_datafusion)
+    let context = TaskContext::from(state).with_runtime(Arc::clone(&reading.runtime));
+    execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
 }
 
 /// Runs a plan to its end; for results that are known to be small.

@@ -209,8 +209,9 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
         items.push(SelectItem::ExprWithAlias { expr, alias: quoted(&column.name) });
     }
     items.extend(hidden_items(&alias));
+    let reading = writing.reading.at(writing.transaction.snapshot());
     let planned = plan_rows_of(
-        &writing.reading,
+        &reading,
         writing.state,
         &tree.table,
         &[],
@@ -246,7 +247,7 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
 /// UndefinedTable and whatever the condition gives.
 pub async fn delete(writing: &mut Writing<'_>, delete: &Delete) -> Result<u64> {
     let tree = &delete.delete;
-    let FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from) = &tree.from;
+    let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &tree.from;
     let [table] = from.as_slice() else {
         return Err(Error::new(ErrorKind::Syntax, "DELETE is from one table"));
     };
@@ -290,8 +291,8 @@ async fn delete_rows(
     let table = target(writing, factor_name(&from.relation)?)?;
     let alias = visible_name(&from.relation)?;
     let items = hidden_items(&alias);
-    let planned =
-        plan_rows_of(&writing.reading, writing.state, from, &[], selection, items)?;
+    let reading = writing.reading.at(writing.transaction.snapshot());
+    let planned = plan_rows_of(&reading, writing.state, from, &[], selection, items)?;
     let mut stream = run::start(&writing.reading, writing.state, planned.plan).await?;
     let mut refs = RowRefs::default();
     while let Some(batch) = stream.next().await {
@@ -311,7 +312,8 @@ async fn delete_rows(
 pub fn target(writing: &Writing<'_>, name: &ObjectName) -> Result<Arc<Table>> {
     let parts = name_parts(name)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    names::table(&writing.reading, &parts).map(|(table, _)| table)
+    let reading = writing.reading.at(writing.transaction.snapshot());
+    names::table(&reading, &parts).map(|(table, _)| table)
 }
 
 fn factor_name(factor: &TableFactor) -> Result<&ObjectName> {

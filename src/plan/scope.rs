@@ -8,6 +8,7 @@ use datafusion::catalog::{SchemaProvider, TableFunctionArgs};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::provider_as_source;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{
     ContextProvider, ExprPlanner, RelationPlanner, TypePlanner,
@@ -46,6 +47,8 @@ pub struct Reading {
     pub parameters: Option<Arc<Vec<ScalarValue>>>,
     /// The system tables.
     pub system: Arc<dyn SystemTables>,
+    /// What the statement may use: memory and room to spill.
+    pub runtime: Arc<RuntimeEnv>,
     /// What the statement's client is told beside its answer.
     pub notices: Arc<Mutex<Vec<String>>>,
 }

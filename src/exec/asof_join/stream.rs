@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray};
 use arrow::buffer::NullBuffer;
+use arrow::compute::{and, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -345,9 +346,9 @@ impl LeftBatch {
         let mut eligible = nulls.map(|nulls| BooleanArray::new(nulls.into_inner(), None));
         if let Some(condition) = &condition.left_condition {
             let holds = evaluate(&[condition], &rows.batch)?.remove(0);
-            let holds = arrow::compute::prep_null_mask_filter(holds.as_boolean());
+            let holds = known_true(holds.as_boolean());
             eligible = Some(match eligible {
-                Some(eligible) => arrow::compute::and(&eligible, &holds)?,
+                Some(eligible) => and(&eligible, &holds)?,
                 None => holds,
             });
         }
@@ -364,6 +365,14 @@ impl LeftBatch {
 
     fn is_eligible(&self, row: usize) -> bool {
         self.eligible.as_ref().is_none_or(|eligible| eligible.value(row))
+    }
+}
+
+/// NULL counts as false.
+fn known_true(condition: &BooleanArray) -> BooleanArray {
+    match condition.null_count() {
+        0 => condition.clone(),
+        _ => prep_null_mask_filter(condition),
     }
 }
 

@@ -206,7 +206,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
 
     #[test]
     fn every_row_gets_the_match_of_the_oracle(
@@ -292,11 +292,12 @@ fn memory_is_bounded_by_the_pool() {
     let right: Vec<Row> = (0..50_000).map(|time| at(time, 0)).collect();
     let case = Case { residual: true, ..plain(Kind::Left) };
     let plan = join(&[at(60_000, 0)], &right, &case);
-    let sorted = plan.children()[1];
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let batches = runtime.block_on(collect(Arc::clone(sorted), context(1024))).unwrap();
-    let input = MemorySourceConfig::try_new_exec(&[batches], schema(), None).unwrap();
-    let children = vec![Arc::clone(plan.children()[0]), input as Arc<dyn ExecutionPlan>];
+    let ready = |input: &Arc<dyn ExecutionPlan>| -> Arc<dyn ExecutionPlan> {
+        let batches = runtime.block_on(collect(Arc::clone(input), context(1024))).unwrap();
+        MemorySourceConfig::try_new_exec(&[batches], schema(), None).unwrap()
+    };
+    let children = plan.children().into_iter().map(ready).collect();
     let options = datafusion::physical_plan::ReplaceChildrenOptions::new(
         datafusion::physical_plan::ChildrenPropertiesMode::Recompute,
     );

@@ -92,7 +92,10 @@ impl TableScan {
         let Some(filter) = filter else { return Ok(segments.to_vec()) };
         let metas: Vec<_> = segments.iter().map(|s| s.meta.as_ref()).collect();
         let schema = self.table.schema();
-        let statistics = ContainerStatistics::of_segments(&metas, schema, filter.columns());
+        let store = self.table.store();
+        let written = |id| store.table_schema(id).ok();
+        let columns = filter.columns();
+        let statistics = ContainerStatistics::of_segments(&metas, schema, columns, written);
         let keep = statistics.and_then(|s| filter.may_match(&s)).map_err(external)?;
         let pairs = segments.iter().zip(keep);
         Ok(pairs.filter(|(_, keep)| *keep).map(|(segment, _)| segment.clone()).collect())

@@ -1,6 +1,7 @@
 //! Carrier → node. Must be the first rule: every other rule would take the carrier for the
 //! ordinary join it looks like.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -110,7 +111,12 @@ impl AnalyzeAsof {
 
 /// The conditions of ON or USING, and those of MATCH_CONDITION where there was one.
 fn written(join: Join) -> (Vec<Expr>, Option<Vec<Expr>>) {
-    let mut on: Vec<Expr> = join.on.into_iter().map(|(l, r)| l.eq(r)).collect();
+    // USING pairs a name's columns with each other so that they resolve; the first pair is the key.
+    let mut names = HashSet::new();
+    let is_key = |(left, _): &(Expr, Expr)| {
+        left.try_as_col().is_none_or(|column| names.insert(column.name.clone()))
+    };
+    let mut on: Vec<Expr> = join.on.into_iter().filter(is_key).map(|(l, r)| l.eq(r)).collect();
     let mut matched = None;
     for expr in join.filter.into_iter().flat_map(split_conjunction_owned) {
         match as_match_marker(&expr) {

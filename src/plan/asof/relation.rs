@@ -1,11 +1,13 @@
 //! The factor that holds an ASOF join, to the carrier: an ordinary join whose filter has the mark.
 
-use datafusion::common::{Column, DFSchema, JoinType, Result};
+use std::sync::Arc;
+
+use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::utils::expand_wildcard;
+use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as SqlExpr, JoinConstraint, ObjectName, TableFactor, TableWithJoins,
 };
@@ -26,15 +28,41 @@ impl RelationPlanner for AsofRelationPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
-        let TableFactor::NestedJoin { table_with_joins, alias } = relation else {
-            return Ok(RelationPlanning::Original(Box::new(relation)));
+        let (table_with_joins, alias) = match without_parentheses(relation) {
+            TableFactor::NestedJoin { table_with_joins, alias } => (table_with_joins, alias),
+            other => return Ok(RelationPlanning::Original(Box::new(other))),
         };
         let Some(syntax) = asof_of(&table_with_joins).map_err(external)? else {
             let factor = TableFactor::NestedJoin { table_with_joins, alias };
             return Ok(RelationPlanning::Original(Box::new(factor)));
         };
-        let plan = plan_asof(*table_with_joins, syntax, context)?;
+        let mut plan = plan_asof(*table_with_joins, syntax, context)?;
+        if alias.is_some() {
+            // Under one alias only what `*` shows has a name of its own.
+            let shown = expand_wildcard(plan.schema(), &plan, None)?;
+            plan = LogicalPlanBuilder::from(plan).project(shown)?.build()?;
+        }
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan, alias })))
+    }
+}
+
+/// `(…) AS j` around nothing but a nested join, as that join with the alias.
+fn without_parentheses(factor: TableFactor) -> TableFactor {
+    match factor {
+        TableFactor::NestedJoin { table_with_joins, alias: outer @ Some(_) }
+            if table_with_joins.joins.is_empty() =>
+        {
+            match table_with_joins.relation {
+                TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                    without_parentheses(TableFactor::NestedJoin { table_with_joins, alias: outer })
+                }
+                relation => {
+                    let table_with_joins = Box::new(TableWithJoins { relation, joins: Vec::new() });
+                    TableFactor::NestedJoin { table_with_joins, alias: outer }
+                }
+            }
+        }
+        other => other,
     }
 }
 
@@ -119,19 +147,40 @@ impl Sides {
     }
 
     /// Without MATCH_CONDITION the last column is the time.
+    ///
+    /// As in PostgreSQL the columns of USING come first, once, with the left side's values: copies
+    /// under a qualifier of their own, which every name for them that has no qualifier finds.
     fn join_using(self, names: Vec<String>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
         if !self.is_carrier() {
             return self.semi_join_using(names, condition);
         }
-        let Sides { left, right, join_type } = self;
-        let columns = names.iter().map(Column::from_name).collect();
-        let plan = LogicalPlanBuilder::from(left).join_using(right, join_type, columns)?.build()?;
-        let LogicalPlan::Join(mut join) = plan else {
-            let message = "ASOF JOIN … USING of a column whose type has no equality";
-            return Err(external(Error::new(ErrorKind::NotSupported, message)));
-        };
+        let (mut copies, mut on) = (Vec::new(), Vec::new());
+        for name in names {
+            let (left, of_left) = using_column(&self.left, &name)?;
+            let (right, of_right) = using_column(&self.right, &name)?;
+            let merged = Column::new(Some(MERGED), name);
+            if left != merged {
+                copies.push(Expr::Column(left).alias_qualified(Some(MERGED), &merged.name));
+            }
+            on.push((Expr::Column(merged.clone()), Expr::Column(right.clone())));
+            let pair = |l: Column, r: Column| (Expr::Column(l), Expr::Column(r));
+            on.extend(of_left.into_iter().map(|l| pair(l, right.clone())));
+            on.extend(of_right.into_iter().map(|r| pair(merged.clone(), r)));
+        }
+        let own = self.left.schema().columns().into_iter().map(Expr::Column);
+        let left =
+            LogicalPlanBuilder::from(self.left.clone()).project(copies.into_iter().chain(own))?;
         let mark = match_marker(condition.unwrap_or_default());
-        join.filter = conjunction(join.filter.into_iter().chain([mark]));
+        let join = Join::try_new(
+            Arc::new(left.build()?),
+            Arc::new(self.right),
+            on,
+            Some(mark),
+            self.join_type,
+            datafusion::common::JoinConstraint::Using,
+            NullEquality::NullEqualsNothing,
+            false,
+        )?;
         Ok(LogicalPlan::Join(join))
     }
 
@@ -155,6 +204,24 @@ impl Sides {
     fn is_carrier(&self) -> bool {
         matches!(self.join_type, JoinType::Inner | JoinType::Left)
     }
+}
+
+/// The qualifier of the columns that USING merged: it sorts before every name people give, and of
+/// columns that USING makes one, DataFusion shows the first.
+const MERGED: &str = "!using";
+
+/// The column that an unqualified name means, and all that an earlier USING made one with it.
+fn using_column(plan: &LogicalPlan, name: &str) -> Result<(Column, Vec<Column>)> {
+    let sets = plan.using_columns()?;
+    let schema = plan.schema();
+    let column = Column::from_name(name)
+        .normalize_with_schemas_and_ambiguity_check(&[&[schema.as_ref()]], &sets)?;
+    let set = sets.iter().find(|set| set.contains(&column));
+    let mut same = schema.columns();
+    same.retain(|other| {
+        *other == column || other.name == name && set.is_some_and(|set| set.contains(other))
+    });
+    Ok((column, same))
 }
 
 fn using_columns(
@@ -182,6 +249,9 @@ fn conjuncts(
     while let Some(next) = rest.pop() {
         match next {
             SqlExpr::Nested(inner) => rest.push(*inner),
+            SqlExpr::IsNotDistinctFrom(left, right) if is_loose(&right) => {
+                rest.push(tightened(left, *right));
+            }
             SqlExpr::BinaryOp { left, op: BinaryOperator::And, right } => {
                 rest.push(*right);
                 rest.push(*left);
@@ -209,6 +279,23 @@ fn conjuncts(
         }
     }
     Ok(conjuncts)
+}
+
+/// Whether the operand holds conditions that belong behind the whole: sqlparser reads
+/// `a IS NOT DISTINCT FROM b AND c` as `a IS NOT DISTINCT FROM (b AND c)`.
+fn is_loose(operand: &SqlExpr) -> bool {
+    matches!(operand, SqlExpr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. })
+}
+
+fn tightened(left: Box<SqlExpr>, operand: SqlExpr) -> SqlExpr {
+    match operand {
+        SqlExpr::BinaryOp {
+            left: first,
+            op: op @ (BinaryOperator::And | BinaryOperator::Or),
+            right,
+        } => SqlExpr::BinaryOp { left: Box::new(tightened(left, *first)), op, right },
+        operand => SqlExpr::IsNotDistinctFrom(left, Box::new(operand)),
+    }
 }
 
 fn comparison(op: &BinaryOperator) -> Option<Comparison> {

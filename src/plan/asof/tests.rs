@@ -85,7 +85,7 @@ const SHAPES: &[(usize, usize)] = &[
     (8, 3),
     (8, 8192),
 ];
-const FEW: &[(usize, usize)] = &[(1, 8192), (1, 1), (2, 2), (8, 3)];
+const FEW: &[(usize, usize)] = &[(1, 1), (2, 8192), (8, 3)];
 
 /// Runs every case on every shape; a case is (name, SQL, the rows expected, comma between).
 async fn conform(setup: &[&str], shapes: &[(usize, usize)], cases: &[(&str, &str, &str)]) {
@@ -170,7 +170,7 @@ async fn written_forms() {
         (
             "16",
             "SELECT * FROM l ASOF JOIN r MATCH_CONDITION (l.ts >= r.ts) USING (k)",
-            "1 A 1 ∅ ∅, 2 A 4 4 a4, 3 A 7 6 a6, 4 B 2 1 b1, 5 B 8 6 b6, 6 ∅ 3 ∅ ∅, 7 A ∅ ∅ ∅",
+"A 1 1 ∅ ∅, A 2 4 4 a4, A 3 7 6 a6, B 4 2 1 b1, B 5 8 6 b6, ∅ 6 3 ∅ ∅, A 7 ∅ ∅ ∅",
         ),
         (
             "16 keys",
@@ -213,6 +213,17 @@ async fn written_forms() {
              JOIN (VALUES ('a4','four'), ('b6','six')) AS s(v,w) ON r.v = s.v
              ASOF LEFT JOIN r AS r2 ON r2.k = l.k AND r2.ts < r.ts",
             "2 a4 four a2, 5 b6 six b1",
+        ),
+        (
+            "USING twice, the right side's name first",
+            "SELECT *, b.ts FROM (VALUES ('A',5)) AS z(k,ts) ASOF LEFT JOIN r AS b USING (k, ts)
+             ASOF LEFT JOIN r AS a MATCH_CONDITION (b.ts > a.ts) USING (k) WHERE z.k = 'A'",
+            "A 5 a4 2 a2 4",
+        ),
+        (
+            "USING under an alias",
+            "SELECT * FROM (l ASOF INNER JOIN r USING (k, ts)) AS j WHERE j.k = 'B'",
+            "B 2 4 b1, B 8 5 b6",
         ),
         (
             "alias of a join",
@@ -653,7 +664,7 @@ async fn ties_are_broken_by_the_table() {
         (
             "wildcard",
             "SELECT * FROM (VALUES ('A',5)) AS l(k,ts) ASOF LEFT JOIN f USING (k, ts)".into(),
-            "A 5 4 q",
+            "A 5 q",
         ),
         ("no left column", format!("SELECT count(*) FROM ({label} f {on} >= f.ts) AS q"), "3"),
     ];

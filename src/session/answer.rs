@@ -1,0 +1,68 @@
+//! The rows of an answer on their way to the client: cancelled, bounded, under their own schema.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use futures::{Stream, StreamExt};
+
+use super::{OutputColumn, Outcome, RowsTag};
+use crate::activity::CancelToken;
+use crate::command::run::stream_of;
+use crate::memory::StatementMemory;
+use crate::spec::Type;
+
+/// A stream that ends with the reason of a cancel, and holds what the statement may reserve from.
+pub(super) struct Answer {
+    rows: SendableRecordBatchStream,
+    cancel: CancelToken,
+    cancelled: Pin<Box<dyn Future<Output = ()> + Send>>,
+    _memory: StatementMemory,
+}
+
+impl Answer {
+    pub fn new(
+        rows: SendableRecordBatchStream,
+        cancel: CancelToken,
+        memory: StatementMemory,
+    ) -> SendableRecordBatchStream {
+        let token = cancel.clone();
+        let cancelled = Box::pin(async move {
+            token.cancelled().await;
+        });
+        Box::pin(Answer { rows, cancel, cancelled, _memory: memory })
+    }
+}
+
+impl Stream for Answer {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.cancelled.as_mut().poll(context).is_ready() || self.cancel.is_cancelled() {
+            let reason = self.cancel.check().err();
+            return Poll::Ready(reason.map(|e| Err(DataFusionError::External(Box::new(e)))));
+        }
+        self.rows.poll_next_unpin(context)
+    }
+}
+
+impl RecordBatchStream for Answer {
+    fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+}
+
+/// A batch of our own as an answer.
+pub(super) fn rows_of(batch: RecordBatch, tag: RowsTag) -> Outcome {
+    let column = |field: &Arc<arrow::datatypes::Field>| OutputColumn {
+        name: field.name().clone(),
+        data_type: Type::of_field(field).unwrap_or(Type::Text),
+        table: None,
+    };
+    let columns = Arc::new(batch.schema().fields().iter().map(column).collect());
+    Outcome::Rows { columns, stream: stream_of(batch), tag }
+}

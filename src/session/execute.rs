@@ -1,0 +1,420 @@
+//! One statement, run: each family goes to its place.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringViewArray};
+use datafusion::common::ScalarValue;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlanBuilder;
+
+use super::answer::{Answer, rows_of};
+use super::hooks::StatementTables;
+use super::prepare::{Prepared, output_columns};
+use super::work::Block;
+use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
+use crate::command::{call, history, refs, run};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault;
+use crate::parse::{Explain, History, Isolation, Parsed, Statement, Target, TransactionModes};
+use crate::plan::query::{Planned, same_columns};
+use crate::plan::time_travel::name_parts;
+use crate::plan::{Reading, names, plan_query};
+use crate::spec::{RefKind, Type};
+
+pub(super) type Parameters = Option<Arc<Vec<ScalarValue>>>;
+
+impl Session {
+    /// Runs a prepared statement, with parameters in its types.
+    ///
+    /// # Errors
+    /// Whatever the statement gives; the caller then says [`Session::fail`].
+    pub async fn execute(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        parameters: Vec<ScalarValue>,
+    ) -> Result<Outcome> {
+        self.cancel.check()?;
+        self.check_not_failed(&prepared.parsed.statement)?;
+        self.begin_statement();
+        let parameters = Some(Arc::new(parameters));
+        if let Some(lookup) = &prepared.lookup {
+            let reading = self.reading(parameters.clone())?;
+            let values = parameters.as_deref().map_or(&[][..], Vec::as_slice);
+            if let Some(outcome) = self.look_up(&reading, lookup, values)? {
+                return Ok(outcome);
+            }
+        }
+        let columns = prepared.columns.as_deref();
+        self.run(&prepared.parsed, columns, parameters).await
+    }
+
+    fn begin_statement(&mut self) {
+        let now_us = self.database.store().clock().now_us();
+        let mut work = self.work.lock();
+        work.statement_us = now_us;
+        if work.block == Block::None || work.began_us == 0 {
+            work.began_us = now_us;
+        }
+    }
+
+    /// # Errors
+    /// FailedTransaction, except for what ends a failed block.
+    pub(super) fn check_not_failed(&self, statement: &Statement) -> Result<()> {
+        let ends = matches!(
+            statement,
+            Statement::Rollback { .. } | Statement::Commit { .. } | Statement::RollbackTo(_)
+        );
+        if ends || self.transaction_status() != TransactionStatus::Failed {
+            return Ok(());
+        }
+        let message =
+            "current transaction is aborted, commands ignored until end of transaction block";
+        Err(Error::new(ErrorKind::FailedTransaction, message).hint("say ROLLBACK"))
+    }
+
+    /// What a statement that only reads sees.
+    pub(super) fn reading(&self, parameters: Parameters) -> Result<Reading> {
+        let snapshot = self.work.lock().reading(&self.base, self.database.store())?;
+        let settings = self.settings.lock();
+        let reading = Reading {
+            snapshot,
+            database: self.connected.clone(),
+            search_path: settings.search_path(&self.user),
+            text: settings.text_options(),
+            parameters,
+            system: StatementTables::new(&self.hooks),
+            runtime: Arc::clone(&self.database.inner().runtime),
+            notices: Arc::default(),
+        };
+        drop(settings);
+        self.hooks.read(&reading, &self.state);
+        Ok(reading)
+    }
+
+    pub(super) async fn run(
+        &mut self,
+        parsed: &Arc<Parsed>,
+        columns: Option<&[OutputColumn]>,
+        parameters: Parameters,
+    ) -> Result<Outcome> {
+        match &parsed.statement {
+            Statement::Query(query) => {
+                let reading = self.reading_of(parsed, parameters)?;
+                let planned = plan_query(&reading, &self.state, query)?;
+                self.take_reading_notices(&reading);
+                self.answer(&reading, planned, columns).await
+            }
+            Statement::Explain(explain) => self.explain(explain, parsed, parameters).await,
+            Statement::Copy(copy) => self.copy(copy, parameters).await,
+            Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Truncate(_)
+            | Statement::CreateTable(_)
+            | Statement::CreateView(_)
+            | Statement::CreateSchema(_)
+            | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
+            Statement::CreateRef(_)
+            | Statement::DropRef { .. }
+            | Statement::PublishBranch(_)
+            | Statement::FastForward { .. }
+            | Statement::RollbackBranch(_) => self.change_refs(&parsed.statement).await,
+            Statement::History(what) => self.history(what),
+            Statement::Describe(target) => self.describe_table(target),
+            Statement::Call(procedure) => {
+                self.need_no_block("CALL")?;
+                let reading = self.reading(parameters)?;
+                let called = call::call(&reading, &self.state, procedure).await?;
+                let columns = called.row.iter().map(|(name, value)| {
+                    let column = StringViewArray::from_iter_values([value.as_str()]);
+                    (*name, Arc::new(column) as arrow::array::ArrayRef)
+                });
+                let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
+                Ok(rows_of(batch, RowsTag::Tagged("CALL")))
+            }
+            Statement::Begin(modes) => self.begin_block(modes),
+            Statement::Commit { .. } => {
+                let tag = if self.commit().await? { "COMMIT" } else { "ROLLBACK" };
+                done(tag)
+            }
+            Statement::Rollback { .. } => {
+                self.roll_back();
+                done("ROLLBACK")
+            }
+            Statement::Savepoint(name) => self.savepoint(name).and_then(|()| done("SAVEPOINT")),
+            Statement::Release(name) => self.release(name).and_then(|()| done("RELEASE")),
+            Statement::RollbackTo(name) => {
+                self.roll_back_to(name).and_then(|()| done("ROLLBACK"))
+            }
+            Statement::SetTransaction { modes, .. } => {
+                self.check_modes(modes)?;
+                if let Some(read_only) = modes.read_only {
+                    self.work.lock().read_only = read_only;
+                }
+                done("SET")
+            }
+            Statement::Set(_)
+            | Statement::Reset(_)
+            | Statement::Show(_)
+            | Statement::Discard(_)
+            | Statement::UseBranch(_) => self.settings_statement(&parsed.statement),
+            Statement::Unlisten(_) => done("UNLISTEN"),
+            Statement::Deallocate(_) => done("DEALLOCATE"),
+            Statement::Close(_) => done("CLOSE CURSOR"),
+            Statement::Analyze { .. } => done("ANALYZE"),
+            Statement::Vacuum(_) => done("VACUUM"),
+            Statement::Checkpoint => done("CHECKPOINT"),
+            other => Err(refuse(other)),
+        }
+    }
+
+    /// What a query sees; `AS OF SYSTEM TIME` is of the whole statement.
+    fn reading_of(&self, parsed: &Parsed, parameters: Parameters) -> Result<Reading> {
+        let reading = self.reading(parameters)?;
+        let Some(time) = &parsed.as_of else { return Ok(reading) };
+        let spec = crate::parse::TableVersionSpec {
+            slot: crate::parse::Slot::Time,
+            value: time.clone(),
+            before: false,
+            within: None,
+        };
+        let at = refs::version(&reading, &self.state, &spec)?;
+        let reading = reading.at(at);
+        self.hooks.read(&reading, &self.state);
+        Ok(reading)
+    }
+
+    fn take_reading_notices(&mut self, reading: &Reading) {
+        let notices: Vec<String> = std::mem::take(&mut reading.notices.lock());
+        notices.into_iter().for_each(|notice| self.notice(notice));
+    }
+
+    /// Runs a plan whose rows go to the client.
+    async fn answer(
+        &mut self,
+        reading: &Reading,
+        planned: Planned,
+        described: Option<&[OutputColumn]>,
+    ) -> Result<Outcome> {
+        let columns = output_columns(&planned);
+        if let Some(described) = described {
+            let pair = |c: &OutputColumn| (c.name.clone(), c.data_type.clone());
+            let shown: Vec<(String, Type)> = described.iter().map(pair).collect();
+            let found: Vec<(String, Type)> = columns.iter().map(pair).collect();
+            same_columns(&shown, &found)?;
+        }
+        let (reading, memory) = self.bounded(reading)?;
+        let rows = run::start(&reading, &self.state, planned.plan).await?;
+        let stream = Answer::new(rows, self.cancel.clone(), memory);
+        Ok(Outcome::Rows { columns: Arc::new(columns), stream, tag: RowsTag::Select })
+    }
+
+    /// The same reading with a memory pool of the statement's own.
+    pub(super) fn bounded(
+        &self,
+        reading: &Reading,
+    ) -> Result<(Reading, crate::memory::StatementMemory)> {
+        let inner = self.database.inner();
+        let memory = inner.memory.begin_statement(self.cancel.clone());
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&inner.runtime)
+            .with_memory_pool(memory.pool())
+            .build_arc()
+            .map_err(fault::of_datafusion)?;
+        Ok((Reading { runtime, ..reading.clone() }, memory))
+    }
+
+    async fn explain(
+        &mut self,
+        explain: &Explain,
+        parsed: &Parsed,
+        parameters: Parameters,
+    ) -> Result<Outcome> {
+        let query = match explain.statement.as_ref() {
+            Statement::Query(query) => query,
+            Statement::Insert(insert) if insert.insert.source.is_some() && !explain.analyze => {
+                insert.insert.source.as_ref().expect("just asked")
+            }
+            other => return Err(refuse(other).hint("EXPLAIN the SELECT it runs")),
+        };
+        let reading = self.reading_of(parsed, parameters)?;
+        let planned = plan_query(&reading, &self.state, query)?;
+        let plan = LogicalPlanBuilder::from(planned.plan)
+            .explain(explain.verbose, explain.analyze)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(fault::of_datafusion)?;
+        let (reading, _memory) = self.bounded(&reading)?;
+        let batches = run::collect(&reading, &self.state, plan).await?;
+        let lines = plan_lines(&batches, explain.verbose)?;
+        let column = Arc::new(StringViewArray::from_iter_values(lines)) as arrow::array::ArrayRef;
+        let batch = RecordBatch::try_from_iter([("QUERY PLAN", column)]);
+        Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("EXPLAIN")))
+    }
+
+    async fn change_refs(&mut self, statement: &Statement) -> Result<Outcome> {
+        self.need_no_block("a change of branches or tags")?;
+        let reading = self.reading(None)?;
+        match statement {
+            Statement::CreateRef(create) => {
+                let word = if create.tag { "TAG" } else { "BRANCH" };
+                if !refs::create(&reading, &self.state, create).await? {
+                    let what = word.to_lowercase();
+                    self.notice(format!("{what} \"{}\" already exists, skipping", create.name));
+                }
+                done(&format!("CREATE {word}"))
+            }
+            Statement::DropRef { tag, name, if_exists } => {
+                let word = if *tag { "TAG" } else { "BRANCH" };
+                if !refs::drop(&reading, *tag, name, *if_exists).await? {
+                    let what = word.to_lowercase();
+                    self.notice(format!("{what} \"{name}\" does not exist, skipping"));
+                }
+                done(&format!("DROP {word}"))
+            }
+            Statement::PublishBranch(publish) => {
+                let (reading, _memory) = self.bounded(&reading)?;
+                refs::publish(&reading, &self.state, publish).await?;
+                done("PUBLISH BRANCH")
+            }
+            Statement::FastForward { branch, to } => {
+                refs::fast_forward(&reading, branch, to).await?;
+                done("ALTER BRANCH")
+            }
+            Statement::RollbackBranch(roll_back) => {
+                refs::roll_back(&reading, &self.state, &roll_back.branch, &roll_back.to).await?;
+                done("ROLLBACK BRANCH")
+            }
+            other => Err(refuse(other)),
+        }
+    }
+
+    fn history(&self, what: &History) -> Result<Outcome> {
+        let reading = self.reading(None)?;
+        let store = reading.snapshot.store();
+        let batch = match what {
+            History::Branches(None) => history::refs(store, RefKind::Branch)?,
+            History::Tags(None) => history::refs(store, RefKind::Tag)?,
+            History::Branches(Some(target)) | History::Tags(Some(target)) => {
+                let message = format!("branches and tags of table {} alone", target.name);
+                return Err(Error::new(ErrorKind::NotSupported, message)
+                    .hint("branches are of the whole database: SHOW BRANCHES"));
+            }
+            History::Log { branch, limit } => {
+                let from = match branch {
+                    Some(branch) => store.at_ref(branch)?,
+                    None => reading.snapshot.clone(),
+                };
+                history::log(&from, *limit)?
+            }
+            History::Table { table, limit } => {
+                let found = self.named_table(&reading, table)?;
+                history::table(&reading.snapshot, found.id(), *limit)?
+            }
+        };
+        Ok(rows_of(batch, RowsTag::Tagged("SHOW")))
+    }
+
+    fn describe_table(&self, target: &Target) -> Result<Outcome> {
+        let reading = self.reading(None)?;
+        let table = self.named_table(&reading, target)?;
+        let columns = &table.schema().columns;
+        let text = |values: Vec<String>| {
+            Arc::new(StringViewArray::from_iter_values(values)) as arrow::array::ArrayRef
+        };
+        let batch = RecordBatch::try_from_iter([
+            ("column_name", text(columns.iter().map(|c| c.name.clone()).collect())),
+            ("data_type", text(columns.iter().map(|c| c.data_type.to_string()).collect())),
+            (
+                "is_nullable",
+                text(columns.iter().map(|c| if c.not_null { "NO" } else { "YES" }.into()).collect()),
+            ),
+            (
+                "column_default",
+                text(columns.iter().map(|c| c.default.clone().unwrap_or_default()).collect()),
+            ),
+        ]);
+        Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("DESCRIBE")))
+    }
+
+    fn named_table(
+        &self,
+        reading: &Reading,
+        target: &Target,
+    ) -> Result<Arc<crate::store::Table>> {
+        let parts = name_parts(&target.name)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let reading = match &target.version {
+            Some(spec) => reading.at(refs::version(reading, &self.state, spec)?),
+            None => reading.clone(),
+        };
+        names::table(&reading, &parts).map(|(table, _)| table)
+    }
+
+    fn begin_block(&mut self, modes: &TransactionModes) -> Result<Outcome> {
+        self.check_modes(modes)?;
+        let default = self.settings.lock().get("default_transaction_read_only");
+        let read_only = modes.read_only.unwrap_or(default.as_deref() == Some("on"));
+        self.begin(read_only);
+        if let Some(time) = &modes.as_of {
+            let spec = crate::parse::TableVersionSpec {
+                slot: crate::parse::Slot::Time,
+                value: time.clone(),
+                before: false,
+                within: None,
+            };
+            let at = refs::version(&self.reading(None)?, &self.state, &spec)?;
+            let mut work = self.work.lock();
+            work.snapshot = Some(at);
+            work.read_only = true;
+        }
+        done("BEGIN")
+    }
+
+    /// # Errors
+    /// NotSupported for SERIALIZABLE, which would be a promise not kept.
+    fn check_modes(&self, modes: &TransactionModes) -> Result<()> {
+        match modes.isolation {
+            Some(Isolation::Serializable) => Err(Error::new(
+                ErrorKind::NotSupported,
+                "isolation level SERIALIZABLE",
+            )
+            .hint("REPEATABLE READ, the default, is snapshot isolation")),
+            Some(
+                Isolation::RepeatableRead | Isolation::ReadCommitted | Isolation::ReadUncommitted,
+            )
+            | None => Ok(()),
+        }
+    }
+}
+
+/// A statement without rows.
+pub(super) fn done(tag: &str) -> Result<Outcome> {
+    Ok(Outcome::Done { tag: tag.to_owned() })
+}
+
+pub(super) fn refuse(statement: &Statement) -> Error {
+    let text = format!("{statement:?}");
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric()).collect();
+    Error::new(ErrorKind::NotSupported, format!("this statement is not supported: {word}"))
+}
+
+/// The physical plan's lines; with VERBOSE every stage under its name.
+fn plan_lines(batches: &[RecordBatch], verbose: bool) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let cell = |i: usize| {
+                arrow::util::display::array_value_to_string(batch.column(i), row)
+                    .map_err(fault::of_arrow)
+            };
+            let (stage, text) = (cell(0)?, cell(1)?);
+            if !verbose && stage == "logical_plan" {
+                continue;
+            }
+            if verbose {
+                lines.push(format!("{stage}:"));
+            }
+            lines.extend(text.lines().map(str::to_owned));
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,195 @@
+//! What functions and system tables ask the session, while a statement runs.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use datafusion::catalog::SchemaProvider;
+use datafusion::execution::session_state::SessionState;
+use parking_lot::Mutex;
+
+use super::settings::SessionSettings;
+use super::work::Work;
+use super::{Database, SessionOptions};
+use crate::activity::CancelReason;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::plan::functions::{SessionHooks, Times};
+use crate::plan::pg_catalog::{
+    Activity, Catalog, CatalogInputs, TableFacts, ViewFacts, schema_providers,
+};
+use crate::plan::{Reading, SystemTables, plan_query};
+use crate::store::{Relation, Snapshot};
+
+/// Shared by the session and its functions.
+pub(super) struct Hooks {
+    database: Database,
+    clock: Clock,
+    user: String,
+    connected: String,
+    settings: Arc<Mutex<SessionSettings>>,
+    work: Arc<Mutex<Work>>,
+    /// What the running statement reads; None between statements.
+    reading: Mutex<Option<Reading>>,
+    catalog: Mutex<Option<Arc<Catalog>>>,
+    /// To plan views with. Weak: the state's functions hold these hooks.
+    state: Mutex<Weak<SessionState>>,
+}
+
+impl Hooks {
+    pub fn new(
+        database: &Database,
+        options: &SessionOptions,
+        settings: &Arc<Mutex<SessionSettings>>,
+        work: &Arc<Mutex<Work>>,
+    ) -> Hooks {
+        Hooks {
+            database: database.clone(),
+            clock: database.inner().settings.clock.clone(),
+            user: options.user.clone(),
+            connected: options.database.clone(),
+            settings: Arc::clone(settings),
+            work: Arc::clone(work),
+            reading: Mutex::default(),
+            catalog: Mutex::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A statement begins that reads this.
+    pub fn read(&self, reading: &Reading, state: &Arc<SessionState>) {
+        *self.catalog.lock() = None;
+        *self.state.lock() = Arc::downgrade(state);
+        *self.reading.lock() = Some(reading.clone());
+    }
+
+    fn inputs(&self) -> Result<CatalogInputs> {
+        let mut inputs = CatalogInputs {
+            database: self.connected.clone(),
+            user: self.user.clone(),
+            search_path: self.settings.lock().search_path(&self.user),
+            settings: self.settings.lock().all(),
+            activity: self.activity(),
+            ..CatalogInputs::default()
+        };
+        let Some(reading) = self.reading.lock().clone() else { return Ok(inputs) };
+        inputs.namespaces = reading.snapshot.namespaces()?;
+        for relation in reading.snapshot.relations()? {
+            match relation {
+                Relation::Table(table) => inputs.tables.push(TableFacts {
+                    schema: Arc::clone(table.schema()),
+                    rows: Some(table.row_count()),
+                    bytes: table.segments().iter().map(|s| s.meta.file.bytes).sum(),
+                    comment: None,
+                }),
+                Relation::View(view) => {
+                    let columns = self.view_columns(&reading, &view.query);
+                    inputs.views.push(ViewFacts { view, columns });
+                }
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// None where the view's text no longer plans: it is listed all the same.
+    fn view_columns(&self, reading: &Reading, text: &str) -> Vec<(String, crate::spec::Type)> {
+        let Some(state) = self.state.lock().upgrade() else { return Vec::new() };
+        let planned =
+            crate::parse::query(text).and_then(|query| plan_query(reading, &state, &query));
+        planned.map(|planned| planned.columns()).unwrap_or_default()
+    }
+
+    fn activity(&self) -> Vec<Activity> {
+        let sessions = self.database.activity().sessions();
+        let row = |session: crate::activity::SessionSnapshot| Activity {
+            pid: session.facts.pid,
+            user: session.facts.user.clone(),
+            database: session.facts.database.clone(),
+            application_name: session.application_name.clone(),
+            client_address: session
+                .facts
+                .client
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?))),
+            ssl: false,
+            state: session.state.as_str().to_owned(),
+            query: session.statement.to_string(),
+            backend_start_us: session.facts.started_us,
+            transaction_start_us: None,
+            query_start_us: session.statement_started_us,
+        };
+        sessions.into_iter().map(row).collect()
+    }
+}
+
+impl SessionHooks for Hooks {
+    fn catalog(&self) -> Arc<Catalog> {
+        if let Some(catalog) = &*self.catalog.lock() {
+            return Arc::clone(catalog);
+        }
+        let inputs = self.inputs().unwrap_or_else(|error| {
+            tracing::error!(%error, "the system tables could not be filled");
+            CatalogInputs { namespaces: vec!["public".to_owned()], ..CatalogInputs::default() }
+        });
+        let catalog = Arc::new(Catalog::new(inputs));
+        *self.catalog.lock() = Some(Arc::clone(&catalog));
+        catalog
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        self.settings.lock().get(name)
+    }
+
+    fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String> {
+        self.settings.lock().set(name, Some(value), local)
+    }
+
+    fn times(&self) -> Times {
+        let work = self.work.lock();
+        Times {
+            transaction_us: work.began_us,
+            statement_us: work.statement_us,
+            clock_us: self.clock.now_us(),
+        }
+    }
+
+    fn transaction_id(&self) -> u64 {
+        let mut work = self.work.lock();
+        *work.number.get_or_insert_with(|| self.database.store().next_id())
+    }
+
+    fn signal(&self, pid: i32, terminate: bool) -> Result<bool> {
+        let reason = if terminate { CancelReason::Shutdown } else { CancelReason::User };
+        Ok(self.database.activity().cancel(pid, reason))
+    }
+}
+
+/// The system tables of the running statement, made when it first names one.
+pub(super) struct StatementTables {
+    hooks: Arc<Hooks>,
+    providers: OnceLock<(Arc<dyn SchemaProvider>, Arc<dyn SchemaProvider>)>,
+}
+
+impl StatementTables {
+    pub fn new(hooks: &Arc<Hooks>) -> Arc<StatementTables> {
+        Arc::new(StatementTables { hooks: Arc::clone(hooks), providers: OnceLock::new() })
+    }
+}
+
+impl SystemTables for StatementTables {
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let ours = matches!(name, "pg_catalog" | "information_schema");
+        if !ours {
+            return None;
+        }
+        let (catalog, information) =
+            self.providers.get_or_init(|| schema_providers(self.hooks.catalog()));
+        Some(Arc::clone(if name == "pg_catalog" { catalog } else { information }))
+    }
+}
+
+/// The snapshot as a commit's number, for messages.
+pub(super) fn describe(snapshot: &Snapshot) -> String {
+    match snapshot.reference() {
+        Some((name, _)) => format!("{name} at commit {}", snapshot.commit()),
+        None => format!("commit {}", snapshot.commit()),
+    }
+}

@@ -1,0 +1,188 @@
+//! One client: its branch, its transaction, its settings; text in, results out.
+//!
+//! [`Database`] opens a folder and makes sessions. [`Session::parse`] reads a text,
+//! [`Session::prepare`] plans a statement far enough to describe it, [`Session::execute`] runs it. A
+//! snapshot is picked once a statement, or once a transaction, and handed down; nothing below asks
+//! what is current.
+//!
+//! The room knows nothing of the protocol and writes no rows itself. Start reading at
+//! [`Session::execute`].
+
+mod answer;
+mod copy;
+mod database;
+mod execute;
+mod hooks;
+mod lookup;
+mod prepare;
+mod set;
+mod settings;
+mod work;
+mod writes;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
+use futures::stream::BoxStream;
+use parking_lot::Mutex;
+
+pub use copy::CopyIn;
+pub use database::Database;
+pub use prepare::Prepared;
+pub use work::TransactionStatus;
+
+use self::hooks::Hooks;
+use self::settings::SessionSettings;
+use self::work::{Base, Work};
+use crate::activity::CancelToken;
+use crate::error::Result;
+use crate::parse::{self, Parsed};
+use crate::spec::Type;
+use crate::spec::text::TextOptions;
+
+/// Who asks for a session, and how.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// The role.
+    pub user: String,
+    /// `db` or `db@ref`.
+    pub database: String,
+    /// As the client told.
+    pub application_name: String,
+    /// Settings given at start-up.
+    pub parameters: Vec<(String, String)>,
+    /// Stops the running statement.
+    pub cancel: CancelToken,
+    /// What `pg_backend_pid()` tells.
+    pub pid: i32,
+}
+
+/// Something the client is told beside the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// NOTICE, WARNING …
+    pub severity: &'static str,
+    /// A SQLSTATE.
+    pub code: &'static str,
+    /// One line.
+    pub message: String,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// One column of a result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutputColumn {
+    /// As the client sees it.
+    pub name: String,
+    /// Its type.
+    pub data_type: Type,
+    /// The table column it is, as (oid, attribute number), where it is one.
+    pub table: Option<(u32, i16)>,
+}
+
+/// How the end of a result is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsTag {
+    /// SELECT n
+    Select,
+    /// This word, and n where PostgreSQL counts: INSERT 0, UPDATE, FETCH …
+    Tagged(&'static str),
+}
+
+/// What a statement answers.
+pub enum Outcome {
+    /// Rows.
+    Rows {
+        /// Their columns.
+        columns: Arc<Vec<OutputColumn>>,
+        /// The rows, as they come.
+        stream: SendableRecordBatchStream,
+        /// How their end is told.
+        tag: RowsTag,
+    },
+    /// No rows.
+    Done {
+        /// The command tag.
+        tag: String,
+    },
+    /// The client sends rows.
+    CopyIn(CopyIn),
+    /// The client receives bytes.
+    CopyOut(CopyOut),
+    /// There was no statement.
+    Empty,
+}
+
+/// Bytes of COPY TO STDOUT.
+pub struct CopyOut {
+    /// How many columns a row has.
+    pub columns: usize,
+    /// Whether they are bytes rather than text.
+    pub binary: bool,
+    /// The pieces.
+    pub stream: BoxStream<'static, Result<Bytes>>,
+    /// Rows so far.
+    pub rows: Arc<AtomicU64>,
+}
+
+/// One client's session.
+pub struct Session {
+    database: Database,
+    user: String,
+    connected: String,
+    base: Base,
+    settings: Arc<Mutex<SessionSettings>>,
+    work: Arc<Mutex<Work>>,
+    state: Arc<SessionState>,
+    hooks: Arc<Hooks>,
+    notices: Vec<Notice>,
+    cancel: CancelToken,
+}
+
+impl Session {
+    /// Reads a text: its statements, in order.
+    ///
+    /// # Errors
+    /// Syntax, with a position; TooComplex.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Arc<Parsed>>> {
+        Ok(parse::parse(sql)?.into_iter().map(Arc::new).collect())
+    }
+
+    /// What the client is told beside the answers since it was last asked.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Settings that clients follow and that changed since it was last asked.
+    pub fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
+        self.settings.lock().take_changes()
+    }
+
+    /// Settings that clients are told when they connect.
+    pub fn parameter_status(&self) -> Vec<(String, String)> {
+        self.settings.lock().reported()
+    }
+
+    /// How values are written as text.
+    pub fn text_options(&self) -> TextOptions {
+        self.settings.lock().text_options()
+    }
+
+    /// Stops the running statement.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    fn notice(&mut self, message: String) {
+        self.notices.push(Notice { severity: "NOTICE", code: "00000", message, hint: None });
+    }
+
+    fn warning(&mut self, code: &'static str, message: &str) {
+        let message = message.to_owned();
+        self.notices.push(Notice { severity: "WARNING", code, message, hint: None });
+    }
+}

@@ -1,0 +1,301 @@
+//! SET and SHOW: a session's settings, those of PostgreSQL that clients ask for and our own.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+
+use super::database::SERVER_VERSION;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::pg_catalog::Setting;
+use crate::spec::text::{DateOrder, TextOptions, parse_time_zone};
+
+/// A setting that exists without being set.
+struct Known {
+    name: &'static str,
+    default: &'static str,
+    /// Clients are told when they connect and when it changes.
+    reported: bool,
+    /// SET is refused.
+    fixed: bool,
+    description: &'static str,
+}
+
+const fn known(name: &'static str, default: &'static str, description: &'static str) -> Known {
+    Known { name, default, reported: false, fixed: false, description }
+}
+
+const fn reported(name: &'static str, default: &'static str, description: &'static str) -> Known {
+    Known { name, default, reported: true, fixed: false, description }
+}
+
+const fn fixed(name: &'static str, default: &'static str, description: &'static str) -> Known {
+    Known { name, default, reported: true, fixed: true, description }
+}
+
+const KNOWN: [Known; 36] = [
+    fixed("server_version", SERVER_VERSION, "PostgreSQL's version that is answered for."),
+    Known {
+        reported: false,
+        ..fixed("server_version_num", "160004", "The same as a number.")
+    },
+    fixed("server_encoding", "UTF8", "The encoding of stored text."),
+    reported("client_encoding", "UTF8", "The encoding of text sent and received."),
+    reported("DateStyle", "ISO, MDY", "How dates are written and read."),
+    reported("TimeZone", "UTC", "In which times with a zone are shown."),
+    reported("IntervalStyle", "postgres", "How intervals are written."),
+    fixed("integer_datetimes", "on", "Times are whole microseconds."),
+    reported("standard_conforming_strings", "on", "A backslash in a string is itself."),
+    fixed("is_superuser", "on", "Whether the role may do everything."),
+    fixed("session_authorization", "", "The role the session began with."),
+    reported("application_name", "", "What the client calls itself."),
+    reported("default_transaction_read_only", "off", "Whether transactions begin read-only."),
+    fixed("in_hot_standby", "off", "Whether the server repeats another's log."),
+    fixed("scram_iterations", "4096", "Rounds of hashing a password."),
+    reported("search_path", "\"$user\", public", "Where names without a schema are looked for."),
+    known("branch", "main", "The branch that is read and written."),
+    known("as_of", "", "The version that is read; empty: the branch's head."),
+    known("bytea_output", "hex", "How bytea is written."),
+    known("client_min_messages", "notice", "The least notice that is sent."),
+    known("default_transaction_isolation", "repeatable read", "How transactions are isolated."),
+    known("default_transaction_deferrable", "off", "Of no effect."),
+    known("enable_seqscan", "on", "Of no effect."),
+    known("extra_float_digits", "1", "Digits of floating point numbers as text."),
+    known("idle_in_transaction_session_timeout", "300000", "Milliseconds a block may idle."),
+    known("jit", "off", "Of no effect."),
+    known("lock_timeout", "0", "Of no effect: nothing waits for locks."),
+    known("max_identifier_length", "63", "Of no effect: names may be longer."),
+    known("role", "none", "The current role."),
+    known("row_security", "on", "Of no effect."),
+    known("statement_timeout", "0", "Milliseconds a statement may run; 0: for ever."),
+    known("synchronous_commit", "on", "A commit is durable before it is answered."),
+    known("transaction_isolation", "repeatable read", "How this transaction is isolated."),
+    known("transaction_read_only", "off", "Whether this transaction may write."),
+    known("xmloption", "content", "Of no effect."),
+    known("check_function_bodies", "on", "Of no effect."),
+];
+
+fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+/// One session's settings.
+pub(super) struct SessionSettings {
+    /// By lower-case name: those that differ from their default.
+    values: BTreeMap<String, String>,
+    defaults: BTreeMap<String, String>,
+    /// What SET LOCAL covers until the transaction ends.
+    covered: Vec<(String, Option<String>)>,
+    changes: Vec<(String, String)>,
+}
+
+impl SessionSettings {
+    pub fn new(user: &str, application_name: &str) -> SessionSettings {
+        let defaults = [
+            ("session_authorization".to_owned(), user.to_owned()),
+            ("application_name".to_owned(), application_name.to_owned()),
+        ];
+        SessionSettings {
+            values: BTreeMap::new(),
+            defaults: defaults.into(),
+            covered: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// A setting that came with the connection becomes the session's default.
+    pub fn start_with(&mut self, name: &str, value: &str) -> Result<()> {
+        let value = check(name, value)?;
+        self.defaults.insert(name.to_ascii_lowercase(), value);
+        Ok(())
+    }
+
+    /// The value as SHOW gives it; None where there is no such setting.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let lower = name.to_ascii_lowercase();
+        let own = self.values.get(&lower).or_else(|| self.defaults.get(&lower));
+        own.cloned().or_else(|| find(&lower).map(|known| known.default.to_owned()))
+    }
+
+    /// SET; None is TO DEFAULT.
+    ///
+    /// # Errors
+    /// UndefinedObject for a name that is none; InvalidValue; WrongState for one that is fixed.
+    pub fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
+        let lower = name.to_ascii_lowercase();
+        let known = find(&lower);
+        if known.is_none() && !lower.contains('.') {
+            return Err(unknown(name));
+        }
+        if known.is_some_and(|known| known.fixed) && value.is_some() {
+            let message = format!("parameter \"{name}\" cannot be changed");
+            return Err(Error::new(ErrorKind::WrongState, message));
+        }
+        let value = value.map(|value| check(&lower, value)).transpose()?;
+        if local {
+            self.covered.push((lower.clone(), self.values.get(&lower).cloned()));
+        }
+        self.put(&lower, value);
+        Ok(self.get(&lower).unwrap_or_default())
+    }
+
+    fn put(&mut self, lower: &str, value: Option<String>) {
+        let before = self.get(lower);
+        match value {
+            Some(value) => drop(self.values.insert(lower.to_owned(), value)),
+            None => drop(self.values.remove(lower)),
+        }
+        let after = self.get(lower);
+        if let Some(known) = find(lower).filter(|known| known.reported)
+            && before != after
+        {
+            self.changes.push((known.name.to_owned(), after.unwrap_or_default()));
+        }
+    }
+
+    /// RESET ALL.
+    pub fn reset_all(&mut self) {
+        let names: Vec<String> = self.values.keys().cloned().collect();
+        for name in names {
+            self.put(&name, None);
+        }
+    }
+
+    /// The transaction ends: what SET LOCAL covered comes back.
+    pub fn forget_local(&mut self) {
+        while let Some((name, value)) = self.covered.pop() {
+            self.put(&name, value);
+        }
+    }
+
+    pub fn take_changes(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    pub fn reported(&self) -> Vec<(String, String)> {
+        let shown = KNOWN.iter().filter(|known| known.reported);
+        shown.map(|k| (k.name.to_owned(), self.get(k.name).unwrap_or_default())).collect()
+    }
+
+    /// Every setting, for SHOW ALL and pg_settings.
+    pub fn all(&self) -> Vec<Setting> {
+        let setting = |known: &Known| Setting {
+            name: known.name.to_owned(),
+            value: self.get(known.name).unwrap_or_default(),
+            default: known.default.to_owned(),
+            unit: None,
+            description: known.description.to_owned(),
+        };
+        let custom = self.values.iter().filter(|(name, _)| find(name).is_none());
+        let custom = custom.map(|(name, value)| Setting {
+            name: name.clone(),
+            value: value.clone(),
+            ..Setting::default()
+        });
+        KNOWN.iter().map(setting).chain(custom).collect()
+    }
+
+    pub fn text_options(&self) -> TextOptions {
+        let style = self.get("DateStyle").unwrap_or_default().to_ascii_uppercase();
+        let date_order = match style {
+            style if style.contains("DMY") => DateOrder::Dmy,
+            style if style.contains("YMD") => DateOrder::Ymd,
+            _ => DateOrder::Mdy,
+        };
+        let digits = self.get("extra_float_digits").and_then(|digits| digits.parse().ok());
+        TextOptions {
+            time_zone: self.time_zone(),
+            extra_float_digits: digits.unwrap_or(1),
+            date_order,
+        }
+    }
+
+    fn time_zone(&self) -> Tz {
+        self.get("TimeZone").and_then(|name| name.parse().ok()).unwrap_or(Tz::UTC)
+    }
+
+    pub fn search_path(&self, user: &str) -> Vec<String> {
+        let path = self.get("search_path").unwrap_or_default();
+        let name = |part: &str| match part.trim().trim_matches('"') {
+            "$user" => user.to_owned(),
+            name => name.to_owned(),
+        };
+        path.split(',').map(name).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// What a commit says about itself: `asofdb.commit.x`, Spark's spelling, the application.
+    pub fn commit_properties(&self) -> Vec<(String, String)> {
+        let mut properties = Vec::new();
+        for (name, value) in &self.values {
+            let own = name.strip_prefix("asofdb.commit.");
+            if let Some(key) = own.or_else(|| name.strip_prefix("spark.snapshot-property.")) {
+                properties.push((key.to_owned(), value.clone()));
+            }
+        }
+        if let Some(application) = self.get("application_name").filter(|name| !name.is_empty()) {
+            properties.push(("application".to_owned(), application));
+        }
+        properties
+    }
+}
+
+/// The value as it is kept.
+fn check(name: &str, value: &str) -> Result<String> {
+    let wrong = |hint: &str| {
+        let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
+        Err(Error::new(ErrorKind::InvalidValue, message).hint(hint))
+    };
+    match name.to_ascii_lowercase().as_str() {
+        "timezone" => Ok(parse_time_zone(value)?.name().to_owned()),
+        "client_encoding" => match value.to_ascii_uppercase().as_str() {
+            "UTF8" | "UTF-8" | "UNICODE" | "SQL_ASCII" => Ok("UTF8".to_owned()),
+            _ => wrong("only UTF8 is spoken here"),
+        },
+        "datestyle" => {
+            let upper = value.to_ascii_uppercase();
+            let order = ["DMY", "YMD"].into_iter().find(|order| upper.contains(order));
+            match upper.contains("SQL") || upper.contains("GERMAN") || upper.contains("POSTGRES") {
+                true => wrong("dates are written in ISO form; the order may be MDY, DMY or YMD"),
+                false => Ok(format!("ISO, {}", order.unwrap_or("MDY"))),
+            }
+        }
+        "intervalstyle" if !value.eq_ignore_ascii_case("postgres") => {
+            wrong("intervals are written in style postgres")
+        }
+        "standard_conforming_strings" if !is_on(value) => wrong("it is always on"),
+        "extra_float_digits" => match value.parse::<i32>() {
+            Ok(digits) if (-15..=3).contains(&digits) => Ok(value.to_owned()),
+            _ => wrong("a number from -15 to 3"),
+        },
+        "statement_timeout" | "idle_in_transaction_session_timeout" | "lock_timeout" => {
+            milliseconds(value).map_or_else(|| wrong("a number of ms, or 5s, 2min"), |ms| {
+                Ok(ms.to_string())
+            })
+        }
+        _ => Ok(value.to_owned()),
+    }
+}
+
+fn is_on(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "on" | "true" | "yes" | "1")
+}
+
+/// `5s`, `2 min`, `1500`: milliseconds.
+fn milliseconds(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+    let number: u64 = value[..digits].parse().ok()?;
+    let unit = match value[digits..].trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+pub(super) fn unknown(name: &str) -> Error {
+    let message = format!("unrecognized configuration parameter \"{name}\"");
+    Error::new(ErrorKind::UndefinedObject, message).hint("SHOW ALL lists those there are")
+}

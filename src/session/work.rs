@@ -1,0 +1,263 @@
+//! The transaction of a session: none, one statement's, or a block's.
+
+use std::sync::Arc;
+
+use super::Session;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{CommitOptions, Snapshot, Store, Transaction};
+
+/// What a session reads when a statement says nothing else.
+#[derive(Clone)]
+pub(super) enum Base {
+    /// A branch's head.
+    Branch(String),
+    /// A snapshot that does not move: a tag, a commit, a time.
+    Past(Snapshot),
+}
+
+impl Base {
+    pub(super) fn snapshot(&self, store: &Store) -> Result<Snapshot> {
+        match self {
+            Base::Branch(name) => store.head(name),
+            Base::Past(snapshot) => Ok(snapshot.clone()),
+        }
+    }
+}
+
+/// Where a session stands with its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// Outside a block.
+    Idle,
+    /// Inside a block.
+    InTransaction,
+    /// Inside a block that an error ended; only ROLLBACK helps.
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Block {
+    /// Each statement commits itself.
+    #[default]
+    None,
+    /// Several statements of one message, or the messages up to Sync.
+    Implicit,
+    /// BEGIN was said.
+    Explicit,
+}
+
+/// The transaction in progress.
+#[derive(Default)]
+pub(super) struct Work {
+    pub block: Block,
+    pub failed: bool,
+    pub read_only: bool,
+    /// What the block reads, from its first statement on.
+    pub snapshot: Option<Snapshot>,
+    /// What the block has written.
+    pub transaction: Option<Transaction>,
+    /// The state at each savepoint.
+    savepoints: Vec<(String, Option<Transaction>)>,
+    /// When the block began, or the statement outside one: µs since 1970-01-01 UTC.
+    pub began_us: i64,
+    /// When the running statement came.
+    pub statement_us: i64,
+    /// Its number, once something asked for it.
+    pub number: Option<u64>,
+}
+
+impl Work {
+    /// What a statement reads: the block's snapshot with its own changes, else a fresh one.
+    pub fn reading(&mut self, base: &Base, store: &Store) -> Result<Snapshot> {
+        if let Some(transaction) = &self.transaction {
+            return Ok(transaction.snapshot());
+        }
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(snapshot.clone());
+        }
+        let snapshot = base.snapshot(store)?;
+        if self.block != Block::None {
+            self.snapshot = Some(snapshot.clone());
+        }
+        Ok(snapshot)
+    }
+
+    /// Takes the block's transaction, or begins one, for a statement that writes.
+    ///
+    /// # Errors
+    /// ReadOnly.
+    pub fn writing(&mut self, base: &Base, store: &Store) -> Result<Transaction> {
+        if self.read_only {
+            return Err(Error::new(
+                ErrorKind::ReadOnly,
+                "cannot write in a read-only transaction",
+            ));
+        }
+        if let Some(transaction) = &self.transaction {
+            return Ok(transaction.clone());
+        }
+        let snapshot = self.reading(base, store)?;
+        store.begin(&snapshot)
+    }
+
+    fn end(&mut self) {
+        *self = Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
+    }
+}
+
+impl Session {
+    /// Where the session stands with its transaction.
+    pub fn transaction_status(&self) -> TransactionStatus {
+        let work = self.work.lock();
+        match (work.block, work.failed) {
+            (Block::None, _) | (Block::Implicit, false) => TransactionStatus::Idle,
+            (_, true) => TransactionStatus::Failed,
+            (Block::Explicit, false) => TransactionStatus::InTransaction,
+        }
+    }
+
+    /// Begins a transaction that nobody asked for: the statements of one message.
+    pub fn begin_implicit(&mut self) {
+        let mut work = self.work.lock();
+        if work.block == Block::None {
+            work.block = Block::Implicit;
+        }
+    }
+
+    /// Commits a transaction that nobody asked for. A block that BEGIN opened meanwhile goes on.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub async fn commit_implicit(&mut self) -> Result<()> {
+        if self.work.lock().block != Block::Implicit {
+            return Ok(());
+        }
+        self.commit_block().await
+    }
+
+    /// An error ended the statement: a block is failed, a transaction nobody asked for is gone.
+    pub fn fail(&mut self) {
+        let mut work = self.work.lock();
+        match work.block {
+            Block::Explicit => work.failed = true,
+            Block::Implicit | Block::None => work.end(),
+        }
+    }
+
+    pub(super) fn begin(&mut self, read_only: bool) {
+        let now_us = self.database.inner().store.clock().now_us();
+        let mut work = self.work.lock();
+        if work.block == Block::Explicit {
+            drop(work);
+            return self.warning("25001", "there is already a transaction in progress");
+        }
+        work.block = Block::Explicit;
+        work.read_only = read_only;
+        work.began_us = now_us;
+    }
+
+    /// COMMIT; false where the block had failed and was rolled back.
+    pub(super) async fn commit(&mut self) -> Result<bool> {
+        let (block, failed) = {
+            let work = self.work.lock();
+            (work.block, work.failed)
+        };
+        if block != Block::Explicit {
+            self.warning("25P01", "there is no transaction in progress");
+            return Ok(true);
+        }
+        if failed {
+            self.work.lock().end();
+            self.settings.lock().forget_local();
+            return Ok(false);
+        }
+        self.commit_block().await.map(|()| true)
+    }
+
+    async fn commit_block(&mut self) -> Result<()> {
+        let transaction = {
+            let mut work = self.work.lock();
+            let transaction = work.transaction.take();
+            work.end();
+            transaction
+        };
+        self.settings.lock().forget_local();
+        match transaction {
+            Some(transaction) => self.commit_transaction(transaction).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn commit_transaction(&self, transaction: Transaction) -> Result<()> {
+        let store = &self.database.inner().store;
+        store.commit(transaction, &self.commit_options()).await.map(drop)
+    }
+
+    pub(super) fn commit_options(&self) -> CommitOptions {
+        let mut properties = self.settings.lock().commit_properties();
+        properties.push(("user".to_owned(), self.user.clone()));
+        CommitOptions { properties }
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        if self.work.lock().block != Block::Explicit {
+            self.warning("25P01", "there is no transaction in progress");
+        }
+        self.work.lock().end();
+        self.settings.lock().forget_local();
+    }
+
+    fn need_block(&self, what: &str) -> Result<()> {
+        if self.work.lock().block == Block::Explicit {
+            return Ok(());
+        }
+        let message = format!("{what} can only be used in transaction blocks");
+        Err(Error::new(ErrorKind::NoActiveTransaction, message).hint("say BEGIN first"))
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<()> {
+        self.need_block("SAVEPOINT")?;
+        let mut work = self.work.lock();
+        let state = work.transaction.clone();
+        work.savepoints.push((name.to_owned(), state));
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, name: &str) -> Result<()> {
+        self.need_block("RELEASE SAVEPOINT")?;
+        let at = self.find_savepoint(name)?;
+        self.work.lock().savepoints.truncate(at);
+        Ok(())
+    }
+
+    pub(super) fn roll_back_to(&mut self, name: &str) -> Result<()> {
+        self.need_block("ROLLBACK TO SAVEPOINT")?;
+        let at = self.find_savepoint(name)?;
+        let mut work = self.work.lock();
+        work.savepoints.truncate(at + 1);
+        work.transaction = work.savepoints[at].1.clone();
+        work.failed = false;
+        Ok(())
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        let work = self.work.lock();
+        work.savepoints.iter().rposition(|(known, _)| known == name).ok_or_else(|| {
+            Error::new(ErrorKind::WrongState, format!("savepoint \"{name}\" does not exist"))
+        })
+    }
+
+    /// # Errors
+    /// ActiveTransaction inside a block.
+    pub(super) fn need_no_block(&self, what: &str) -> Result<()> {
+        if self.work.lock().block != Block::Explicit {
+            return Ok(());
+        }
+        let message = format!("{what} cannot run inside a transaction block");
+        Err(Error::new(ErrorKind::ActiveTransaction, message).hint("COMMIT or ROLLBACK first"))
+    }
+
+    pub(super) fn shared_work(&self) -> Arc<parking_lot::Mutex<Work>> {
+        Arc::clone(&self.work)
+    }
+}

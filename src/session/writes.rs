@@ -1,0 +1,310 @@
+//! Statements that write: run on the session's transaction, committed outside a block.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
+
+use super::copy::{CopyIn, Spool};
+use super::execute::{Parameters, done, refuse};
+use super::work::{Base, Block};
+use super::{CopyOut, Outcome, Session};
+use crate::command::copy::{CopyInto, copy_out, copy_to_file};
+use crate::command::table::{Created, create_schema, create_table, create_view, drop_objects};
+use crate::command::write::{self, insert_name};
+use crate::command::{Writing, refs, run};
+use crate::error::{Error, ErrorKind, Result};
+use crate::parse::{
+    self, Copy, CopyFormat, CopyLocation, CopyTarget, ObjectKind, Statement, TableVersionSpec,
+    version_of,
+};
+use crate::plan::time_travel::name_parts;
+use crate::plan::{Reading, names, plan_query};
+use crate::spec::{RefKind, Type};
+use crate::vfs::outside;
+
+/// A statement that lost against another is run again this often.
+const RETRIES: usize = 10;
+
+/// What a statement that writes answers.
+struct Written {
+    tag: String,
+    notices: Vec<String>,
+}
+
+impl Session {
+    pub(super) async fn write(
+        &mut self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<Outcome> {
+        let mut round = 0;
+        loop {
+            round += 1;
+            match self.write_once(statement, parameters.clone()).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
+                Err(error) => return Err(error),
+                Ok(written) => {
+                    written.notices.into_iter().for_each(|notice| self.notice(notice));
+                    return done(&written.tag);
+                }
+            }
+        }
+    }
+
+    fn may_retry(&self, round: usize) -> bool {
+        round < RETRIES && self.work.lock().block == Block::None
+    }
+
+    async fn write_once(
+        &mut self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<Written> {
+        let reading = self.reading(parameters)?;
+        let base = self.base_of(&reading, statement)?;
+        let mut transaction = self.work.lock().writing(&base, self.database.store())?;
+        check_branch(&base, transaction.branch())?;
+        let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
+        let source = if own { reading.at(transaction.snapshot()) } else { reading };
+        self.hooks.read(&source, &self.state);
+        let (source, _memory) = self.bounded(&source)?;
+        let cancelled = self.cancel.clone();
+        let mut writing =
+            Writing { reading: source, state: &self.state, transaction: &mut transaction };
+        let written = tokio::select! {
+            written = run_write(&mut writing, statement) => written?,
+            reason = cancelled.cancelled() => return Err(reason.error()),
+        };
+        let block = self.work.lock().block;
+        match block {
+            Block::None => self.commit_transaction(transaction).await?,
+            Block::Implicit | Block::Explicit => {
+                self.work.lock().transaction = Some(transaction);
+            }
+        }
+        Ok(written)
+    }
+
+    /// What a statement writes: the session's branch, or the one its target names.
+    fn base_of(&self, reading: &Reading, statement: &Statement) -> Result<Base> {
+        match statement {
+            Statement::Insert(insert) => {
+                let name = insert_name(&insert.insert)?;
+                self.branch_of(reading, name, insert.version.as_ref())
+            }
+            Statement::Update(update) => self.factor_branch(reading, &update.update.table.relation),
+            Statement::Delete(delete) => {
+                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
+                    &delete.delete.from;
+                match from.first() {
+                    Some(first) => self.factor_branch(reading, &first.relation),
+                    None => Ok(self.base.clone()),
+                }
+            }
+            _ => Ok(self.base.clone()),
+        }
+    }
+
+    fn factor_branch(&self, reading: &Reading, factor: &TableFactor) -> Result<Base> {
+        let version = version_of(factor)?;
+        match factor {
+            TableFactor::Table { name, .. } => self.branch_of(reading, name, version.as_ref()),
+            _ => Ok(self.base.clone()),
+        }
+    }
+
+    fn branch_of(
+        &self,
+        reading: &Reading,
+        name: &ObjectName,
+        version: Option<&TableVersionSpec>,
+    ) -> Result<Base> {
+        let at = match version {
+            Some(spec) => Some(refs::version(reading, &self.state, spec)?),
+            None => {
+                let parts = name_parts(name)?;
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                names::table(reading, &parts)?.1
+            }
+        };
+        let Some(at) = at else { return Ok(self.base.clone()) };
+        Ok(match at.reference() {
+            Some((branch, RefKind::Branch)) => Base::Branch(branch.to_owned()),
+            Some((_, RefKind::Tag)) | None => Base::Past(at),
+        })
+    }
+
+    pub(super) async fn copy(&mut self, copy: &Copy, parameters: Parameters) -> Result<Outcome> {
+        match copy.from {
+            true => self.copy_from(copy, parameters).await,
+            false => self.copy_to(copy, parameters).await,
+        }
+    }
+
+    async fn copy_from(&mut self, copy: &Copy, parameters: Parameters) -> Result<Outcome> {
+        let CopyTarget::Table { table: target, columns } = &copy.target else {
+            return Err(Error::new(ErrorKind::Syntax, "COPY of a query goes only TO"));
+        };
+        if copy.filter.is_some() {
+            return Err(Error::new(ErrorKind::NotSupported, "COPY FROM … WHERE")
+                .hint("COPY into a table of its own, then INSERT … SELECT … WHERE"));
+        }
+        let reading = self.reading(parameters)?;
+        let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
+        let store = self.database.store().clone();
+        let mut transaction = self.work.lock().writing(&base, &store)?;
+        check_branch(&base, transaction.branch())?;
+        let writing = Writing { reading, state: &self.state, transaction: &mut transaction };
+        let table = write::target(&writing, &target.name)?;
+        let into = CopyInto::new(&writing, table, columns, &copy.options)?;
+        let spooled = into.is_parquet() && copy.location == CopyLocation::Stdin;
+        let mut copy_in = CopyIn {
+            into,
+            work: self.shared_work(),
+            base,
+            options: self.commit_options(),
+            spool: if spooled { Some(Spool::new(&store)?) } else { None },
+            store,
+            _state: Arc::clone(&self.state),
+        };
+        match &copy.location {
+            CopyLocation::Stdin => Ok(Outcome::CopyIn(copy_in)),
+            CopyLocation::File(path) => {
+                copy_in.into.write_file(&outside::open(path)?)?;
+                Ok(Outcome::Done { tag: copy_in.finish().await? })
+            }
+            CopyLocation::Stdout => Err(Error::new(ErrorKind::Syntax, "COPY FROM STDOUT")
+                .hint("write COPY t FROM STDIN, or COPY t TO STDOUT")),
+        }
+    }
+
+    async fn copy_to(&mut self, copy: &Copy, parameters: Parameters) -> Result<Outcome> {
+        let reading = self.reading(parameters)?;
+        let query = match &copy.target {
+            CopyTarget::Query(query) => query.clone(),
+            CopyTarget::Table { table, columns } => {
+                let mut query = parse::query("SELECT * FROM t")?;
+                name_source(&mut query, &table.name, columns);
+                query
+            }
+        };
+        let reading = match &copy.target {
+            CopyTarget::Table { table, .. } => match &table.version {
+                Some(spec) => reading.at(refs::version(&reading, &self.state, spec)?),
+                None => reading,
+            },
+            CopyTarget::Query(_) => reading,
+        };
+        let planned = plan_query(&reading, &self.state, &query)?;
+        let columns: Vec<(String, Type)> = planned.columns();
+        let (reading, memory) = self.bounded(&reading)?;
+        let rows = run::start(&reading, &self.state, planned.plan).await?;
+        let rows = super::answer::Answer::new(rows, self.cancel.clone(), memory);
+        let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
+        match &copy.location {
+            CopyLocation::File(path) => {
+                let rows = copy_to_file(bytes, path).await?;
+                done(&format!("COPY {rows}"))
+            }
+            CopyLocation::Stdin | CopyLocation::Stdout => Ok(Outcome::CopyOut(CopyOut {
+                columns: columns.len(),
+                binary: matches!(copy.options.format, CopyFormat::Binary | CopyFormat::Parquet),
+                stream: bytes.stream,
+                rows: bytes.rows,
+            })),
+        }
+    }
+}
+
+/// `SELECT * FROM t` becomes the columns and the table that COPY names.
+fn name_source(
+    query: &mut datafusion::sql::sqlparser::ast::Query,
+    name: &ObjectName,
+    columns: &[String],
+) {
+    use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    if let Some(TableFactor::Table { name: own, .. }) =
+        select.from.first_mut().map(|from| &mut from.relation)
+    {
+        *own = name.clone();
+    }
+    if !columns.is_empty() {
+        let item = |name: &String| {
+            SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', name.clone())))
+        };
+        select.projection = columns.iter().map(item).collect();
+    }
+}
+
+/// A transaction writes one branch.
+fn check_branch(base: &Base, writes: &str) -> Result<()> {
+    match base {
+        Base::Branch(name) if name != writes => Err(Error::new(
+            ErrorKind::ActiveTransaction,
+            format!("this transaction writes branch \"{writes}\" and cannot write \"{name}\""),
+        )
+        .hint("COMMIT first: a transaction writes one branch")),
+        Base::Branch(_) | Base::Past(_) => Ok(()),
+    }
+}
+
+async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<Written> {
+    let plain = |tag: String| Ok(Written { tag, notices: Vec::new() });
+    match statement {
+        Statement::Insert(insert) => {
+            plain(format!("INSERT 0 {}", write::insert(writing, insert).await?))
+        }
+        Statement::Update(update) => {
+            plain(format!("UPDATE {}", write::update(writing, update).await?))
+        }
+        Statement::Delete(delete) => {
+            plain(format!("DELETE {}", write::delete(writing, delete).await?))
+        }
+        Statement::Truncate(truncate) => {
+            write::truncate(writing, &truncate.tables).await?;
+            plain("TRUNCATE TABLE".to_owned())
+        }
+        Statement::CreateTable(create) => {
+            Ok(match create_table(writing, create).await? {
+                Created::Rows(rows) => {
+                    Written { tag: format!("SELECT {rows}"), notices: Vec::new() }
+                }
+                made => created("CREATE TABLE", &create.name, made),
+            })
+        }
+        Statement::CreateView(create) => {
+            Ok(created("CREATE VIEW", &create.name, create_view(writing, create)?))
+        }
+        Statement::CreateSchema(create) => {
+            let parts = name_parts(&create.name)?;
+            let made = create_schema(writing, &parts, create.if_not_exists)?;
+            Ok(created("CREATE SCHEMA", &create.name, made))
+        }
+        Statement::Drop(drop) => {
+            let word = match drop.kind {
+                ObjectKind::Table => "table",
+                ObjectKind::View => "view",
+                other => {
+                    let message = format!("DROP of a {other:?}");
+                    return Err(Error::new(ErrorKind::NotSupported, message));
+                }
+            };
+            let missing = drop_objects(writing, drop)?;
+            let notice = |name| format!("{word} \"{name}\" does not exist, skipping");
+            Ok(Written {
+                tag: format!("DROP {}", word.to_uppercase()),
+                notices: missing.into_iter().map(notice).collect(),
+            })
+        }
+        other => Err(refuse(other)),
+    }
+}
+
+fn created(tag: &str, name: &ObjectName, made: Created) -> Written {
+    let notices = match made {
+        Created::Existed => vec![format!("relation \"{name}\" already exists, skipping")],
+        Created::Made | Created::Rows(_) => Vec::new(),
+    };
+    Written { tag: tag.to_owned(), notices }
+}
