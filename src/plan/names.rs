@@ -172,7 +172,8 @@ fn is_default(reading: &Reading, catalog: &str) -> bool {
     catalog == MAIN_CATALOG || catalog == reading.database
 }
 
-/// The schema and the name under which a new object goes.
+/// The schema and the name under which a new object goes: without a schema, the first of the search
+/// path that exists.
 ///
 /// # Errors
 /// Syntax for a name of too many parts.
@@ -180,8 +181,14 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
     let own = |text: &&str| (*text).to_owned();
     match parts {
         [name] => {
-            let first = reading.search_path.first().cloned();
-            Ok((first.unwrap_or_else(|| crate::store::DEFAULT_NAMESPACE.into()), own(name)))
+            let made = reading.snapshot.namespaces()?;
+            let first = reading.search_path.iter().find(|schema| made.contains(schema));
+            let first = first.cloned().ok_or_else(|| {
+                let message = "no schema has been selected to create in";
+                Error::new(ErrorKind::UndefinedSchema, message)
+                    .hint("none of the schemas in search_path exists")
+            })?;
+            Ok((first, own(name)))
         }
         [namespace, name] => Ok((own(namespace), own(name))),
         [catalog, namespace, name] if is_default(reading, catalog) => {
