@@ -38,7 +38,7 @@ COPY (SELECT * FROM training_set ORDER BY flight_id) TO STDOUT WITH (FORMAT csv)
 
 --: look
 SELECT flight_id, sched_dep_at, arr_delay,
-       sched_dep_at - weather_observed_at AS weather_age, temp, wind_speed,
+       sched_dep_at - weather_observed_at AS weather_age, temp, round(wind_speed) AS wind,
        prev_arr_delay AS prev_delay, departures_1h
 FROM training_set
 WHERE flight_id IN (842, 64412, 151234, 233101, 308950)

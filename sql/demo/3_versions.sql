@@ -7,8 +7,8 @@ CREATE TAG first_model;
 -- JFK's thermometer read 3.6 °F too low for a thousand hours from 1 June.
 UPDATE weather SET temp = temp + 3.6
 WHERE origin = 'JFK'
-  AND observed_at >= '2013-06-01 00:00+00'
-  AND observed_at <  TIMESTAMPTZ '2013-06-01 00:00+00' + INTERVAL '1000 hours';
+  AND observed_at >= '2013-06-01 00:00:00+00'
+  AND observed_at <  TIMESTAMPTZ '2013-06-01 00:00:00+00' + INTERVAL '1000 hours';
 
 --: copy as of
 COPY (SELECT * FROM training_set FOR VERSION AS OF 'first_model' ORDER BY flight_id)
@@ -20,8 +20,8 @@ COPY (SELECT * FROM training_set ORDER BY flight_id) TO STDOUT WITH (FORMAT csv)
 --: changed
 SELECT count(*) FILTER (WHERE today.temp IS DISTINCT FROM was.temp) AS changed,
        count(*) FILTER (WHERE f.origin = 'JFK'
-           AND was.weather_observed_at >= '2013-06-01 00:00+00'
-           AND was.weather_observed_at <  TIMESTAMPTZ '2013-06-01 00:00+00'
+           AND was.weather_observed_at >= '2013-06-01 00:00:00+00'
+           AND was.weather_observed_at <  TIMESTAMPTZ '2013-06-01 00:00:00+00'
                                         + INTERVAL '1000 hours') AS met_a_corrected_hour,
        count(*) AS labels
 FROM training_set today
