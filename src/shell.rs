@@ -116,8 +116,8 @@ async fn copy_in(mut copy: CopyIn) -> Result<String> {
 }
 
 async fn copy_out(mut copy: CopyOut) -> Result<()> {
-    while let Some(bytes) = copy.stream.next().await {
-        write_out(&bytes?)?;
+    while let Some(piece) = copy.stream.next().await {
+        write_out(&piece?.bytes)?;
     }
     Ok(())
 }

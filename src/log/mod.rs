@@ -154,7 +154,7 @@ impl Log {
         let mut builder = redb::Builder::new();
         builder.set_cache_size(CACHE_BYTES);
         let redb = builder.create_with_backend(backend).map_err(foreign)?;
-        vfs.sync_dir("")?;
+        vfs.sync_dir(".")?;
         let log = Log { redb };
         let transaction = log.write()?;
         for space in Space::ALL {

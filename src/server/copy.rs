@@ -82,8 +82,8 @@ impl Backend {
         }
     }
 
-    /// Sends COPY data until there is no more; the tag. Every item of the stream is one message, as
-    /// drivers expect a message to be one row.
+    /// Sends COPY data until there is no more; the tag. A message is one row, as drivers
+    /// expect.
     ///
     /// # Errors
     /// Those of the query and of the cancel token.
@@ -97,11 +97,15 @@ impl Backend {
                 data = copy.stream.next() => data,
             };
             let Some(data) = data.transpose()? else { break };
-            for piece in data.chunks(MESSAGE_BYTES_MAX) {
-                reply::copy_data(&mut self.sink.out, piece);
-                self.activity.progress(0, piece.len() as u64);
+            let mut start = 0;
+            for end in data.ends {
+                for message in data.bytes[start..end].chunks(MESSAGE_BYTES_MAX) {
+                    reply::copy_data(&mut self.sink.out, message);
+                }
+                start = end;
                 self.sink.flush_if_full().await?;
             }
+            self.activity.progress(0, data.bytes.len() as u64);
         }
         reply::copy_done(&mut self.sink.out);
         Ok(format!("COPY {}", copy.rows.load(std::sync::atomic::Ordering::Acquire)))

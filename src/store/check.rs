@@ -154,7 +154,7 @@ impl Checker<'_> {
 
     /// Files of ours that no record names: recovery removes them, so there should be none.
     fn strangers(&mut self) -> Result<()> {
-        for name in self.store.shared.vfs.list(SEGMENTS_DIR)?.1 {
+        for name in self.store.shared.vfs.list(SEGMENTS_DIR)?.0 {
             let known = match parse_name(&name) {
                 Some((_, id)) => {
                     self.view.get(Space::Segments, &crate::log::key([id]))?.is_some()

@@ -25,7 +25,7 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
     if vfs.exists(FILE)? {
         return read(vfs);
     }
-    let (folders, files) = vfs.list("")?;
+    let (files, folders) = vfs.list(".")?;
     let foreign: Vec<&String> = files.iter().filter(|name| *name != "LOCK").collect();
     if let Some(name) = foreign.first().copied().or(folders.first()) {
         return Err(Error::new(
@@ -44,7 +44,7 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
     let file = vfs.create_new(FILE)?;
     file.write_at(0, text.as_bytes())?;
     file.sync_all()?;
-    vfs.sync_dir("")
+    vfs.sync_dir(".")
 }
 
 fn read(vfs: &Vfs) -> Result<()> {

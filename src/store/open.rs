@@ -125,7 +125,7 @@ fn heads(records: &impl Records) -> Result<HashMap<String, Arc<Point>>> {
 }
 
 fn empty(vfs: &Vfs, folder: &str) -> Result<()> {
-    let (folders, files) = vfs.list(folder)?;
+    let (files, folders) = vfs.list(folder)?;
     for name in files {
         vfs.remove(&format!("{folder}/{name}"))?;
     }
@@ -139,7 +139,7 @@ fn empty(vfs: &Vfs, folder: &str) -> Result<()> {
 /// are left alone.
 fn remove_orphans(vfs: &Vfs, log: &Log, epoch: u64) -> Result<()> {
     let view = log.read()?;
-    for name in vfs.list(SEGMENTS_DIR)?.1 {
+    for name in vfs.list(SEGMENTS_DIR)?.0 {
         let Some((file_epoch, id)) = parse_name(&name) else {
             tracing::warn!(name, "a file in the folder of segments is not ours; it is left alone");
             continue;
