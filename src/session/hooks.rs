@@ -162,15 +162,16 @@ impl SessionHooks for Hooks {
     }
 }
 
-/// The system tables of the running statement, made when it first names one.
+/// The system tables of the running statement, made when it first names one. The hooks keep the
+/// statement's reading, which keeps these: a strong way back would keep the database open for ever.
 pub(super) struct StatementTables {
-    hooks: Arc<Hooks>,
+    hooks: Weak<Hooks>,
     providers: OnceLock<(Arc<dyn SchemaProvider>, Arc<dyn SchemaProvider>)>,
 }
 
 impl StatementTables {
     pub fn new(hooks: &Arc<Hooks>) -> Arc<StatementTables> {
-        Arc::new(StatementTables { hooks: Arc::clone(hooks), providers: OnceLock::new() })
+        Arc::new(StatementTables { hooks: Arc::downgrade(hooks), providers: OnceLock::new() })
     }
 }
 
@@ -180,8 +181,9 @@ impl SystemTables for StatementTables {
         if !ours {
             return None;
         }
+        let hooks = self.hooks.upgrade()?;
         let (catalog, information) =
-            self.providers.get_or_init(|| schema_providers(self.hooks.catalog()));
+            self.providers.get_or_init(|| schema_providers(hooks.catalog()));
         Some(Arc::clone(if name == "pg_catalog" { catalog } else { information }))
     }
 }

@@ -1,7 +1,8 @@
 //! Tests through the front door: one binary, a module for each promise.
 
+mod command_line;
 mod sql;
-// mod wire;
+mod wire;
 
 #[global_allocator]
 static ALLOCATOR: asofdb::memory::CountingAllocator = asofdb::memory::CountingAllocator;

@@ -11,12 +11,15 @@ mod person;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqllogictest::{DefaultColumnType, Record, Runner};
 
 use house::{House, Mode};
 use person::Person;
 
+/// A file takes seconds; one that takes this long waits for something that does not come.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The stack of the thread that plans: a debug build needs more than a test's own thread has.
 const STACK_BYTES: usize = 32 << 20;
 
@@ -83,7 +86,8 @@ fn run_file(file: &Path, mode: Mode) -> Result<(), String> {
         runner.set_var("FOLDER".to_owned(), house.exchange_folder());
         let records: Vec<Record<DefaultColumnType>> =
             sqllogictest::parse_file(file).map_err(|error| error.to_string())?;
-        let result = runner.run_multi_async(records).await;
+        let run = tokio::time::timeout(PATIENCE, runner.run_multi_async(records));
+        let result = run.await.map_err(|_| format!("still running after {PATIENCE:?}"))?;
         runner.shutdown_async().await;
         result.map_err(|error| error.display(false).to_string())
     })?;
