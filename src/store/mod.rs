@@ -101,7 +101,7 @@ struct Shared {
     /// Held for writing by a request that lost three rounds, so that it wins the fourth.
     turnstile: tokio::sync::RwLock<()>,
     points: Cache<u64, Arc<snapshot::Point>>,
-    tables: Cache<VersionId, Arc<Table>>,
+    tables: Cache<VersionId, table::TableState>,
     schemas: Cache<SchemaId, Arc<TableSchema>>,
     inline_runs: Cache<inline::RunKey, Arc<inline::Run>, RunBytes>,
     segments: Cache<SegmentId, Arc<Segment>>,

@@ -5,6 +5,7 @@ use super::snapshot::Snapshot;
 use super::{MAIN, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ancestry, refs};
+use crate::spec::text::{TextOptions, parse_timestamptz};
 use crate::spec::{CommitId, Ref, RefKind, ReflogAction, ReflogEntry};
 
 /// Whether a branch has to move, and may.
@@ -123,6 +124,9 @@ fn check_name(name: &str) -> Result<()> {
     }
     if digits(name) || name.strip_prefix('v').is_some_and(digits) {
         return bad("it looks like a commit");
+    }
+    if parse_timestamptz(name.as_bytes(), &TextOptions::default()).is_ok() {
+        return bad("it looks like a time");
     }
     if name.starts_with("branch_") || name.starts_with("tag_") {
         return bad("branch_ and tag_ are prefixes of table names");

@@ -107,6 +107,11 @@ impl Snapshot {
         self.reference.as_ref().map(|(name, kind)| (name.as_ref(), *kind))
     }
 
+    /// Whether it shows changes of a transaction that has not committed.
+    pub fn is_changed(&self) -> bool {
+        self.overlay.is_some()
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
@@ -268,8 +273,8 @@ impl Store {
 
     /// A table in one of its states.
     pub(super) fn table_at(&self, view: &impl Records, id: VersionId) -> Result<Arc<Table>> {
-        if let Some(table) = self.shared.tables.get(&id) {
-            return Ok(table);
+        if let Some(state) = self.shared.tables.get(&id) {
+            return Ok(Arc::new(state.table(self)));
         }
         let record = versions::get(view, id)?;
         let deletes = match record.deletes {
@@ -284,7 +289,7 @@ impl Store {
         }
         let schema = self.table_schema_from(view, &record)?;
         let table = Arc::new(self.table_of(schema, record, segments, deletes));
-        self.shared.tables.insert(id, Arc::clone(&table));
+        self.shared.tables.insert(id, table.state());
         Ok(table)
     }
 

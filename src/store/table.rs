@@ -67,7 +67,47 @@ pub struct Table {
     pub(super) rows: u64,
 }
 
+/// What is kept of a table between statements. It must not name the store, which keeps it: they would
+/// hold each other, and the folder would never be released.
+#[derive(Clone)]
+pub(super) struct TableState {
+    schema: Arc<TableSchema>,
+    record: Option<Arc<TableVersion>>,
+    segments: Arc<Vec<TableSegment>>,
+    deletes: Arc<Deletes>,
+    inline_keys: Arc<OnceLock<KeyMap>>,
+    rows: u64,
+}
+
+impl TableState {
+    /// The table again.
+    pub(super) fn table(self, store: &Store) -> Table {
+        Table {
+            store: store.clone(),
+            schema: self.schema,
+            record: self.record,
+            segments: self.segments,
+            deletes: self.deletes,
+            pending: Arc::default(),
+            inline_keys: self.inline_keys,
+            rows: self.rows,
+        }
+    }
+}
+
 impl Table {
+    /// What to keep of a committed table.
+    pub(super) fn state(&self) -> TableState {
+        TableState {
+            schema: Arc::clone(&self.schema),
+            record: self.record.clone(),
+            segments: Arc::clone(&self.segments),
+            deletes: Arc::clone(&self.deletes),
+            inline_keys: Arc::clone(&self.inline_keys),
+            rows: self.rows,
+        }
+    }
+
     pub(super) fn empty(store: Store, schema: Arc<TableSchema>) -> Table {
         Table {
             store,

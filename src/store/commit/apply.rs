@@ -106,7 +106,7 @@ impl<'a> Batch<'a> {
         let shared = &self.store.shared;
         let _ = shared.vfs.point("cmt.postcommit");
         for (id, table) in self.tables {
-            shared.tables.insert(id, table);
+            shared.tables.insert(id, table.state());
         }
         shared.last_commit_us.store(self.counters.last_time_us, Ordering::Release);
         let mut heads = shared.heads.write();
