@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result as DataFusionResult, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::TableSource;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableSource};
 use futures::FutureExt;
 
 use super::metadata;
@@ -62,13 +64,43 @@ pub fn source(
         Named::Table(table) if hidden => Arc::new(TableScan::with_hidden(table)),
         Named::Table(table) => Arc::new(TableScan::new(table)),
         Named::View(view, at) => {
-            let plan = plan_view(&reading.at(at), state, &view.query)?;
+            let plan = plan_view(&reading.at(at.clone()), state, &view.query)?;
+            let plan = scans_at(plan, &at).map_err(fault::of_datafusion)?;
             Arc::new(ViewTable::new(plan, Some(view.query.clone())))
         }
         Named::Metadata(kind, table, at) => metadata::provider(kind, &table, &at)?,
         Named::System(provider) => provider,
     };
     Ok(provider_as_source(provider))
+}
+
+/// The name under which a version of a table is scanned. DataFusion holds two scans of one name to be
+/// the same and answers one of two scalar subqueries with the other, so the commit is in the name.
+pub fn at_commit(name: &TableReference, at: &Snapshot) -> TableReference {
+    let changed = if at.is_changed() { "+" } else { "" };
+    let table = format!("{}@{}{changed}", name.table(), at.commit());
+    match (name.catalog(), name.schema()) {
+        (Some(catalog), Some(schema)) => TableReference::full(catalog, schema, table),
+        (None, Some(schema)) => TableReference::partial(schema, table),
+        (_, None) => TableReference::bare(table),
+    }
+}
+
+/// A view's plan with the commit in the names of its scans.
+fn scans_at(plan: LogicalPlan, at: &Snapshot) -> DataFusionResult<LogicalPlan> {
+    let named = plan.transform_up_with_subqueries(|plan| {
+        let LogicalPlan::TableScan(scan) = plan else { return Ok(Transformed::no(plan)) };
+        let name = at_commit(&scan.table_name, at);
+        let scanned = LogicalPlanBuilder::scan_with_filters_fetch(
+            name,
+            scan.source,
+            scan.projection,
+            scan.filters,
+            scan.fetch,
+        )?;
+        Ok(Transformed::yes(scanned.alias(scan.table_name)?.build()?))
+    });
+    Ok(named?.data)
 }
 
 /// The table that a statement writes.

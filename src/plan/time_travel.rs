@@ -62,7 +62,13 @@ impl RelationPlanner for VersionPlanner {
         };
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let source = names::source(&self.reading, &self.state, &parts, at.as_ref());
-        let plan = LogicalPlanBuilder::scan(reference(&parts), source.map_err(external)?, None)?;
+        let source = source.map_err(external)?;
+        let written = reference(&parts);
+        let plan = match &at {
+            Some(at) => LogicalPlanBuilder::scan(names::at_commit(&written, at), source, None)?
+                .alias(written)?,
+            None => LogicalPlanBuilder::scan(written, source, None)?,
+        };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation {
             plan: plan.build()?,
             alias: alias.clone(),
