@@ -19,7 +19,7 @@ use house::{House, Mode};
 use person::Person;
 
 /// A file takes seconds; one that takes this long waits for something that does not come.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The stack of the thread that plans: a debug build needs more than a test's own thread has.
 const STACK_BYTES: usize = 32 << 20;
 

@@ -162,7 +162,7 @@ fn kind(data_type: &Type) -> DefaultColumnType {
 async fn lines(mut copy: CopyOut) -> Result<Output, Error> {
     let mut text = Vec::new();
     while let Some(bytes) = copy.stream.next().await {
-        text.extend_from_slice(&bytes?);
+        text.extend_from_slice(&bytes?.bytes);
     }
     let text = String::from_utf8(text).expect("COPY in text is UTF-8");
     let rows = text.lines().map(|line| vec![line.to_owned()]).collect();
