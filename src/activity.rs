@@ -23,7 +23,7 @@ pub enum CancelReason {
     Timeout,
     /// The process came near its memory bound and this statement was the largest.
     Memory,
-    /// The client is gone: nobody will read the answer.
+    /// The client is gone: nobody will read the answer. Stays set.
     Disconnected,
     /// The session is ended: by the server going down or pg_terminate_backend. Stays set.
     Shutdown,
@@ -128,8 +128,9 @@ impl CancelToken {
 
     /// Forgets what was asked of the statement before. A session that is ended stays so.
     pub fn reset(&self) {
+        let lasting = [CancelReason::Shutdown.code(), CancelReason::Disconnected.code()];
         let _ = self.0.code.fetch_update(Ordering::AcqRel, Ordering::Acquire, |code| {
-            (code != 0 && code != CancelReason::Shutdown.code()).then_some(0)
+            (code != 0 && !lasting.contains(&code)).then_some(0)
         });
     }
 }

@@ -110,8 +110,7 @@ fn serve(folder: Folder, listen: String) -> Result<()> {
     let settings = Settings { listen, ..folder.settings("asofdb-data")? };
     let database = Database::open(&settings.data, settings.clone())?;
     let server = Server::start(database.clone(), settings)?;
-    print_line(&format!("listening on {}", server.address()))?;
-    server.wait_for_signal()?;
+    server.until_signal(|| print_line(&format!("listening on {}", server.address())))?;
     tracing::info!("shutting down");
     server.stop();
     database.close();

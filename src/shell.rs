@@ -116,8 +116,8 @@ async fn copy_in(mut copy: CopyIn) -> Result<String> {
 }
 
 async fn copy_out(mut copy: CopyOut) -> Result<()> {
-    while let Some(bytes) = copy.stream.next().await {
-        write_out(&bytes?)?;
+    while let Some(piece) = copy.stream.next().await {
+        write_out(&piece?.bytes)?;
     }
     Ok(())
 }
@@ -146,19 +146,12 @@ async fn print_rows(
         }
     }
     print(&group.take())?;
+    print(&format!("({count} row{})\n\n", if count == 1 { "" } else { "s" }))?;
     match tag {
-        RowsTag::Select => {
-            print(&format!("({count} row{})\n\n", if count == 1 { "" } else { "s" }))
+        RowsTag::Tagged(word @ ("INSERT 0" | "UPDATE" | "DELETE" | "MERGE")) => {
+            print(&format!("{word} {count}\n"))
         }
-        RowsTag::Tagged(word) => print(&format!(
-            "({count} row{})\n\n{word}{}\n",
-            if count == 1 { "" } else { "s" },
-            if matches!(*word, "SHOW" | "EXPLAIN" | "CALL") {
-                String::new()
-            } else {
-                format!(" {count}")
-            },
-        )),
+        RowsTag::Select | RowsTag::Tagged(_) => Ok(()),
     }
 }
 
@@ -201,7 +194,7 @@ impl<'a> Group<'a> {
             let header: Vec<String> =
                 names.map(|(column, width)| centred(&column.name, *width)).collect();
             let rules: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
-            out = format!(" {}\n{}\n", header.join(" | "), rules.join("+"));
+            out = format!(" {} \n{}\n", header.join(" | "), rules.join("+"));
         }
         rows.iter().for_each(|row| out.push_str(&self.line(row, &widths)));
         out
@@ -220,11 +213,15 @@ impl<'a> Group<'a> {
                     true => (pad.as_str(), ""),
                     false => ("", pad.as_str()),
                 };
-                let mark = if at + 1 < lines.len() { "+" } else { " " };
+                let goes_on = at + 1 < lines.len();
                 let is_last = column + 1 == cells.len();
-                let rule = if is_last { "" } else { "|" };
-                let line = format!(" {left}{text}{right}{mark}{rule}");
-                out.push_str(if is_last { line.trim_end() } else { &line });
+                // psql writes nothing behind the last column but the mark of a line that goes on.
+                out.push_str(&match (goes_on, is_last) {
+                    (true, true) => format!(" {left}{text}{right}+"),
+                    (true, false) => format!(" {left}{text}{right}+|"),
+                    (false, true) => format!(" {left}{text}"),
+                    (false, false) => format!(" {left}{text}{right} |"),
+                });
             }
             out.push('\n');
         }

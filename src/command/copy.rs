@@ -258,10 +258,19 @@ pub fn copy_options(said: &parse::CopyOptions) -> Result<CopyOptions> {
     Ok(options)
 }
 
+/// Some bytes of COPY TO, and where rows end in them: drivers take one message for one row.
+#[derive(Clone, Debug, Default)]
+pub struct CopyPiece {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Ends of messages, ascending; the last is the length.
+    pub ends: Vec<usize>,
+}
+
 /// Rows as the bytes of COPY TO, and how many there were so far.
 pub struct CopyBytes {
     /// The pieces.
-    pub stream: BoxStream<'static, Result<Bytes>>,
+    pub stream: BoxStream<'static, Result<CopyPiece>>,
     /// Counts rows as they are written.
     pub rows: Arc<AtomicU64>,
 }
@@ -296,24 +305,31 @@ pub fn copy_out(
         let counted = Arc::clone(&counted);
         async move {
             let Some(mut encoder) = encoder else { return Ok(None) };
-            let mut out = Vec::new();
+            let (mut out, mut ends) = (Vec::new(), Vec::new());
             if !started {
-                encoder.start(&mut out);
+                encoder.start(&mut out, &mut ends);
             }
             match rows.next().await.transpose().map_err(fault::of_datafusion)? {
                 Some(batch) => {
-                    encoder.write(&batch, &mut out)?;
+                    encoder.write(&batch, &mut out, &mut ends)?;
                     counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
-                    Ok(Some((Bytes::from(out), (rows, Some(encoder), true))))
+                    Ok(Some((piece(out, ends), (rows, Some(encoder), true))))
                 }
                 None => {
                     encoder.finish(&mut out)?;
-                    Ok(Some((Bytes::from(out), (rows, None, true))))
+                    Ok(Some((piece(out, ends), (rows, None, true))))
                 }
             }
         }
     });
     Ok(CopyBytes { stream: stream.boxed(), rows: counter })
+}
+
+fn piece(bytes: Vec<u8>, mut ends: Vec<usize>) -> CopyPiece {
+    if ends.last() != Some(&bytes.len()) && !bytes.is_empty() {
+        ends.push(bytes.len());
+    }
+    CopyPiece { bytes: Bytes::from(bytes), ends }
 }
 
 enum Encoder {
@@ -331,15 +347,22 @@ impl Encoder {
         Ok(Encoder::Parquet(ParquetOut::new(Arc::clone(&schema))?, schema))
     }
 
-    fn start(&self, out: &mut Vec<u8>) {
+    fn start(&self, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
         if let Encoder::Lines(writer) = self {
             writer.start(out);
+            // The header of names is a message; the binary one goes with the first row.
+            ends.extend(out.ends_with(b"\n").then_some(out.len()));
         }
     }
 
-    fn write(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    fn write(
+        &mut self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<()> {
         match self {
-            Encoder::Lines(writer) => writer.write(batch, out),
+            Encoder::Lines(writer) => writer.write(batch, out, ends),
             Encoder::Parquet(writer, schema) => {
                 let columns = batch.columns().to_vec();
                 let batch = RecordBatch::try_new(Arc::clone(schema), columns);
@@ -366,7 +389,7 @@ pub async fn copy_to_file(mut bytes: CopyBytes, path: &str) -> Result<u64> {
     let file = outside::create(path)?;
     let mut end = file.append();
     while let Some(piece) = bytes.stream.next().await {
-        end.write(&piece?)?;
+        end.write(&piece?.bytes)?;
     }
     file.sync_all()?;
     Ok(bytes.rows.load(Ordering::Acquire))

@@ -172,8 +172,7 @@ fn is_default(reading: &Reading, catalog: &str) -> bool {
     catalog == MAIN_CATALOG || catalog == reading.database
 }
 
-/// The schema and the name under which a new object goes: without a schema, the first of the search
-/// path that exists.
+/// The schema and the name under which a new object goes.
 ///
 /// # Errors
 /// Syntax for a name of too many parts.
@@ -181,14 +180,10 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
     let own = |text: &&str| (*text).to_owned();
     match parts {
         [name] => {
-            let made = reading.snapshot.namespaces()?;
-            let first = reading.search_path.iter().find(|schema| made.contains(schema));
-            let first = first.cloned().ok_or_else(|| {
-                let message = "no schema has been selected to create in";
-                Error::new(ErrorKind::UndefinedSchema, message)
-                    .hint("none of the schemas in search_path exists")
-            })?;
-            Ok((first, own(name)))
+            // As in PostgreSQL, schemas of the path that do not exist are passed over.
+            let there = reading.snapshot.namespaces()?;
+            let first = reading.search_path.iter().find(|name| there.contains(name)).cloned();
+            Ok((first.unwrap_or_else(|| crate::store::DEFAULT_NAMESPACE.into()), own(name)))
         }
         [namespace, name] => Ok((own(namespace), own(name))),
         [catalog, namespace, name] if is_default(reading, catalog) => {

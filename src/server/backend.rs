@@ -288,6 +288,10 @@ impl Backend {
     pub(super) fn complete(&mut self, tag: Option<String>) {
         self.report_notices();
         if let Some(tag) = tag {
+            if matches!(tag.as_str(), "DEALLOCATE ALL" | "DISCARD ALL") {
+                // SQL and the protocol share one set of prepared statements.
+                self.statements.clear();
+            }
             reply::command_complete(&mut self.sink.out, &tag);
         }
     }
@@ -343,4 +347,17 @@ fn of_panic(panic: &(dyn Any + Send)) -> Error {
     tracing::error!(text, "a statement panicked");
     Error::new(ErrorKind::Internal, format!("the statement broke an invariant: {text}"))
         .hint("this is a defect of AsofDB; the session goes on")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_the_statement() {
+        let error = guarded(async { panic!("row {}", 7) }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert_eq!(error.message(), "the statement broke an invariant: row 7");
+        assert!(guarded(async { Ok(()) }).await.is_ok());
+    }
 }

@@ -31,6 +31,8 @@ const BATCH_MESSAGES_MAX: usize = 1024;
 /// How long a client may take to read that it is over, and to stop sending.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 8 * 1024;
+/// An idle session keeps no larger buffer for replies.
+const KEPT_REPLY_BYTES: usize = 16 * 1024;
 
 /// Why a connection is over.
 #[derive(Debug)]
@@ -126,7 +128,7 @@ pub(super) struct Client {
 
 impl Client {
     /// Serves the client until it is over, and says why.
-    pub(super) async fn serve(&mut self, mut backend: Backend) -> Over {
+    pub(super) async fn serve(&mut self, mut backend: Box<Backend>) -> Over {
         loop {
             match self.turn(backend).await {
                 Ok(lent) => backend = lent,
@@ -136,7 +138,7 @@ impl Client {
     }
 
     /// One batch: read, answered, written.
-    async fn turn(&mut self, backend: Backend) -> Result<Backend, Over> {
+    async fn turn(&mut self, backend: Box<Backend>) -> Result<Box<Backend>, Over> {
         let batch = self.next_batch(backend.waiting_phase()).await?;
         self.connection.seat.turn_to(Phase::Running);
         let brief = batch.messages.iter().all(|message| backend.is_brief(message));
@@ -150,7 +152,7 @@ impl Client {
             let mut out = std::mem::take(&mut backend.sink.out);
             self.connection.write(&out).await?;
             // The buffer stays, unless one large answer made it large.
-            if out.capacity() <= 2 * self.bounds.reply_buffer_bytes {
+            if out.capacity() <= KEPT_REPLY_BYTES {
                 out.clear();
                 backend.sink.out = out;
             }
@@ -189,9 +191,9 @@ impl Client {
     /// Lends the backend to a task of the query runtime and forwards until it comes back.
     async fn run_apart(
         &mut self,
-        mut backend: Backend,
+        mut backend: Box<Backend>,
         messages: VecDeque<Message>,
-    ) -> Result<(Backend, Flow), Over> {
+    ) -> Result<(Box<Backend>, Flow), Over> {
         let mut task = self.queries.spawn(async move {
             let flow = backend.run(messages).await;
             (backend, flow)
@@ -289,7 +291,7 @@ impl Client {
 /// What happens while a statement runs.
 enum Event {
     Piece(Piece),
-    Done((Backend, Flow)),
+    Done((Box<Backend>, Flow)),
     HandedOn,
     /// So many bytes came; 0 is the end.
     Read(usize),
@@ -302,7 +304,7 @@ struct Copying {
     next: Option<CopyMessage>,
 }
 
-async fn run_here(mut backend: Backend, messages: VecDeque<Message>) -> (Backend, Flow) {
+async fn run_here(mut backend: Box<Backend>, messages: VecDeque<Message>) -> (Box<Backend>, Flow) {
     let flow = backend.run(messages).await;
     (backend, flow)
 }

@@ -9,6 +9,9 @@ use super::sink::{CopyMessage, Piece};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{CopyIn, CopyOut};
 
+/// A longer row is several messages: the length word can say no more.
+const MESSAGE_BYTES_MAX: usize = i32::MAX as usize - 4;
+
 /// Where messages of a COPY come from. Those that were read together with the one that began it come
 /// first; only then is the connection asked for more.
 #[derive(Debug)]
@@ -79,7 +82,8 @@ impl Backend {
         }
     }
 
-    /// Sends COPY data until there is no more; the tag.
+    /// Sends COPY data until there is no more; the tag. A message is one row, as drivers
+    /// expect.
     ///
     /// # Errors
     /// Those of the query and of the cancel token.
@@ -93,11 +97,15 @@ impl Backend {
                 data = copy.stream.next() => data,
             };
             let Some(data) = data.transpose()? else { break };
-            for piece in data.chunks(self.settings.wire.copy_data_bytes_max) {
-                reply::copy_data(&mut self.sink.out, piece);
-                self.activity.progress(0, piece.len() as u64);
+            let mut start = 0;
+            for end in data.ends {
+                for message in data.bytes[start..end].chunks(MESSAGE_BYTES_MAX) {
+                    reply::copy_data(&mut self.sink.out, message);
+                }
+                start = end;
                 self.sink.flush_if_full().await?;
             }
+            self.activity.progress(0, data.bytes.len() as u64);
         }
         reply::copy_done(&mut self.sink.out);
         Ok(format!("COPY {}", copy.rows.load(std::sync::atomic::Ordering::Acquire)))

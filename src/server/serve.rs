@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::backend::Backend;
 use super::connection::{Client, Connection, Over};
-use super::registry::{Phase, Registry};
+use super::registry::{Phase, Registry, Seat};
 use super::reply;
 use super::sink::{self, Forward};
 use super::startup::{self, Opening, Startup};
@@ -101,16 +101,18 @@ impl Server {
         self.address
     }
 
-    /// Waits for SIGTERM or SIGINT. Must not be called from a task.
+    /// Waits for SIGTERM or SIGINT, which are caught from before `ready` is called. Must not be
+    /// called from a task.
     ///
     /// # Errors
-    /// `Io` where signals cannot be caught.
-    pub fn wait_for_signal(&self) -> Result<()> {
+    /// Those of `ready`, and `Io` where signals cannot be caught.
+    pub fn until_signal(&self, ready: impl FnOnce() -> Result<()>) -> Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         self.io.block_on(async {
             let caught = |kind| signal(kind).map_err(|error| io_error("signals", error));
             let mut terminate = caught(SignalKind::terminate())?;
             let mut interrupt = caught(SignalKind::interrupt())?;
+            ready()?;
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -190,7 +192,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         };
         match accepted {
             Ok((stream, client)) => {
-                tokio::spawn(serve(stream, client, shared.clone()));
+                // Here, not in the task: seats are in the order of arrival.
+                let seat = shared.registry.arrive();
+                tokio::spawn(serve(stream, client, seat, shared.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -211,8 +215,7 @@ async fn reap(registry: Arc<Registry>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// One connection from accept to the end.
-async fn serve(stream: TcpStream, client: SocketAddr, shared: Arc<Shared>) {
-    let seat = shared.registry.arrive();
+async fn serve(stream: TcpStream, client: SocketAddr, seat: Arc<Seat>, shared: Arc<Shared>) {
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "a socket that cannot be tuned is gone already");
         return;
@@ -251,7 +254,7 @@ async fn begin(
     connection: &mut Connection,
     client: SocketAddr,
     shared: &Shared,
-) -> Result<Option<(Backend, Forward)>, Over> {
+) -> Result<Option<(Box<Backend>, Forward)>, Over> {
     let bytes_max = shared.settings.wire.startup_message_bytes_max;
     let opening = startup::read(&mut connection.stream, &mut connection.input, bytes_max).await;
     let startup = match opening.map_err(Over::Fatal)? {
@@ -262,6 +265,7 @@ async fn begin(
         }
         Opening::Nothing => return Ok(None),
     };
+    connection.seat.turn_to(Phase::Running);
     let (backend, forward, out) =
         open_session(connection, client, shared, startup).await.map_err(Over::Fatal)?;
     connection.write(&out).await?;
@@ -273,7 +277,7 @@ async fn open_session(
     client: SocketAddr,
     shared: &Shared,
     startup: Startup,
-) -> Result<(Backend, Forward, Vec<u8>)> {
+) -> Result<(Box<Backend>, Forward, Vec<u8>)> {
     let facts = SessionFacts {
         user: startup.user.clone(),
         database: startup.database.clone(),
@@ -298,8 +302,7 @@ async fn open_session(
     let piece_bytes = shared.settings.wire.reply_buffer_bytes;
     let (sink, forward) = sink::channel(piece_bytes, activity.cancel_token());
     let backend = Backend::new(session, activity, sink, shared.settings.clone(), seat.clone());
-    seat.turn_to(Phase::Idle);
-    Ok((backend, forward, out))
+    Ok((Box::new(backend), forward, out))
 }
 
 /// Opened on a thread for queries: it may read the catalogue.

@@ -23,12 +23,12 @@ mod writes;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 
+pub use crate::command::copy::CopyPiece;
 pub use copy::CopyIn;
 pub use database::Database;
 pub use prepare::Prepared;
@@ -124,7 +124,7 @@ pub struct CopyOut {
     /// Whether they are bytes rather than text.
     pub binary: bool,
     /// The pieces.
-    pub stream: BoxStream<'static, Result<Bytes>>,
+    pub stream: BoxStream<'static, Result<CopyPiece>>,
     /// Rows so far.
     pub rows: Arc<AtomicU64>,
 }

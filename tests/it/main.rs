@@ -1,5 +1,6 @@
 //! Tests through the front door: one binary, a module for each promise.
 
+mod command_line;
 mod wire;
 
 #[global_allocator]

@@ -210,7 +210,7 @@ fn csv_is_written_as_postgresql_writes_it() {
         let writer = writer.expect("the options are sound");
         let mut out = Vec::new();
         writer.start(&mut out);
-        writer.write(&batch, &mut out).expect("storage fits the types");
+        writer.write(&batch, &mut out, &mut Vec::new()).expect("storage fits the types");
         writer.finish(&mut out);
         String::from_utf8(out).expect("lines are UTF-8")
     };
@@ -258,7 +258,7 @@ proptest! {
         let writer = CopyWriter::new(&columns, &options, &TextOptions::default()).expect("sound");
         let mut bytes = Vec::new();
         writer.start(&mut bytes);
-        writer.write(&batch, &mut bytes).expect("storage fits");
+        writer.write(&batch, &mut bytes, &mut Vec::new()).expect("storage fits");
         writer.finish(&mut bytes);
         let batches = read(&columns, &options, cut(&bytes, &places)).expect("what was written");
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();

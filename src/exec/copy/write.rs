@@ -68,20 +68,25 @@ impl CopyWriter {
         out.push(b'\n');
     }
 
-    /// The rows of a batch.
+    /// The rows of a batch; where each ends in `out` is added to `ends`.
     ///
     /// # Errors
     /// DatatypeMismatch where the storage cannot hold a column's type.
-    pub fn write(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    pub fn write(
+        &self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<()> {
         if batch.num_columns() != self.columns.len() {
             let (has, wants) = (batch.num_columns(), self.columns.len());
             let message = format!("a batch of {has} columns came to a COPY of {wants}");
             return Err(Error::new(ErrorKind::Internal, message));
         }
         match self.options.format {
-            CopyFormat::Binary => self.write_binary(batch, out),
+            CopyFormat::Binary => self.write_binary(batch, out, ends),
             CopyFormat::Text | CopyFormat::Csv | CopyFormat::Parquet => {
-                self.write_lines(batch, out)
+                self.write_lines(batch, out, ends)
             }
         }
     }
@@ -93,7 +98,12 @@ impl CopyWriter {
         }
     }
 
-    fn write_binary(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    fn write_binary(
+        &self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<()> {
         let columns = self.columns.iter().zip(batch.columns());
         let formatters = columns
             .map(|(column, array)| BinaryFormatter::new(&column.data_type, array))
@@ -111,11 +121,17 @@ impl CopyWriter {
                 let length = (out.len() - start - 4) as i32;
                 out[start..start + 4].copy_from_slice(&length.to_be_bytes());
             }
+            ends.push(out.len());
         }
         Ok(())
     }
 
-    fn write_lines(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    fn write_lines(
+        &self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<()> {
         let columns = self.columns.iter().zip(batch.columns());
         let formatters = columns
             .map(|(column, array)| TextFormatter::new(&column.data_type, array, &self.text))
@@ -134,6 +150,7 @@ impl CopyWriter {
                 self.protect(start, self.force_quote[i], out);
             }
             out.push(b'\n');
+            ends.push(out.len());
         }
         Ok(())
     }
