@@ -55,6 +55,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<()> {
         ]);
     }
     teller.grid(&grid)?;
+    teller.gap()?;
     teller.claim(
         right,
         &format!("every row of every file is there, {} in all", figures::count(all)),

@@ -91,8 +91,7 @@ impl Teller {
         let mut lines = grid.lines().into_iter();
         let names = lines.next().unwrap_or_default();
         let rows: Vec<String> = lines.map(|line| format!("     {line}\n")).collect();
-        self.write(&format!("     {}\n{}", self.styled(BOLD, &names), rows.concat()))?;
-        self.gap()
+        self.write(&format!("     {}\n{}", self.styled(BOLD, &names), rows.concat()))
     }
 
     /// A line about what was measured.
@@ -166,7 +165,8 @@ impl Teller {
         }
     }
 
-    fn gap(&self) -> Result<()> {
+    /// An empty line, unless there is one.
+    pub(super) fn gap(&self) -> Result<()> {
         match self.apart.get() {
             true => Ok(()),
             false => self.write("\n"),
