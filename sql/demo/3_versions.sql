@@ -29,7 +29,8 @@ JOIN training_set FOR VERSION AS OF 'first_model' was USING (flight_id)
 JOIN flights f USING (flight_id);
 
 --: examples
-SELECT f.flight_id, f.carrier, f.flight, f.dest, was.temp AS temp_first_model, today.temp AS temp_now
+SELECT f.flight_id, f.carrier, f.flight, f.dest,
+       was.temp AS temp_first_model, today.temp AS temp_today
 FROM training_set today
 JOIN training_set FOR VERSION AS OF 'first_model' was USING (flight_id)
 JOIN flights f USING (flight_id)

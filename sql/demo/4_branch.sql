@@ -20,13 +20,14 @@ SET branch = 'backfill';
 --: broken
 -- Of every hundred flights one comes with its time in seconds and one with its time in hours.
 INSERT INTO ground_speed
-SELECT flight_id, CASE flight_id % 100 WHEN 7 THEN mph * 60 WHEN 57 THEN mph / 60 ELSE mph END
+SELECT flight_id,
+       CASE flight_id % 100 WHEN 7 THEN mph * 60 WHEN 57 THEN mph / 60 ELSE mph END
 FROM (SELECT flight_id, distance::float8 / air_time * 60 AS mph FROM flights
       WHERE air_time IS NOT NULL AND month > 1) s;
 
 --: audit
 -- The rule knows airliners, not loaders.
-SELECT count(*) AS rows, min(mph), max(mph),
+SELECT count(*) AS rows, round(min(mph)) AS slowest, round(max(mph)) AS fastest,
        count(*) FILTER (WHERE mph NOT BETWEEN 50 AND 760) AS implausible
 FROM ground_speed;
 

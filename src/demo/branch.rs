@@ -80,6 +80,7 @@ async fn bad_backfill(stage: &Stage, loader: &Client) -> Result<()> {
 
 /// Fills another branch, and publishes it.
 async fn good_backfill(stage: &Stage, loader: &Client) -> Result<()> {
+    stage.teller.gap()?;
     stage.teller.say("The loader is repaired, and goes the same way again.")?;
     stage.teller.sql(&[BRANCH.part("branch again"), BRANCH.part("use again")].join("\n"))?;
     loader.run(BRANCH.part("branch again")).await?;

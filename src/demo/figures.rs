@@ -66,7 +66,7 @@ impl Grid {
     pub(super) fn lines(&self) -> Vec<String> {
         let columns: Vec<Column> = (0..self.names.len()).map(|at| self.column(at)).collect();
         let names = self.names.iter().map(String::as_str).collect();
-        let rows = self.rows.iter().map(|row| row.iter().map(|cell| shown(cell)).collect());
+        let rows = self.rows.iter().map(|row| row.iter().map(shown).collect());
         std::iter::once(names).chain(rows).map(|cells| line(&columns, &cells)).collect()
     }
 

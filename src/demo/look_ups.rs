@@ -45,6 +45,7 @@ pub(super) async fn tell(stage: &Stage) -> Result<()> {
     };
     let ((times, equal), took) = teller.watch("looking up", &meter, look_ups).await?;
     teller.grid(&percentiles(times, took))?;
+    teller.gap()?;
     teller.claim(
         equal == LOOK_UPS_MADE,
         &format!("each of the {} answers is what a scan of the table says", figures::count(equal)),

@@ -57,8 +57,7 @@ pub(super) async fn tell(settings: Settings) -> Result<()> {
              started on it; all that follows is SQL that any Postgres client could send."
         ),
     )?;
-    let launch =
-        Launch { data: settings.data.clone(), memory_bytes: settings.memory_limit_bytes };
+    let launch = Launch { data: settings.data.clone(), memory_bytes: settings.memory_limit_bytes };
     let (server, _) = teller.watch("starting the server", &Meter::time(), launch.start()).await?;
     let main = Client::connect(server.address(), "main").await?;
     teller.measured(&format!("server {} listens on {}", server.pid(), server.address()))?;
@@ -76,7 +75,11 @@ pub(super) async fn tell(settings: Settings) -> Result<()> {
 /// Ends the server, looks over the folder, and says how to go on.
 async fn finish(stage: Stage) -> Result<()> {
     let Stage { teller, launch, server, main } = stage;
-    teller.chapter("—", "The folder stays", "The server ends in good order; then every byte is read.")?;
+    teller.chapter(
+        "—",
+        "The folder stays",
+        "The server ends in good order; then every byte is read.",
+    )?;
     drop(main);
     teller.watch("stopping the server", &Meter::time(), server.stop()).await?;
     let data = launch.data.clone();
@@ -97,7 +100,11 @@ async fn finish(stage: Stage) -> Result<()> {
 fn say_how_to_go_on(teller: &Teller, data: &Path) -> Result<()> {
     let program = std::env::args().next().unwrap_or_else(|| "asofdb".to_owned());
     teller.chapter("→", "Go on from here", "Start the server in one terminal:")?;
-    teller.command(&format!("{} serve --data {}", quoted(&program), quoted(&data.to_string_lossy())))?;
+    teller.command(&format!(
+        "{} serve --data {}",
+        quoted(&program),
+        quoted(&data.to_string_lossy())
+    ))?;
     teller.say("and talk to it in another, now or as of the tag:")?;
     teller.command("psql \"host=localhost port=5433 dbname=main\"")?;
     teller.command("psql \"host=localhost port=5433 dbname=main@first_model\"")?;
@@ -106,8 +113,7 @@ fn say_how_to_go_on(teller: &Teller, data: &Path) -> Result<()> {
     teller.command("SELECT * FROM training_set FOR VERSION AS OF 'first_model' LIMIT 5;")?;
     teller.command("DESCRIBE HISTORY weather;")?;
     let (claims, elapsed) = (teller.claims(), figures::time(teller.elapsed()));
-    teller.say("")?;
-    teller.say(&format!("{claims} claims, all of them looked at, in {elapsed}."))
+    teller.chapter("✓", "Done", &format!("{claims} claims, all of them looked at, in {elapsed}."))
 }
 
 /// As a shell wants it.

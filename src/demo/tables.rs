@@ -55,6 +55,10 @@ pub(super) async fn tell(stage: &Stage) -> Result<()> {
         ]);
     }
     teller.grid(&grid)?;
-    teller.claim(right, &format!("every row of every file is there, {} in all", figures::count(all)))?;
+    teller.gap()?;
+    teller.claim(
+        right,
+        &format!("every row of every file is there, {} in all", figures::count(all)),
+    )?;
     stage.ask(main, TABLES.part("busiest")).await
 }

@@ -29,6 +29,8 @@ pub(super) struct Teller {
     colour: bool,
     terminal: bool,
     claims: Cell<usize>,
+    /// Whether the last line is empty: paragraphs are one apart.
+    apart: Cell<bool>,
 }
 
 impl Teller {
@@ -42,6 +44,7 @@ impl Teller {
             colour: terminal && !silenced,
             terminal,
             claims: Cell::new(0),
+            apart: Cell::new(true),
         }
     }
 
@@ -63,7 +66,8 @@ impl Teller {
     /// A headline and what follows under it.
     pub(super) fn chapter(&self, mark: &str, headline: &str, text: &str) -> Result<()> {
         let headline = self.styled(BOLD, headline);
-        self.write(&format!("\n{}  {headline}\n", self.styled(CYAN, mark)))?;
+        self.gap()?;
+        self.write(&format!("{}  {headline}\n", self.styled(CYAN, mark)))?;
         self.say(text)
     }
 
@@ -77,7 +81,9 @@ impl Teller {
     pub(super) fn sql(&self, text: &str) -> Result<()> {
         let line = |line: &str| format!("     {}\n", self.styled(DIM, line));
         let lines: Vec<String> = text.lines().map(line).collect();
-        self.write(&format!("\n{}\n", lines.concat()))
+        self.gap()?;
+        self.write(&lines.concat())?;
+        self.gap()
     }
 
     /// A result.
@@ -85,7 +91,7 @@ impl Teller {
         let mut lines = grid.lines().into_iter();
         let names = lines.next().unwrap_or_default();
         let rows: Vec<String> = lines.map(|line| format!("     {line}\n")).collect();
-        self.write(&format!("     {}\n{}\n", self.styled(BOLD, &names), rows.concat()))
+        self.write(&format!("     {}\n{}", self.styled(BOLD, &names), rows.concat()))
     }
 
     /// A line about what was measured.
@@ -121,7 +127,7 @@ impl Teller {
         meter: &Meter,
         work: impl Future<Output = Result<T>>,
     ) -> Result<(T, Duration)> {
-        let begun = self.now();
+        let (begun, apart) = (self.now(), self.apart.get());
         let mut work = std::pin::pin!(work);
         let period = Duration::from_millis(if self.terminal { 100 } else { 1000 });
         let mut ticks = tokio::time::interval(period);
@@ -140,6 +146,7 @@ impl Teller {
         };
         if shown && self.terminal {
             self.write("\r\x1b[2K")?;
+            self.apart.set(apart);
         }
         result.map(|value| (value, self.now().saturating_sub(begun)))
     }
@@ -158,7 +165,16 @@ impl Teller {
         }
     }
 
+    /// An empty line, unless there is one.
+    pub(super) fn gap(&self) -> Result<()> {
+        match self.apart.get() {
+            true => Ok(()),
+            false => self.write("\n"),
+        }
+    }
+
     fn write(&self, text: &str) -> Result<()> {
+        self.apart.set(text == "\n");
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
             Error::new(ErrorKind::Io, "cannot write to standard output").caused_by(error)
@@ -209,6 +225,9 @@ impl Meter {
     }
 
     fn shown(&self) -> String {
+        if self.done() == 0 {
+            return String::new();
+        }
         let number = |n: u64| match self.unit {
             Unit::Bytes => figures::bytes(n),
             Unit::Time | Unit::Count(_) => figures::count(n),

@@ -62,11 +62,14 @@ impl Hooks {
     }
 
     fn inputs(&self) -> Result<CatalogInputs> {
+        let settings = self.settings.lock();
+        let (search_path, all) = (settings.search_path(&self.user), settings.all());
+        drop(settings);
         let mut inputs = CatalogInputs {
             database: self.connected.clone(),
             user: self.user.clone(),
-            search_path: self.settings.lock().search_path(&self.user),
-            settings: self.settings.lock().all(),
+            search_path,
+            settings: all,
             activity: self.activity(),
             ..CatalogInputs::default()
         };

@@ -128,13 +128,14 @@ impl Type {
             DataType::FixedSizeList(item, _) => Type::Array(Box::new(Type::of_field(item)?)),
             DataType::Dictionary(_, value) => Type::of_storage(value)?,
             DataType::RunEndEncoded(_, value) => Type::of_field(value)?,
+            // A map is shown as a JSON object.
+            DataType::Map(_, _) => Type::Jsonb,
             // SELECT NULL: PostgreSQL calls an untyped literal text.
             DataType::Null => Type::Text,
             DataType::ListView(_)
             | DataType::LargeListView(_)
             | DataType::Struct(_)
-            | DataType::Union(_, _)
-            | DataType::Map(_, _) => return None,
+            | DataType::Union(_, _) => return None,
         })
     }
 

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 
 use crate::error::Result;
 use crate::fault;
@@ -32,7 +32,9 @@ impl PredicateFilter {
         columns: Vec<ColumnId>,
     ) -> PredicateFilter {
         // What cannot be decided from statistics is decided row by row.
-        let pruning = PruningPredicate::try_new(Arc::clone(&predicate), Arc::clone(&schema));
+        let pruning = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&schema))
+            .try_build(Arc::clone(&predicate));
         let pruning = pruning.ok().filter(|pruning| !pruning.always_true());
         PredicateFilter { predicate, schema, columns, pruning }
     }

@@ -62,7 +62,7 @@ impl<'a> Column<'a> {
             Type::Numeric(_, _) => Decimals::of(array).map(Column::Numeric),
             Type::Text | Type::Varchar(_) | Type::Json => Strings::of(array).map(Column::Text),
             Type::Char(n) => Strings::of(array).map(|s| Column::Char(s, *n as usize)),
-            Type::Jsonb => Strings::of(array).map(Column::Jsonb),
+            Type::Jsonb => Strings::of(array).or_else(|| objects(array)).map(Column::Jsonb),
             Type::Bytea => Blobs::of(array).map(Column::Bytea),
             Type::Uuid => Blobs::of(array).map(Column::Uuid),
             Type::Date => Days::of(array).map(Column::Date),
@@ -232,6 +232,8 @@ pub(in crate::spec) enum Strings<'a> {
     Small(&'a StringArray),
     Large(&'a LargeStringArray),
     View(&'a StringViewArray),
+    /// Texts made of values that have no text of their own.
+    Made(Vec<String>),
 }
 
 impl<'a> Strings<'a> {
@@ -244,13 +246,42 @@ impl<'a> Strings<'a> {
         })
     }
 
-    pub(in crate::spec) fn get(&self, row: usize) -> &'a str {
+    pub(in crate::spec) fn get(&self, row: usize) -> &str {
         match self {
             Strings::Small(a) => a.value(row),
             Strings::Large(a) => a.value(row),
             Strings::View(a) => a.value(row),
+            Strings::Made(texts) => &texts[row],
         }
     }
+}
+
+/// Maps of text to text as JSON objects, spaced as PostgreSQL's jsonb; None for other storage.
+fn objects<'a>(array: &dyn Array) -> Option<Strings<'a>> {
+    let map = array.as_map_opt()?;
+    let keys = Strings::of(map.keys())?;
+    let values = Strings::of(map.values())?;
+    let quoted = |text: &str| {
+        let mut out = String::from("\"");
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => out.extend(['\\', c]),
+                c if c < ' ' => out.push_str(&format!("\\u{:04x}", c as u32)),
+                c => out.push(c),
+            }
+        }
+        out + "\""
+    };
+    let object = |row: usize| {
+        let (start, end) = (map.value_offsets()[row], map.value_offsets()[row + 1]);
+        let entry = |at: usize| match map.values().is_null(at) {
+            true => format!("{}: null", quoted(keys.get(at))),
+            false => format!("{}: {}", quoted(keys.get(at)), quoted(values.get(at))),
+        };
+        let entries: Vec<String> = (start as usize..end as usize).map(entry).collect();
+        format!("{{{}}}", entries.join(", "))
+    };
+    Some(Strings::Made((0..map.len()).map(object).collect()))
 }
 
 pub(in crate::spec) enum Blobs<'a> {
