@@ -1,7 +1,6 @@
 //! One connection of a file: statements in, rows as text out.
 
 use std::fmt;
-use std::future::Future;
 
 use asofdb::error::{Error, ErrorKind};
 use asofdb::fault;
