@@ -27,8 +27,7 @@ pub async fn call(reading: &Reading, state: &SessionState, call: &Call) -> Resul
     let name = call.procedure.last().map_or("", String::as_str);
     match name {
         "fast_forward" => {
-            let [table, branch, to] =
-                arguments(reading, state, call, ["table", "branch", "to"])?;
+            let [table, branch, to] = arguments(reading, state, call, ["table", "branch", "to"])?;
             fast_forward(reading, &table, &branch, &to).await
         }
         _ => Err(Error::new(

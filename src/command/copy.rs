@@ -170,9 +170,7 @@ impl CopyInto {
                 Source::Field(at) if *batch.column(*at).data_type() == storage => {
                     Ok(Arc::clone(batch.column(*at)))
                 }
-                Source::Field(at) => {
-                    cast(batch.column(*at), &storage).map_err(fault::of_arrow)
-                }
+                Source::Field(at) => cast(batch.column(*at), &storage).map_err(fault::of_arrow),
                 Source::Value(value) => {
                     value.to_array_of_size(batch.num_rows()).map_err(fault::of_datafusion)
                 }
@@ -181,7 +179,11 @@ impl CopyInto {
         let columns: Vec<ArrayRef> =
             self.columns.iter().zip(&schema.columns).map(column).collect::<Result<_>>()?;
         let nullable = crate::spec::TableSchema {
-            columns: schema.columns.iter().map(|c| Column { not_null: false, ..c.clone() }).collect(),
+            columns: schema
+                .columns
+                .iter()
+                .map(|c| Column { not_null: false, ..c.clone() })
+                .collect(),
             ..schema.as_ref().clone()
         };
         let rows = RecordBatch::try_new(nullable.arrow(), columns).map_err(fault::of_arrow)?;

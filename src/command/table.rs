@@ -9,9 +9,7 @@ use crate::parse::{ColumnSpec, CreateTable, CreateView, Drop, KeySpec, ObjectKin
 use crate::plan::names::{self, Named};
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, plan_query};
-use crate::spec::{
-    Column, ColumnId, PrimaryKey, SchemaId, TableId, TableSchema, Type, View,
-};
+use crate::spec::{Column, ColumnId, PrimaryKey, SchemaId, TableId, TableSchema, Type, View};
 use crate::store::{Relation, Store};
 
 /// What CREATE made.
@@ -178,8 +176,7 @@ fn ordered(columns: &[Column], names: &[String], clause: &str) -> Result<Vec<Col
             return Err(Error::new(ErrorKind::UndefinedColumn, message));
         };
         if !column.data_type.is_ordered() {
-            let message =
-                format!("column \"{name}\" of type {} has no order", column.data_type);
+            let message = format!("column \"{name}\" of type {} has no order", column.data_type);
             return Err(Error::new(ErrorKind::InvalidDefinition, message)
                 .hint(format!("{clause} needs numbers, text, dates or times")));
         }

@@ -139,9 +139,7 @@ pub async fn insert_plan(
 pub fn default_of(writing: &Writing<'_>, column: &Column) -> Result<Expr> {
     match &column.default {
         None => Ok(Expr::Literal(ScalarValue::Null, None)),
-        Some(text) => {
-            plan_constant(&writing.reading, writing.state, &parse::expression(text)?)
-        }
+        Some(text) => plan_constant(&writing.reading, writing.state, &parse::expression(text)?),
     }
 }
 
@@ -192,8 +190,9 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
     for assignment in &tree.assignments {
         let AssignmentTarget::ColumnName(name) = &assignment.target else {
             let message = "UPDATE … SET (a, b) = …";
-            return Err(Error::new(ErrorKind::NotSupported, message)
-                .hint("assign the columns one by one"));
+            return Err(
+                Error::new(ErrorKind::NotSupported, message).hint("assign the columns one by one")
+            );
         };
         assigned.push((name_parts(name)?.pop().unwrap_or_default(), assignment.value.clone()));
     }
@@ -210,14 +209,8 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
     }
     items.extend(hidden_items(&alias));
     let reading = writing.reading.at(writing.transaction.snapshot());
-    let planned = plan_rows_of(
-        &reading,
-        writing.state,
-        &tree.table,
-        &[],
-        tree.selection.as_ref(),
-        items,
-    )?;
+    let planned =
+        plan_rows_of(&reading, writing.state, &tree.table, &[], tree.selection.as_ref(), items)?;
     let plan = cast_visible(planned.plan, &schema)?;
     let found = run::collect(&writing.reading, writing.state, plan).await?;
     let width = schema.columns.len();

@@ -29,12 +29,7 @@ pub fn list(records: &impl Records, scope: u64) -> Result<Vec<Ref>> {
 }
 
 /// Writes a ref and the move that made it so.
-pub fn put(
-    transaction: &Transaction,
-    scope: u64,
-    target: &Ref,
-    moved: &ReflogEntry,
-) -> Result<()> {
+pub fn put(transaction: &Transaction, scope: u64, target: &Ref, moved: &ReflogEntry) -> Result<()> {
     transaction.put(Space::Refs, &ref_key(scope, &target.name), &target.encode())?;
     log_move(transaction, target.id, moved)
 }

@@ -262,9 +262,8 @@ fn undefined(reading: &Reading, parts: &[&str], at: &Snapshot) -> Error {
     let name = parts.join(".");
     let error =
         Error::new(ErrorKind::UndefinedTable, format!("relation \"{name}\" does not exist"));
-    let elsewhere = |snapshot: &Snapshot| {
-        relation(reading, parts, snapshot).is_ok_and(|found| found.is_some())
-    };
+    let elsewhere =
+        |snapshot: &Snapshot| relation(reading, parts, snapshot).is_ok_and(|found| found.is_some());
     if at.commit() != reading.snapshot.commit() && elsewhere(&reading.snapshot) {
         return error.hint(format!(
             "it exists now, but not yet at commit {}: ask for a later version",

@@ -119,11 +119,7 @@ impl ContextProvider for Scope<'_> {
         Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
     }
 
-    fn create_cte_work_table(
-        &self,
-        name: &str,
-        schema: SchemaRef,
-    ) -> Result<Arc<dyn TableSource>> {
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
         let table = datafusion::catalog::cte_worktable::CteWorkTable::new(name, schema);
         Ok(provider_as_source(Arc::new(table)))
     }

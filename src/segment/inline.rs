@@ -145,8 +145,7 @@ mod tests {
         ];
         let whole = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
         for ids in [vec![RowId(7), RowId(8)], vec![RowId(9), RowId(3)]] {
-            let rows =
-                InlineRows { schema: SchemaId(4), row_ids: ids, batch: whole.slice(500, 2) };
+            let rows = InlineRows { schema: SchemaId(4), row_ids: ids, batch: whole.slice(500, 2) };
             let bytes = rows.encode().unwrap();
             assert!(bytes.len() < 600, "{} bytes for two rows", bytes.len());
             let back = InlineRows::decode(&bytes, |_| Ok(Arc::clone(&schema))).unwrap();

@@ -10,7 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 
-use super::{OutputColumn, Outcome, RowsTag};
+use super::{Outcome, OutputColumn, RowsTag};
 use crate::activity::CancelToken;
 use crate::command::run::stream_of;
 use crate::memory::StatementMemory;

@@ -67,7 +67,10 @@ impl CopyIn {
     ///
     /// # Errors
     /// BadCopyFormat and what a value may be refused for, with the line and the column.
-    #[expect(clippy::unused_async, reason = "back-pressure: it may wait once segments are written apart")]
+    #[expect(
+        clippy::unused_async,
+        reason = "back-pressure: it may wait once segments are written apart"
+    )]
     pub async fn write(&mut self, data: &[u8]) -> Result<()> {
         match &mut self.spool {
             Some(spool) => spool.end.write(data),

@@ -52,10 +52,8 @@ impl Database {
         let options =
             StoreOptions { clock: settings.clock.clone(), load_bytes: load_bytes as usize };
         let store = Store::open(path, options)?;
-        let memory = Memory::new(
-            settings.memory_limit_bytes,
-            settings.statement_memory_limit_bytes,
-        );
+        let memory =
+            Memory::new(settings.memory_limit_bytes, settings.statement_memory_limit_bytes);
         let watch = memory.watch().map_err(|cause| {
             Error::new(ErrorKind::Io, "the memory watch could not start").caused_by(cause)
         })?;

@@ -143,9 +143,7 @@ impl Session {
             }
             Statement::Savepoint(name) => self.savepoint(name).and_then(|()| done("SAVEPOINT")),
             Statement::Release(name) => self.release(name).and_then(|()| done("RELEASE")),
-            Statement::RollbackTo(name) => {
-                self.roll_back_to(name).and_then(|()| done("ROLLBACK"))
-            }
+            Statement::RollbackTo(name) => self.roll_back_to(name).and_then(|()| done("ROLLBACK")),
             Statement::SetTransaction { modes, .. } => {
                 self.check_modes(modes)?;
                 if let Some(read_only) = modes.read_only {
@@ -325,7 +323,9 @@ impl Session {
             ("data_type", text(columns.iter().map(|c| c.data_type.to_string()).collect())),
             (
                 "is_nullable",
-                text(columns.iter().map(|c| if c.not_null { "NO" } else { "YES" }.into()).collect()),
+                text(
+                    columns.iter().map(|c| if c.not_null { "NO" } else { "YES" }.into()).collect(),
+                ),
             ),
             (
                 "column_default",
@@ -335,11 +335,7 @@ impl Session {
         Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("DESCRIBE")))
     }
 
-    fn named_table(
-        &self,
-        reading: &Reading,
-        target: &Target,
-    ) -> Result<Arc<crate::store::Table>> {
+    fn named_table(&self, reading: &Reading, target: &Target) -> Result<Arc<crate::store::Table>> {
         let parts = name_parts(&target.name)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let reading = match &target.version {
@@ -373,11 +369,10 @@ impl Session {
     /// NotSupported for SERIALIZABLE, which would be a promise not kept.
     fn check_modes(&self, modes: &TransactionModes) -> Result<()> {
         match modes.isolation {
-            Some(Isolation::Serializable) => Err(Error::new(
-                ErrorKind::NotSupported,
-                "isolation level SERIALIZABLE",
-            )
-            .hint("REPEATABLE READ, the default, is snapshot isolation")),
+            Some(Isolation::Serializable) => {
+                Err(Error::new(ErrorKind::NotSupported, "isolation level SERIALIZABLE")
+                    .hint("REPEATABLE READ, the default, is snapshot isolation"))
+            }
             Some(
                 Isolation::RepeatableRead | Isolation::ReadCommitted | Isolation::ReadUncommitted,
             )

@@ -148,8 +148,9 @@ fn shape(query: &Query) -> Option<Shape<'_>> {
         && select.into.is_none()
         && matches!(&select.group_by, GroupByExpr::Expressions(by, with) if by.is_empty() && with.is_empty());
     let [from] = select.from.as_slice() else { return None };
-    let TableFactor::Table { name, alias, args: None, with_ordinality: false, sample: None, .. } =
-        &from.relation
+    let TableFactor::Table {
+        name, alias, args: None, with_ordinality: false, sample: None, ..
+    } = &from.relation
     else {
         return None;
     };

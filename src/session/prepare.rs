@@ -126,7 +126,10 @@ impl Session {
             ]),
             Statement::Show(Show::Tables | Show::Schemas | Show::Databases)
             | Statement::History(
-                History::Branches(_) | History::Tags(_) | History::Log { .. } | History::Table { .. },
+                History::Branches(_)
+                | History::Tags(_)
+                | History::Log { .. }
+                | History::Table { .. },
             )
             | Statement::Describe(_)
             | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },
@@ -156,10 +159,7 @@ impl Described {
             data_type: data_type.clone(),
             table: None,
         };
-        Described {
-            columns: Some(columns.iter().map(column).collect()),
-            ..Described::default()
-        }
+        Described { columns: Some(columns.iter().map(column).collect()), ..Described::default() }
     }
 }
 
@@ -193,9 +193,7 @@ fn inferred_loosely(
     planned.and_then(|planned| inferred(&planned, count)).unwrap_or_default()
 }
 
-fn factor_parts(
-    factor: &datafusion::sql::sqlparser::ast::TableFactor,
-) -> Result<Vec<String>> {
+fn factor_parts(factor: &datafusion::sql::sqlparser::ast::TableFactor) -> Result<Vec<String>> {
     match factor {
         datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } => name_parts(name),
         _ => Err(Error::new(ErrorKind::Syntax, "only a table can be written")),
@@ -219,8 +217,8 @@ fn hint_values(
         SetExpr::Select(select) => {
             use datafusion::sql::sqlparser::ast::SelectItem;
             for (at, item) in select.projection.iter().enumerate() {
-                if let SelectItem::UnnamedExpr(value) | SelectItem::ExprWithAlias { expr: value, .. } =
-                    item
+                if let SelectItem::UnnamedExpr(value)
+                | SelectItem::ExprWithAlias { expr: value, .. } = item
                 {
                     hint(value, column(at).as_ref(), hints);
                 }

@@ -34,10 +34,7 @@ const fn fixed(name: &'static str, default: &'static str, description: &'static 
 
 const KNOWN: [Known; 36] = [
     fixed("server_version", SERVER_VERSION, "PostgreSQL's version that is answered for."),
-    Known {
-        reported: false,
-        ..fixed("server_version_num", "160004", "The same as a number.")
-    },
+    Known { reported: false, ..fixed("server_version_num", "160004", "The same as a number.") },
     fixed("server_encoding", "UTF8", "The encoding of stored text."),
     reported("client_encoding", "UTF8", "The encoding of text sent and received."),
     reported("DateStyle", "ISO, MDY", "How dates are written and read."),
@@ -267,9 +264,8 @@ fn check(name: &str, value: &str) -> Result<String> {
             _ => wrong("a number from -15 to 3"),
         },
         "statement_timeout" | "idle_in_transaction_session_timeout" | "lock_timeout" => {
-            milliseconds(value).map_or_else(|| wrong("a number of ms, or 5s, 2min"), |ms| {
-                Ok(ms.to_string())
-            })
+            milliseconds(value)
+                .map_or_else(|| wrong("a number of ms, or 5s, 2min"), |ms| Ok(ms.to_string()))
         }
         _ => Ok(value.to_owned()),
     }

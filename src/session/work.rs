@@ -88,10 +88,7 @@ impl Work {
     /// ReadOnly.
     pub fn writing(&mut self, base: &Base, store: &Store) -> Result<Transaction> {
         if self.read_only {
-            return Err(Error::new(
-                ErrorKind::ReadOnly,
-                "cannot write in a read-only transaction",
-            ));
+            return Err(Error::new(ErrorKind::ReadOnly, "cannot write in a read-only transaction"));
         }
         if let Some(transaction) = &self.transaction {
             return Ok(transaction.clone());
@@ -101,7 +98,8 @@ impl Work {
     }
 
     fn end(&mut self) {
-        *self = Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
+        *self =
+            Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
     }
 }
 

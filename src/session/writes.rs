@@ -265,14 +265,10 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             write::truncate(writing, &truncate.tables).await?;
             plain("TRUNCATE TABLE".to_owned())
         }
-        Statement::CreateTable(create) => {
-            Ok(match create_table(writing, create).await? {
-                Created::Rows(rows) => {
-                    Written { tag: format!("SELECT {rows}"), notices: Vec::new() }
-                }
-                made => created("CREATE TABLE", &create.name, made),
-            })
-        }
+        Statement::CreateTable(create) => Ok(match create_table(writing, create).await? {
+            Created::Rows(rows) => Written { tag: format!("SELECT {rows}"), notices: Vec::new() },
+            made => created("CREATE TABLE", &create.name, made),
+        }),
         Statement::CreateView(create) => {
             Ok(created("CREATE VIEW", &create.name, create_view(writing, create)?))
         }

@@ -21,9 +21,7 @@ pub mod value;
 
 pub use commit::{Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange};
 pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
-pub use manifest::{
-    DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion,
-};
+pub use manifest::{DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion};
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
 pub use table::{Column, PrimaryKey, TableSchema, View};
 pub use types::Type;

@@ -50,7 +50,12 @@ pub fn object(records: &impl Records, root: u64, id: TableId) -> Result<Option<O
 }
 
 /// The objects of this name; several only where two names share a hash.
-pub fn named(records: &impl Records, root: u64, namespace: &str, name: &str) -> Result<Vec<Object>> {
+pub fn named(
+    records: &impl Records,
+    root: u64,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<Object>> {
     let mut found = Vec::new();
     for id in ids(tree::get(records, root, name_key(namespace, name))?)? {
         found.extend(object(records, root, id)?);

@@ -156,9 +156,7 @@ impl Checker<'_> {
     fn strangers(&mut self) -> Result<()> {
         for name in self.store.shared.vfs.list(SEGMENTS_DIR)?.0 {
             let known = match parse_name(&name) {
-                Some((_, id)) => {
-                    self.view.get(Space::Segments, &crate::log::key([id]))?.is_some()
-                }
+                Some((_, id)) => self.view.get(Space::Segments, &crate::log::key([id]))?.is_some(),
                 None => false,
             };
             if !known {

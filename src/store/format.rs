@@ -50,7 +50,8 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
 fn read(vfs: &Vfs) -> Result<()> {
     let bytes = vfs.open_read(FILE)?.bytes_at(0, vfs.len(FILE)?.min(4096) as usize)?;
     let text = String::from_utf8_lossy(&bytes);
-    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let field =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     let oldest = field("readable-from").and_then(|n| n.parse::<u64>().ok());
     match (text.lines().next(), oldest) {
         (Some(MAGIC), Some(oldest)) if oldest <= FORMAT => Ok(()),

@@ -171,7 +171,8 @@ impl Load {
         };
         let thread = std::thread::Builder::new().name("segment-writer".into());
         self.writing = Some(thread.spawn(work).map_err(|cause| {
-            Error::new(ErrorKind::Io, "a thread to write a segment could not start").caused_by(cause)
+            Error::new(ErrorKind::Io, "a thread to write a segment could not start")
+                .caused_by(cause)
         })?);
         Ok(())
     }
@@ -202,9 +203,9 @@ impl Load {
     /// Waits for the segment that is being written.
     fn join(&mut self) -> Result<()> {
         let Some(thread) = self.writing.take() else { return Ok(()) };
-        let meta = thread.join().map_err(|_| {
-            Error::new(ErrorKind::Internal, "writing a segment panicked")
-        })??;
+        let meta = thread
+            .join()
+            .map_err(|_| Error::new(ErrorKind::Internal, "writing a segment panicked"))??;
         let meta = Arc::new(meta);
         self.loaded.segments.push(Arc::clone(&meta));
         let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };

@@ -66,7 +66,9 @@ impl Table {
                 let at = UInt64Array::from(vec![at as u64]);
                 let picked = take_record_batch(&picked, &at).map_err(internal)?;
                 let columns: Vec<ArrayRef> = picked.columns().to_vec();
-                return RecordBatch::try_new(Arc::clone(schema), columns).map(Some).map_err(internal);
+                return RecordBatch::try_new(Arc::clone(schema), columns)
+                    .map(Some)
+                    .map_err(internal);
             }
         }
         Ok(None)

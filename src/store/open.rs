@@ -14,9 +14,7 @@ use super::{INLINE_RUN_BYTES, MAIN, OPEN_SEGMENTS, RunBytes, Shared, Store, Stor
 use crate::error::Result;
 use crate::log::{Log, Records, Space, Transaction, ancestry, key, refs};
 use crate::segment::{self, SEGMENTS_DIR, TMP_DIR};
-use crate::spec::{
-    Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry,
-};
+use crate::spec::{Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry};
 use crate::vfs::Vfs;
 
 /// Files on their way out.
@@ -105,8 +103,13 @@ fn make_main(transaction: &Transaction, time_us: i64) -> Result<()> {
         properties: Vec::new(),
     };
     transaction.put(Space::Commits, &key([id.0]), &first.encode())?;
-    let main =
-        Ref { id: ref_id, name: MAIN.into(), kind: RefKind::Branch, commit: id, created_us: time_us };
+    let main = Ref {
+        id: ref_id,
+        name: MAIN.into(),
+        kind: RefKind::Branch,
+        commit: id,
+        created_us: time_us,
+    };
     let moved = ReflogEntry { time_us, action: ReflogAction::Create, commit: id };
     refs::put(transaction, refs::DATABASE, &main, &moved)?;
     commit::put_line_tip(transaction, line, id)?;

@@ -97,11 +97,10 @@ impl Store {
         let request = RefRequest::Move { name: name.to_owned(), from, to, action };
         match self.submit(Request::Ref(request)).await? {
             Answer::Done(_) => Ok(()),
-            Answer::Stale => Err(Error::new(
-                ErrorKind::Conflict,
-                format!("branch \"{name}\" moved meanwhile"),
-            )
-            .hint("run the statement again")),
+            Answer::Stale => {
+                Err(Error::new(ErrorKind::Conflict, format!("branch \"{name}\" moved meanwhile"))
+                    .hint("run the statement again"))
+            }
         }
     }
 
@@ -115,8 +114,11 @@ impl Store {
 /// version can mean two things.
 fn check_name(name: &str) -> Result<()> {
     let bad = |why: &str| {
-        Err(Error::new(ErrorKind::InvalidName, format!("\"{name}\" cannot name a branch or tag: {why}"))
-            .hint("use a word such as audit_a1b2"))
+        Err(Error::new(
+            ErrorKind::InvalidName,
+            format!("\"{name}\" cannot name a branch or tag: {why}"),
+        )
+        .hint("use a word such as audit_a1b2"))
     };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
+use super::Store;
 use super::catalog::{self, Object};
 use super::table::{Table, TableSegment};
-use super::Store;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::log::{Records, ancestry, deletes, versions};
@@ -120,8 +120,7 @@ impl Snapshot {
     /// What a name stands for.
     pub fn relation(&self, namespace: &str, name: &str) -> Result<Option<Relation>> {
         if let Some(overlay) = &self.overlay
-            && let Some(named) =
-                overlay.names.get(&(namespace.to_owned(), name.to_owned()))
+            && let Some(named) = overlay.names.get(&(namespace.to_owned(), name.to_owned()))
         {
             return named.map(|id| self.overlaid(overlay, id)).transpose().map(Option::flatten);
         }

@@ -178,7 +178,11 @@ impl Table {
             batches.push(self.store.stored_batch(&self.schema, rows, UNCOMMITTED)?);
         }
         let living = |batch: RecordBatch| self.living(batch);
-        batches.into_iter().map(living).filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0)).collect()
+        batches
+            .into_iter()
+            .map(living)
+            .filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0))
+            .collect()
     }
 
     pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {
@@ -207,7 +211,10 @@ impl Table {
 pub fn hidden_columns(batch: &RecordBatch) -> (&UInt64Array, &UInt64Array) {
     let column = |i: usize| {
         let array = batch.column(batch.num_columns() - i);
-        array.as_any().downcast_ref::<UInt64Array>().expect("stored batches end in their row's names")
+        array
+            .as_any()
+            .downcast_ref::<UInt64Array>()
+            .expect("stored batches end in their row's names")
     };
     (column(2), column(1))
 }
@@ -223,11 +230,7 @@ pub fn stored_schema(schema: &TableSchema) -> SchemaRef {
 
 /// Brings rows of an older shape into the shape they are read in: columns by id, widened where the
 /// type was, NULL where the column came later.
-pub fn reshape(
-    batch: &RecordBatch,
-    from: &TableSchema,
-    to: &TableSchema,
-) -> Result<Vec<ArrayRef>> {
+pub fn reshape(batch: &RecordBatch, from: &TableSchema, to: &TableSchema) -> Result<Vec<ArrayRef>> {
     let positions: HashMap<_, _> =
         from.columns.iter().enumerate().map(|(i, c)| (c.id, i)).collect();
     let column = |wanted: &crate::spec::Column| {

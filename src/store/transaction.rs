@@ -189,8 +189,7 @@ impl Transaction {
         }
         let segments = Arc::make_mut(&mut next.segments);
         for meta in &loaded.segments {
-            let entry =
-                SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
+            let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
             segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None });
         }
         next.rows += loaded.rows;
@@ -251,8 +250,7 @@ impl Transaction {
         let mut moved = self.clone();
         moved.base = head.clone();
         for (id, proposal) in &self.tables {
-            let (Some(mine), Some(theirs)) =
-                (self.overlay.tables.get(id), head.table_by_id(*id)?)
+            let (Some(mine), Some(theirs)) = (self.overlay.tables.get(id), head.table_by_id(*id)?)
             else {
                 continue;
             };

@@ -242,8 +242,7 @@ impl RunRows {
         let plan = Arc::clone(&self.plan);
         let file = plan.table.store().open_segment(&segment.meta).map_err(external)?;
         let wants = |name: usize| plan.hidden.contains(&name);
-        let mut projection =
-            Projection::new(Arc::clone(plan.table.schema()), plan.columns.clone());
+        let mut projection = Projection::new(Arc::clone(plan.table.schema()), plan.columns.clone());
         projection.constant_commit = segment.entry.commit;
         (projection.commit, projection.row_id, projection.position) =
             (wants(0), wants(1), wants(3));
@@ -311,8 +310,7 @@ fn inline(plan: &ScanPlan) -> Result<Vec<RecordBatch>> {
 
 fn keep(filter: &PredicateFilter, plan: &ScanPlan, batch: &RecordBatch) -> Result<BooleanArray> {
     let schema = plan.table.schema();
-    let used: Vec<usize> =
-        filter.columns().iter().filter_map(|id| schema.position(*id)).collect();
+    let used: Vec<usize> = filter.columns().iter().filter_map(|id| schema.position(*id)).collect();
     filter.keep(&batch.project(&used)?).map_err(external)
 }
 

@@ -53,8 +53,8 @@ impl Filter for PredicateFilter {
     fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray> {
         // The reader's batches are nullable throughout; the expression was made for the table's.
         let columns: Vec<ArrayRef> = batch.columns().to_vec();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .map_err(fault::of_arrow)?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(fault::of_arrow)?;
         let value = self.predicate.evaluate(&batch).map_err(fault::of_datafusion)?;
         let array = value.into_array(batch.num_rows()).map_err(fault::of_datafusion)?;
         Ok(array.as_boolean().clone())

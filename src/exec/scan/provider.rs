@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
@@ -155,9 +155,9 @@ impl TableProvider for TableScan {
         let visible = self.visible();
         let own = |filter: &&Expr| {
             let columns = filter.column_refs();
-            let shown = columns.iter().all(|column| {
-                self.schema.index_of(&column.name).is_ok_and(|i| i < visible)
-            });
+            let shown = columns
+                .iter()
+                .all(|column| self.schema.index_of(&column.name).is_ok_and(|i| i < visible));
             match shown && !columns.is_empty() && !filter.is_volatile() {
                 true => TableProviderFilterPushDown::Exact,
                 false => TableProviderFilterPushDown::Unsupported,

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::Answer;
 use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
 use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
 use super::validate::{Verdict, judge, same_shape};
-use super::Answer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
@@ -68,11 +68,8 @@ impl<'a> Batch<'a> {
         let names_changed = !proposal.catalog.is_empty();
         let root = self.update_catalog(head.root, &entries)?;
         let commit = self.record(&proposal, &head, id, line, root, changes)?;
-        let moved = ReflogEntry {
-            time_us: commit.time_us,
-            action: ReflogAction::Commit,
-            commit: id,
-        };
+        let moved =
+            ReflogEntry { time_us: commit.time_us, action: ReflogAction::Commit, commit: id };
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: id, ..target }, &moved)?;
         let point = Arc::new(Point::after(&head, &commit, &tables, names_changed));
         self.heads.insert(proposal.branch, Some(point));
@@ -83,15 +80,14 @@ impl<'a> Batch<'a> {
         match request {
             RefRequest::Create { name, kind, at } => self.create_ref(name, *kind, *at),
             RefRequest::Drop { name, kind } => self.drop_ref(name, *kind),
-            RefRequest::Move { name, from, to, action } => {
-                self.move_ref(name, *from, *to, *action)
-            }
+            RefRequest::Move { name, from, to, action } => self.move_ref(name, *from, *to, *action),
         }
     }
 
     /// Makes the batch durable, then visible.
     pub fn finish(self) -> Result<()> {
-        let unchanged = self.heads.is_empty() && self.before.last_time_us == self.counters.last_time_us;
+        let unchanged =
+            self.heads.is_empty() && self.before.last_time_us == self.counters.last_time_us;
         if unchanged {
             return Ok(());
         }

@@ -58,7 +58,11 @@ pub(super) fn line_tip(records: &impl Records, line: LineId) -> Result<CommitId>
     get(records, &line_name(line)).map(CommitId)
 }
 
-pub(in crate::store) fn put_line_tip(transaction: &Transaction, line: LineId, tip: CommitId) -> Result<()> {
+pub(in crate::store) fn put_line_tip(
+    transaction: &Transaction,
+    line: LineId,
+    tip: CommitId,
+) -> Result<()> {
     put(transaction, &line_name(line), tip.0)
 }
 

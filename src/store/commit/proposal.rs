@@ -52,8 +52,20 @@ impl CatalogWrite {
 
 /// A change of refs.
 pub(in crate::store) enum RefRequest {
-    Create { name: String, kind: RefKind, at: CommitId },
-    Drop { name: String, kind: RefKind },
+    Create {
+        name: String,
+        kind: RefKind,
+        at: CommitId,
+    },
+    Drop {
+        name: String,
+        kind: RefKind,
+    },
     /// Moves a branch from the commit it is expected to be at.
-    Move { name: String, from: CommitId, to: CommitId, action: ReflogAction },
+    Move {
+        name: String,
+        from: CommitId,
+        to: CommitId,
+        action: ReflogAction,
+    },
 }

@@ -159,7 +159,8 @@ impl House {
         let mut rooms = inner.rooms.into_inner();
         rooms.sessions.clear();
         rooms.database.take().expect("it is open").close();
-        let problems = Database::check(&inner.settings.data).map_err(|error| format!("{error:?}"))?;
+        let problems =
+            Database::check(&inner.settings.data).map_err(|error| format!("{error:?}"))?;
         match problems.is_empty() {
             true => Ok(()),
             false => Err(format!("the folder is not sound:\n{}", problems.join("\n"))),
