@@ -235,7 +235,7 @@ impl Backend {
                 Ok(Some(rows.tag(sent.rows)))
             }
             Outcome::Done { tag } => Ok(Some(tag)),
-            Outcome::CopyIn(copy) => self.copy_in(copy).await.map(Some),
+            Outcome::CopyIn(copy) => self.copy_in(*copy).await.map(Some),
             Outcome::CopyOut(copy) => self.copy_out(copy).await.map(Some),
             Outcome::Empty => {
                 reply::empty_query(&mut self.sink.out);

@@ -246,7 +246,7 @@ impl Backend {
                 return self.send_rows(rows, max_rows).await;
             }
             Outcome::Done { tag } => Some(tag),
-            Outcome::CopyIn(copy) => Some(self.copy_in(copy).await?),
+            Outcome::CopyIn(copy) => Some(self.copy_in(*copy).await?),
             Outcome::CopyOut(copy) => Some(self.copy_out(copy).await?),
             Outcome::Empty => {
                 reply::empty_query(&mut self.sink.out);

@@ -25,7 +25,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub fn new(
+    pub fn stream(
         rows: SendableRecordBatchStream,
         cancel: CancelToken,
         memory: StatementMemory,

@@ -203,7 +203,7 @@ impl Session {
         }
         let (reading, memory) = self.bounded(reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let stream = Answer::new(rows, self.cancel.clone(), memory);
+        let stream = Answer::stream(rows, self.cancel.clone(), memory);
         Ok(Outcome::Rows { columns: Arc::new(columns), stream, tag: RowsTag::Select })
     }
 

@@ -168,7 +168,7 @@ impl Session {
             _state: Arc::clone(&self.state),
         };
         match &copy.location {
-            CopyLocation::Stdin => Ok(Outcome::CopyIn(copy_in)),
+            CopyLocation::Stdin => Ok(Outcome::CopyIn(Box::new(copy_in))),
             CopyLocation::File(path) => {
                 copy_in.into.write_file(&outside::open(path)?)?;
                 Ok(Outcome::Done { tag: copy_in.finish().await? })
@@ -199,7 +199,7 @@ impl Session {
         let columns: Vec<(String, Type)> = planned.columns();
         let (reading, memory) = self.bounded(&reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let rows = super::answer::Answer::new(rows, self.cancel.clone(), memory);
+        let rows = super::answer::Answer::stream(rows, self.cancel.clone(), memory);
         let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
         match &copy.location {
             CopyLocation::File(path) => {

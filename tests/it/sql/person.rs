@@ -1,7 +1,6 @@
 //! One connection of a file: statements in, rows as text out.
 
 use std::fmt;
-use std::future::Future;
 
 use asofdb::error::{Error, ErrorKind};
 use asofdb::fault;
@@ -28,14 +27,12 @@ pub(super) enum Person {
 }
 
 impl Person {
-    pub(super) fn arrive(house: House) -> impl Future<Output = Result<Self, Failure>> {
-        async move {
-            match house.mode() {
-                Mode::Wire => Person::connect(house).await,
-                Mode::Embedded | Mode::Reopened => {
-                    let id = house.enter().await?;
-                    Ok(Person::Guest { house, id })
-                }
+    pub(super) async fn arrive(house: House) -> Result<Self, Failure> {
+        match house.mode() {
+            Mode::Wire => Person::connect(house).await,
+            Mode::Embedded | Mode::Reopened => {
+                let id = house.enter().await?;
+                Ok(Person::Guest { house, id })
             }
         }
     }
@@ -193,11 +190,10 @@ fn of_messages(messages: Vec<SimpleQueryMessage>) -> Output {
                     rows.push(values);
                 }
             }
-            SimpleQueryMessage::CommandComplete(count) => {
-                if !std::mem::take(&mut is_described) {
-                    output = DBOutput::StatementComplete(count);
-                }
+            SimpleQueryMessage::CommandComplete(count) if !is_described => {
+                output = DBOutput::StatementComplete(count);
             }
+            SimpleQueryMessage::CommandComplete(_) => is_described = false,
             _ => {}
         }
     }
