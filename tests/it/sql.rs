@@ -91,6 +91,7 @@ fn run_file(file: &Path, mode: Mode) -> Result<(), String> {
         runner.shutdown_async().await;
         result.map_err(|error| error.display(false).to_string())
     })?;
+    drop(runtime);
     house.tear_down()
 }
 
