@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
-use super::answer::{Answer, rows_of};
+use super::answer::{Answer, Bounds, rows_of};
 use super::hooks::StatementTables;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
@@ -198,24 +198,23 @@ impl Session {
             let found: Vec<(String, Type)> = columns.iter().map(pair).collect();
             same_columns(&shown, &found)?;
         }
-        let (reading, memory) = self.bounded(reading)?;
+        let (reading, bounds) = self.bounded(reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let stream = Answer::stream(rows, self.cancel.clone(), memory);
+        let stream = Answer::stream(rows, self.cancel.clone(), bounds);
         Ok(Outcome::Rows { columns: Arc::new(columns), stream, tag: RowsTag::Select })
     }
 
-    /// The same reading with a memory pool of the statement's own.
-    pub(super) fn bounded(
-        &self,
-        reading: &Reading,
-    ) -> Result<(Reading, crate::memory::StatementMemory)> {
+    /// The same reading with a memory pool of the statement's own, and what bounds the statement.
+    pub(super) fn bounded(&self, reading: &Reading) -> Result<(Reading, Bounds)> {
         let inner = self.database.inner();
         let memory = inner.memory.begin_statement(self.cancel.clone());
         let runtime = RuntimeEnvBuilder::from_runtime_env(&inner.runtime)
             .with_memory_pool(memory.pool())
             .build_arc()
             .map_err(fault::of_datafusion)?;
-        Ok((Reading { runtime, ..reading.clone() }, memory))
+        let timeout = self.settings.lock().statement_timeout();
+        let bounds = Bounds::new(memory, &self.cancel, timeout);
+        Ok((Reading { runtime, ..reading.clone() }, bounds))
     }
 
     async fn explain(
@@ -237,7 +236,7 @@ impl Session {
             .explain(explain.verbose, explain.analyze)
             .and_then(LogicalPlanBuilder::build)
             .map_err(fault::of_datafusion)?;
-        let (reading, _memory) = self.bounded(&reading)?;
+        let (reading, _bounds) = self.bounded(&reading)?;
         let batches = run::collect(&reading, &self.state, plan).await?;
         let lines = plan_lines(&batches, explain.verbose)?;
         let column = Arc::new(StringViewArray::from_iter_values(lines)) as arrow::array::ArrayRef;
@@ -266,7 +265,7 @@ impl Session {
                 done(&format!("DROP {word}"))
             }
             Statement::PublishBranch(publish) => {
-                let (reading, _memory) = self.bounded(&reading)?;
+                let (reading, _bounds) = self.bounded(&reading)?;
                 refs::publish(&reading, &self.state, publish).await?;
                 done("PUBLISH BRANCH")
             }
