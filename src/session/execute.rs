@@ -36,16 +36,13 @@ impl Session {
         self.cancel.check()?;
         self.check_not_failed(&prepared.parsed.statement)?;
         self.begin_statement();
-        let parameters = Some(Arc::new(parameters));
-        if let Some(lookup) = &prepared.lookup {
-            let reading = self.reading(parameters.clone())?;
-            let values = parameters.as_deref().map_or(&[][..], Vec::as_slice);
-            if let Some(outcome) = self.look_up(&reading, lookup, values)? {
-                return Ok(outcome);
-            }
+        if let Some(lookup) = &prepared.lookup
+            && let Some(outcome) = self.look_up(lookup, &parameters)?
+        {
+            return Ok(outcome);
         }
         let columns = prepared.columns.as_deref();
-        self.run(&prepared.parsed, columns, parameters).await
+        self.run(&prepared.parsed, columns, Some(Arc::new(parameters))).await
     }
 
     fn begin_statement(&mut self) {

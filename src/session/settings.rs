@@ -113,6 +113,14 @@ impl SessionSettings {
         own.cloned().or_else(|| find(&lower).map(|known| known.default.to_owned()))
     }
 
+    /// Whether a setting, in lower case, has this value.
+    pub fn is(&self, lower: &str, value: &str) -> bool {
+        match self.values.get(lower).or_else(|| self.defaults.get(lower)) {
+            Some(own) => own == value,
+            None => find(lower).is_some_and(|known| known.default == value),
+        }
+    }
+
     /// SET; None is TO DEFAULT.
     ///
     /// # Errors

@@ -128,7 +128,7 @@ fn errors_say_where_and_have_postgresql_s_codes() {
             "1,\"x\ny\"\nabc,x\n",
             "22P02 invalid input syntax for type integer: \"abc\" / COPY t, line 3, column a: \"abc\"",
         ),
-        (ab(), csv(), "1,\"x\n", "22P04 unterminated CSV quoted field / COPY t, line 1"),
+        (ab(), csv(), "1,\"x\n", "22P04 unterminated CSV quoted field / COPY t, line 2"),
         (
             ab(),
             csv(),
