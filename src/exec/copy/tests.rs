@@ -221,16 +221,12 @@ fn lines_are_written_as_postgresql_writes_them() {
     assert_eq!(written(text()), "1\t\n\\N\tx\"\\n\n");
     let tabs = RecordBatch::try_from_iter([(
         "a",
-        std::sync::Arc::new(StringArray::from(vec!["x	y|z"])) as ArrayRef,
+        std::sync::Arc::new(StringArray::from(vec!["x\ty|z"])) as ArrayRef,
     )]);
     let writer = CopyWriter::new(&columns[1..], &text(), &TextOptions::default()).expect("sound");
     let mut out = Vec::new();
     writer.write(&tabs.expect("one column"), &mut out).expect("storage fits the type");
-    assert_eq!(
-        out,
-        b"x\ty|z
-"
-    );
+    assert_eq!(out, b"x\\ty|z\n");
 }
 
 fn formats() -> Vec<CopyOptions> {
