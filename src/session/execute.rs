@@ -45,7 +45,8 @@ impl Session {
         self.run(&prepared.parsed, columns, Some(Arc::new(parameters))).await
     }
 
-    fn begin_statement(&mut self) {
+    /// The clock of now(), also for what planning evaluates.
+    pub(super) fn begin_statement(&mut self) {
         let now_us = self.database.store().clock().now_us();
         let mut work = self.work.lock();
         work.statement_us = now_us;

@@ -47,6 +47,7 @@ impl Session {
         types: &[Option<Type>],
     ) -> Result<Arc<Prepared>> {
         self.check_not_failed(&parsed.statement)?;
+        self.begin_statement();
         let reading = self.reading(None)?;
         let lookup = self.recognise(&reading, &parsed, types)?;
         if let Some((lookup, parameters, columns)) = lookup {

@@ -209,6 +209,10 @@ impl Transaction {
         let before: usize = next.pending.iter().map(|rows| rows.row_ids.len()).sum();
         next.pending = Arc::new(kept?);
         let after: usize = next.pending.iter().map(|rows| rows.row_ids.len()).sum();
+        if after < before {
+            // Their keys are free again: nothing else says that these rows are gone.
+            next.inline_keys = Arc::default();
+        }
         let deletes: &mut Deletes = Arc::make_mut(&mut next.deletes);
         deletes.add(UNCOMMITTED, &found.rows, &found.positions);
         for segment in Arc::make_mut(&mut next.segments) {

@@ -66,6 +66,6 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(date_part::functions());
     functions.extend(array::functions());
     functions.push(sleep::function());
-    functions.push(uuid::function());
+    functions.extend(uuid::functions());
     functions
 }
