@@ -1,6 +1,9 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod command_line;
+mod guest;
+mod history;
+mod isolation;
 mod sql;
 mod wire;
 
