@@ -5,9 +5,7 @@ use arrow::array::*;
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::DataType;
 
-use super::storage::{
-    Blobs, Days, Decimals, Floats, Intervals, Ints, Micros, Strings, objects,
-};
+use super::storage::{Blobs, Days, Decimals, Floats, Intervals, Ints, Micros, Strings, objects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Type;
 
