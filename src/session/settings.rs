@@ -1,6 +1,7 @@
 //! SET and SHOW: a session's settings, those of PostgreSQL that clients ask for and our own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
@@ -212,6 +213,12 @@ impl SessionSettings {
             extra_float_digits: digits.unwrap_or(1),
             date_order,
         }
+    }
+
+    /// Zero where statements may run for ever.
+    pub fn statement_timeout(&self) -> Duration {
+        let value = self.get("statement_timeout").and_then(|ms| ms.parse().ok());
+        Duration::from_millis(value.unwrap_or(0))
     }
 
     fn time_zone(&self) -> Tz {

@@ -68,7 +68,7 @@ impl Session {
         let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
-        let (source, _memory) = self.bounded(&source)?;
+        let (source, _bounds) = self.bounded(&source)?;
         let cancelled = self.cancel.clone();
         let mut writing =
             Writing { reading: source, state: &self.state, transaction: &mut transaction };
@@ -198,9 +198,9 @@ impl Session {
         };
         let planned = plan_query(&reading, &self.state, &query)?;
         let columns: Vec<(String, Type)> = planned.columns();
-        let (reading, memory) = self.bounded(&reading)?;
+        let (reading, bounds) = self.bounded(&reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let rows = super::answer::Answer::stream(rows, self.cancel.clone(), memory);
+        let rows = super::answer::Answer::stream(rows, self.cancel.clone(), bounds);
         let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
         match &copy.location {
             CopyLocation::File(path) => {

@@ -31,6 +31,13 @@ impl KeyMap {
             self.0.insert(key.into(), (commit, *row));
         }
     }
+
+    /// Forgets keys of rows that no commit has made: deletes hide only what was committed.
+    pub(super) fn remove(&mut self, keys: &Keys) {
+        for key in keys.iter() {
+            self.0.remove(key);
+        }
+    }
 }
 
 /// Keys of several rows: as values, one array a key column, and as bytes.

@@ -2,12 +2,13 @@
 //! proposed to the committer.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
 
 use super::commit::{CatalogWrite, Proposal, TableProposal};
+use super::keys::keys_of;
 use super::load::{INLINE_ROWS, Load, Loaded};
 use super::snapshot::{Overlay, Relation, Snapshot};
 use super::table::{Table, TableSegment, UNCOMMITTED, internal};
@@ -204,15 +205,9 @@ impl Transaction {
     pub fn delete(&mut self, table: &Table, found: &RowRefs) -> Result<()> {
         let mut next = self.latest(table)?;
         let gone: HashSet<RowId> = found.rows.iter().copied().collect();
-        let kept: Result<Vec<InlineRows>> =
-            next.pending.iter().map(|rows| without(rows, &gone)).collect();
-        let before: usize = next.pending.iter().map(|rows| rows.row_ids.len()).sum();
-        next.pending = Arc::new(kept?);
-        let after: usize = next.pending.iter().map(|rows| rows.row_ids.len()).sum();
-        if after < before {
-            // Their keys are free again: nothing else says that these rows are gone.
-            next.inline_keys = Arc::default();
-        }
+        let before = rows_of(&next.pending);
+        next.forget_pending(&gone)?;
+        let unmade = before - rows_of(&next.pending);
         let deletes: &mut Deletes = Arc::make_mut(&mut next.deletes);
         deletes.add(UNCOMMITTED, &found.rows, &found.positions);
         for segment in Arc::make_mut(&mut next.segments) {
@@ -222,8 +217,8 @@ impl Transaction {
         }
         next.rows -= found.len();
         let proposal = self.tables.entry(table.id()).or_default();
-        proposal.deleted_rows += found.len() - (before - after) as u64;
-        proposal.added_rows -= (before - after) as u64;
+        proposal.deleted_rows += found.len() - unmade;
+        proposal.added_rows -= unmade;
         proposal.deleted.rows.extend(&found.rows);
         for (segment, positions) in &found.positions {
             *proposal.deleted.positions.entry(*segment).or_default() |= positions;
@@ -304,11 +299,37 @@ fn join(pending: &[InlineRows]) -> Result<Option<InlineRows>> {
     Ok(Some(InlineRows { schema: first.schema, row_ids, batch }))
 }
 
+fn rows_of(pending: &[InlineRows]) -> u64 {
+    pending.iter().map(|rows| rows.row_ids.len() as u64).sum()
+}
+
 impl Table {
+    /// Rows of this transaction go as if they had never come, and their keys are free again.
+    fn forget_pending(&mut self, gone: &HashSet<RowId>) -> Result<()> {
+        let mut known = self.inline_keys.get().cloned();
+        let mut kept = Vec::with_capacity(self.pending.len());
+        for rows in self.pending.iter() {
+            if !rows.row_ids.iter().any(|id| gone.contains(id)) {
+                kept.push(rows.clone());
+                continue;
+            }
+            let (stay, go) = split(rows, gone)?;
+            if let Some(keys) = &mut known {
+                let freed = keys_of(&self.schema, std::slice::from_ref(&go.batch))?;
+                keys.remove(&freed.encoded);
+            }
+            if !stay.row_ids.is_empty() {
+                kept.push(stay);
+            }
+        }
+        self.pending = Arc::new(kept);
+        self.inline_keys = Arc::new(known.map_or_else(OnceLock::new, OnceLock::from));
+        Ok(())
+    }
+
     /// Many small statements of one transaction end in a segment, as one large one would.
     fn spill_pending(&mut self) -> Result<Vec<Arc<SegmentMeta>>> {
-        let rows: usize = self.pending.iter().map(|rows| rows.row_ids.len()).sum();
-        if rows < INLINE_ROWS {
+        if rows_of(&self.pending) < INLINE_ROWS as u64 {
             return Ok(Vec::new());
         }
         let pending = std::mem::take(&mut self.pending);
@@ -322,10 +343,13 @@ impl Table {
     }
 }
 
-/// The rows that are not in `gone`.
-fn without(rows: &InlineRows, gone: &HashSet<RowId>) -> Result<InlineRows> {
-    let keep: BooleanArray = rows.row_ids.iter().map(|id| Some(!gone.contains(id))).collect();
-    let batch: RecordBatch = filter_record_batch(&rows.batch, &keep).map_err(internal)?;
-    let row_ids = rows.row_ids.iter().copied().filter(|id| !gone.contains(id)).collect();
-    Ok(InlineRows { schema: rows.schema, row_ids, batch })
+/// The rows that are not in `gone`, and those that are.
+fn split(rows: &InlineRows, gone: &HashSet<RowId>) -> Result<(InlineRows, InlineRows)> {
+    let part = |keep: &dyn Fn(&RowId) -> bool| {
+        let mask: BooleanArray = rows.row_ids.iter().map(|id| Some(keep(id))).collect();
+        let batch: RecordBatch = filter_record_batch(&rows.batch, &mask).map_err(internal)?;
+        let row_ids = rows.row_ids.iter().copied().filter(keep).collect();
+        Ok(InlineRows { schema: rows.schema, row_ids, batch })
+    };
+    Ok((part(&|id| !gone.contains(id))?, part(&|id| gone.contains(id))?))
 }

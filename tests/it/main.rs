@@ -1,6 +1,11 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod command_line;
+mod crash;
+mod guest;
+mod history;
+mod isolation;
+mod process;
 mod sql;
 mod wire;
 

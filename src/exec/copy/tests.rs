@@ -225,7 +225,9 @@ fn lines_are_written_as_postgresql_writes_them() {
     )]);
     let writer = CopyWriter::new(&columns[1..], &text(), &TextOptions::default()).expect("sound");
     let mut out = Vec::new();
-    writer.write(&tabs.expect("one column"), &mut out).expect("storage fits the type");
+    writer
+        .write(&tabs.expect("one column"), &mut out, &mut Vec::new())
+        .expect("storage fits the type");
     assert_eq!(out, b"x\\ty|z\n");
 }
 

@@ -1,0 +1,98 @@
+//! Sessions on a database of this process.
+
+use asofdb::activity::{SessionActivity, SessionFacts};
+use asofdb::error::{Error, Result};
+use asofdb::fault;
+use asofdb::session::{Database, Outcome, Session, SessionOptions};
+use asofdb::spec::text::TextFormatter;
+use futures::StreamExt;
+
+/// A session in this process. Outlives no database: the folder is released with the last of them.
+pub(super) struct Guest {
+    session: Session,
+    activity: SessionActivity,
+}
+
+/// Rows as text; NULL is `NULL`.
+pub(super) type Rows = Vec<Vec<String>>;
+
+impl Guest {
+    pub(super) fn arrive(database: &Database) -> Guest {
+        let facts = SessionFacts {
+            user: "ann".to_owned(),
+            database: "main".to_owned(),
+            ..SessionFacts::default()
+        };
+        let activity = database.activity().register(facts, "it");
+        let options = SessionOptions {
+            user: "ann".to_owned(),
+            database: "main".to_owned(),
+            application_name: "it".to_owned(),
+            parameters: Vec::new(),
+            cancel: activity.cancel_token(),
+            pid: activity.pid(),
+        };
+        Guest { session: database.session(options).expect("a session"), activity }
+    }
+
+    /// Runs statements as the server would run one message each; the last one's rows.
+    pub(super) async fn run(&mut self, sql: &str) -> Result<Rows> {
+        self.activity.cancel_token().reset();
+        let rows = self.try_run(sql).await;
+        if rows.is_err() {
+            self.session.fail();
+        }
+        rows
+    }
+
+    async fn try_run(&mut self, sql: &str) -> Result<Rows> {
+        let mut rows = Vec::new();
+        for parsed in self.session.parse(sql)? {
+            let prepared = self.session.prepare(parsed, &[]).await?;
+            rows = match self.session.execute(&prepared, Vec::new()).await? {
+                Outcome::Rows { columns, mut stream, .. } => {
+                    let options = self.session.text_options();
+                    let mut rows = Vec::new();
+                    while let Some(batch) = stream.next().await {
+                        let batch = batch.map_err(fault::of_datafusion)?;
+                        let formatters = columns
+                            .iter()
+                            .zip(batch.columns())
+                            .map(|(c, array)| TextFormatter::new(&c.data_type, array, &options))
+                            .collect::<Result<Vec<_>>>()?;
+                        rows.extend((0..batch.num_rows()).map(|row| {
+                            formatters.iter().map(|column| cell(column, row)).collect::<Vec<_>>()
+                        }));
+                    }
+                    rows
+                }
+                Outcome::Done { tag } => vec![vec![tag]],
+                Outcome::CopyIn(_) | Outcome::CopyOut(_) => unreachable!("not asked for here"),
+                Outcome::Empty => Vec::new(),
+            };
+        }
+        Ok(rows)
+    }
+
+    /// The SQLSTATE of a statement that has to fail.
+    pub(super) async fn refused(&mut self, sql: &str) -> &'static str {
+        match self.run(sql).await {
+            Ok(rows) => panic!("{sql} was not refused but answered {rows:?}"),
+            Err(error) => error.kind().sqlstate(),
+        }
+    }
+
+    /// Runs statements that have to succeed.
+    pub(super) async fn must(&mut self, sql: &str) -> Rows {
+        self.run(sql).await.unwrap_or_else(|error: Error| panic!("{sql}: {error:?}"))
+    }
+}
+
+fn cell(column: &TextFormatter<'_>, row: usize) -> String {
+    if column.is_null(row) {
+        return "NULL".to_owned();
+    }
+    let mut out = Vec::new();
+    column.write(row, &mut out);
+    String::from_utf8(out).expect("text values are UTF-8")
+}

@@ -1,0 +1,194 @@
+//! What transactions see of each other: snapshot isolation, first committer wins.
+
+use std::future::Future;
+
+use asofdb::config::Settings;
+use asofdb::server::query_runtime;
+use asofdb::session::Database;
+
+use super::guest::Guest;
+
+const WRITERS: usize = 8;
+
+/// Runs a piece of work on a fresh database and then checks the folder.
+fn with_database<W: Future<Output = ()>>(work: impl FnOnce(Database) -> W) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings =
+        Settings { data: folder.path().to_owned(), query_threads: 4, ..Settings::default() };
+    let runtime = query_runtime(&settings).expect("threads");
+    let database = Database::open(&settings.data, settings.clone()).expect("a database");
+    runtime.block_on(work(database));
+    drop(runtime);
+    assert_eq!(Database::check(&settings.data).expect("a check"), Vec::<String>::new());
+}
+
+/// Runs the same work in several sessions at once.
+async fn at_once<W>(database: &Database, work: impl Fn(usize, Guest) -> W)
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let tasks: Vec<_> =
+        (0..WRITERS).map(|n| tokio::spawn(work(n, Guest::arrive(database)))).collect();
+    for task in tasks {
+        task.await.expect("no panic");
+    }
+}
+
+#[test]
+fn a_lost_update_is_refused() {
+    with_database(|database| async move {
+        let (mut a, mut b) = (Guest::arrive(&database), Guest::arrive(&database));
+        a.must("CREATE TABLE t (k int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0), (2, 0)")
+            .await;
+        a.must("CREATE TABLE s AS SELECT n AS k, 0 AS v FROM generate_series(1, 10000) g(n)").await;
+        for table in ["t", "s"] {
+            for guest in [&mut a, &mut b] {
+                guest.must(&format!("BEGIN; SELECT v FROM {table} WHERE k = 1")).await;
+                guest.must(&format!("UPDATE {table} SET v = v + 1 WHERE k = 1")).await;
+            }
+            a.must("COMMIT").await;
+            assert_eq!(b.refused("COMMIT").await, "40001");
+            let rows = b.must(&format!("SELECT v FROM {table} WHERE k = 1")).await;
+            assert_eq!(rows, [["1"]], "in {table}");
+        }
+        // Deletes count as writes.
+        for table in ["t", "s"] {
+            a.must(&format!("BEGIN; DELETE FROM {table} WHERE k = 2")).await;
+            b.must(&format!("BEGIN; UPDATE {table} SET v = 7 WHERE k = 2")).await;
+            a.must("COMMIT").await;
+            assert_eq!(b.refused("COMMIT").await, "40001");
+        }
+    });
+}
+
+#[test]
+fn write_skew_is_allowed() {
+    with_database(|database| async move {
+        let (mut a, mut b) = (Guest::arrive(&database), Guest::arrive(&database));
+        a.must("CREATE TABLE t (k int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 1)")
+            .await;
+        for guest in [&mut a, &mut b] {
+            assert_eq!(guest.must("BEGIN; SELECT sum(v) FROM t").await, [["2"]]);
+        }
+        a.must("UPDATE t SET v = 0 WHERE k = 1; COMMIT").await;
+        b.must("UPDATE t SET v = 0 WHERE k = 2; COMMIT").await;
+        assert_eq!(a.must("SELECT sum(v) FROM t").await, [["0"]]);
+    });
+}
+
+#[test]
+fn the_second_row_of_a_key_is_refused_however_it_came() {
+    with_database(|database| async move {
+        let (mut a, mut b) = (Guest::arrive(&database), Guest::arrive(&database));
+        a.must("CREATE TABLE t (k int PRIMARY KEY, v int)").await;
+        let few = "INSERT INTO t VALUES (1, 0), (2, 0)";
+        let many = "INSERT INTO t SELECT n, 0 FROM generate_series(1, 10000) g(n)";
+        for (first, second) in [(few, few), (few, many), (many, few), (many, many)] {
+            a.must("BEGIN; SELECT 1 FROM t").await;
+            b.must("BEGIN; SELECT 1 FROM t").await;
+            a.must(first).await;
+            b.must(second).await;
+            a.must("COMMIT").await;
+            assert_eq!(b.refused("COMMIT").await, "23505", "{first}, then {second}");
+            assert_eq!(b.refused(few).await, "23505");
+            a.must("DELETE FROM t").await;
+        }
+        assert_eq!(a.must("SELECT count(*) FROM t").await, [["0"]]);
+    });
+}
+
+#[test]
+fn rows_of_different_keys_never_conflict() {
+    const COMMITS: usize = 50;
+    with_database(|database| async move {
+        let mut reader = Guest::arrive(&database);
+        reader.must("CREATE TABLE keyed (k int PRIMARY KEY); CREATE TABLE log (k int)").await;
+        at_once(&database, |writer, mut guest| async move {
+            for n in 0..COMMITS {
+                let key = writer * COMMITS + n;
+                let table = if n % 2 == 0 { "keyed" } else { "log" };
+                guest.must(&format!("INSERT INTO {table} VALUES ({key})")).await;
+            }
+        })
+        .await;
+        for table in ["keyed", "log"] {
+            let rows = reader.must(&format!("SELECT k FROM {table} ORDER BY k")).await;
+            let offset = usize::from(table == "log");
+            let wanted: Vec<Vec<String>> =
+                (0..WRITERS * COMMITS / 2).map(|n| vec![(2 * n + offset).to_string()]).collect();
+            assert_eq!(rows, wanted);
+        }
+        let log = reader.must("SHOW LOG LIMIT 1000").await;
+        assert_eq!(log.len(), WRITERS * COMMITS + 2);
+        let times = reader
+            .must("SELECT snapshot_id, committed_at FROM keyed.snapshots ORDER BY snapshot_id")
+            .await;
+        assert_eq!(times.len(), WRITERS * COMMITS / 2 + 1);
+        let number = |row: &Vec<String>| row[0].parse::<u64>().expect("a number");
+        for pair in log.windows(2) {
+            assert!(number(&pair[0]) > number(&pair[1]), "newest first: {pair:?}");
+            assert!(time_of(&pair[0][2]) > time_of(&pair[1][2]), "newest first: {pair:?}");
+        }
+    });
+}
+
+/// Times of one width compare as text.
+fn time_of(text: &str) -> String {
+    let (whole, zone) = text.rsplit_once('+').expect("a zone");
+    assert_eq!(zone, "00");
+    let (seconds, fraction) = whole.split_once('.').unwrap_or((whole, ""));
+    format!("{seconds}.{fraction:0<6}")
+}
+
+#[test]
+fn nobody_sees_half_a_transaction() {
+    const COMMITS: usize = 20;
+    with_database(|database| async move {
+        let mut guest = Guest::arrive(&database);
+        guest.must("CREATE TABLE a (w int, n int); CREATE TABLE b (w int, n int)").await;
+        let mut reader = Guest::arrive(&database);
+        let writing = at_once(&database, |writer, mut guest| async move {
+            for n in 0..COMMITS {
+                guest.must(&format!("BEGIN; INSERT INTO a VALUES ({writer}, {n})")).await;
+                // Some halves are segments.
+                let rows = if n % 10 == 9 { 9000 } else { 1 };
+                let series = format!("generate_series(1, {rows})");
+                guest.must(&format!("INSERT INTO b SELECT {writer}, {n} FROM {series}")).await;
+                guest.must("COMMIT").await;
+            }
+        });
+        let reading = async {
+            let both =
+                "SELECT (SELECT count(*) FROM a), (SELECT count(DISTINCT w * 100 + n) FROM b)";
+            let mut seen = vec![0];
+            while seen.last() != Some(&(WRITERS * COMMITS)) {
+                let rows = reader.must(both).await;
+                assert_eq!(rows[0][0], rows[0][1], "half a transaction was seen");
+                seen.push(rows[0][0].parse::<usize>().expect("a count"));
+            }
+            seen
+        };
+        let (seen, ()) = futures::join!(reading, writing);
+        assert!(seen.windows(2).all(|pair| pair[0] <= pair[1]), "time went back: {seen:?}");
+    });
+}
+
+#[test]
+fn a_counter_counts_every_update() {
+    const UPDATES: usize = 25;
+    with_database(|database| async move {
+        let mut reader = Guest::arrive(&database);
+        reader.must("CREATE TABLE c (k int PRIMARY KEY, v int); INSERT INTO c VALUES (1, 0)").await;
+        at_once(&database, |_, mut guest| async move {
+            for _ in 0..UPDATES {
+                // The server tries ten times; whoever loses all of them asks again.
+                while let Err(error) = guest.run("UPDATE c SET v = v + 1 WHERE k = 1").await {
+                    assert_eq!(error.kind().sqlstate(), "40001", "{error:?}");
+                }
+            }
+        })
+        .await;
+        let rows = reader.must("SELECT v FROM c").await;
+        assert_eq!(rows, [[(WRITERS * UPDATES).to_string()]]);
+    });
+}
