@@ -38,7 +38,10 @@ impl Person {
     }
 
     async fn connect(house: House) -> Result<Self, Failure> {
-        let config = format!("host=127.0.0.1 port={} user=ann dbname=main", house.port());
+        let config = format!(
+            "host=127.0.0.1 port={} user=ann dbname=main application_name=slt",
+            house.port()
+        );
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
         tokio::spawn(connection);
         Ok(Person::Client { house, client })
