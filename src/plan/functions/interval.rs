@@ -41,7 +41,11 @@ impl ScaleInterval {
 
 /// Of an interval as PostgreSQL does it: what is left of a month goes to days, 30 to the month, and
 /// what is left of a day to the time, both rounded to a millionth first.
-fn scale(span: IntervalMonthDayNano, number: f64, scaling: Scaling) -> Result<IntervalMonthDayNano> {
+fn scale(
+    span: IntervalMonthDayNano,
+    number: f64,
+    scaling: Scaling,
+) -> Result<IntervalMonthDayNano> {
     if scaling == Scaling::Divide && number == 0.0 {
         return Err(Error::new(ErrorKind::DivisionByZero, "division by zero"));
     }

@@ -50,8 +50,7 @@ impl TextCasts {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
             let source = scan.source.schema();
-            schema
-                .merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
         }
         let names = NamePreserver::new(&plan);
         plan.map_expressions(|expr| {

@@ -13,7 +13,7 @@ fn texts_that_arrow_does_not_read() {
     check(&[
         ("'infinity'::timestamptz", "infinity"),
         ("'2013-06-01 00:00+00'::timestamptz", "2013-06-01 00:00:00+00"),
-        ("'Jan 5, 2024 3pm'::timestamp", "2024-01-05 15:00:00"),
+        ("'Jan 5, 2024 3:00 pm'::timestamp", "2024-01-05 15:00:00"),
         ("'-infinity'::date", "-infinity"),
         ("'a0eebc999c0b4ef8bb6d6bb9bd380a11'::uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         ("'\\x00ff'::bytea", "\\x00ff"),
@@ -47,7 +47,10 @@ fn literals_take_the_type_beside_them() {
         ("'2999-01-01'::timestamp BETWEEN '2024-01-01 00:00' AND 'infinity'", "true"),
         ("'NaN'::float8 = 'NaN'", "true"),
         ("'2024-01-01'::date IN ('Jan 1, 2024', '-infinity')", "true"),
-        ("'00000000-0000-0000-0000-000000000000'::uuid = '{00000000000000000000000000000000}'", "true"),
+        (
+            "'00000000-0000-0000-0000-000000000000'::uuid = '{00000000000000000000000000000000}'",
+            "true",
+        ),
     ]);
 }
 
