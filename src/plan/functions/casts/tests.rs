@@ -13,7 +13,7 @@ fn texts_that_arrow_does_not_read() {
     check(&[
         ("'infinity'::timestamptz", "infinity"),
         ("'2013-06-01 00:00+00'::timestamptz", "2013-06-01 00:00:00+00"),
-        ("'Jan 5, 2024 3pm'::timestamp", "2024-01-05 15:00:00"),
+        ("'Jan 5, 2024 3:00 pm'::timestamp", "2024-01-05 15:00:00"),
         ("'-infinity'::date", "-infinity"),
         ("'a0eebc999c0b4ef8bb6d6bb9bd380a11'::uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
         ("'\\x00ff'::bytea", "\\x00ff"),
