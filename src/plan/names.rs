@@ -215,7 +215,11 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
             // As in PostgreSQL, schemas of the path that do not exist are passed over.
             let there = reading.snapshot.namespaces()?;
             let first = reading.search_path.iter().find(|name| there.contains(name)).cloned();
-            Ok((first.unwrap_or_else(|| crate::store::DEFAULT_NAMESPACE.into()), own(name)))
+            let none = || {
+                Error::new(ErrorKind::UndefinedSchema, "no schema has been selected to create in")
+                    .hint("SET search_path = public, or say schema.name")
+            };
+            Ok((first.ok_or_else(none)?, own(name)))
         }
         [namespace, name] => Ok((own(namespace), own(name))),
         [catalog, namespace, name] if is_default(reading, catalog) => {
