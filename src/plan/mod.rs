@@ -9,7 +9,6 @@
 
 pub mod asof;
 pub mod functions;
-mod literals;
 pub mod metadata;
 pub mod names;
 pub mod pg_catalog;

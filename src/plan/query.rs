@@ -8,7 +8,6 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
-use super::literals::read_text_casts;
 use super::names::ROWS_CATALOG;
 use super::pg_catalog::output_names::{name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -52,7 +51,7 @@ fn plan_named(reading: &Reading, state: &SessionState, mut query: Query) -> Resu
     let plan = planner
         .sql_statement_to_plan(Statement::Query(Box::new(query)))
         .map_err(fault::of_datafusion)?;
-    Ok(Planned { plan: read_text_casts(plan, &reading.text)? })
+    Ok(Planned { plan })
 }
 
 /// Plans the text of a view.

@@ -1,5 +1,6 @@
 //! Tests through the front door: one binary, a module for each promise.
 
+mod bad_input;
 mod command_line;
 mod crash;
 mod guest;

@@ -8,10 +8,12 @@
 //! [`row_function`], which says how one is declared.
 
 mod array;
+mod casts;
 mod catalog;
 mod clock;
 mod date_part;
 mod facts;
+mod interval;
 mod operators;
 mod privilege;
 mod row_function;
@@ -43,7 +45,7 @@ pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     builder.with_type_planner(Arc::new(PostgresTypes))
 }
 
-/// Adds every function to a state, in place of DataFusion's of the same name.
+/// Adds every function to a state, in place of DataFusion's of the same name, and casts.
 ///
 /// # Errors
 /// None of DataFusion's own registries refuses; a foreign one may.
@@ -52,7 +54,7 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
         state.register_udf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::from(single_value::SingleValue::new())))?;
-    Ok(())
+    casts::install(state, facts)
 }
 
 fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {

@@ -1,11 +1,11 @@
 //! The database and the model, step by step side by side.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asofdb::clock::Clock;
 use asofdb::config::Settings;
-use asofdb::error::Result;
+use asofdb::error::{ErrorKind, Result};
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use asofdb::spec::text::{TextOptions, parse_timestamptz};
@@ -16,6 +16,8 @@ use crate::guest::{Guest, Rows};
 
 const START_US: i64 = 1_767_225_600_000_000;
 const TICK: Duration = Duration::from_secs(1);
+/// A folder is free by then.
+const RELEASED: Duration = Duration::from_secs(5);
 /// More than the log keeps of one statement.
 const MANY: i32 = 9_000;
 
@@ -47,8 +49,19 @@ impl World {
         world
     }
 
+    /// Threads that were ending a query when its session went release the folder a moment later.
     fn open(&mut self) {
-        let database = Database::open(&self.settings.data, self.settings.clone()).expect("opens");
+        let began = Instant::now();
+        let database = loop {
+            match Database::open(&self.settings.data, self.settings.clone()) {
+                Ok(database) => break database,
+                Err(error) if error.kind() == ErrorKind::DataDirectory => {
+                    assert!(began.elapsed() < RELEASED, "{error:?}");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        };
         self.open = Some((Guest::arrive(&database), database));
     }
 
