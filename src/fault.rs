@@ -135,7 +135,7 @@ fn plain_arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
         ArrowError::ArithmeticOverflow(text) => Error::new(ErrorKind::OutOfRange, text),
-        // Numbers that do not fit share the variant with texts that are none.
+        // Text that does not read begins with "Cannot cast string", a number that does not fit so:
         ArrowError::CastError(text) if text.starts_with("Can't cast value") => {
             Error::new(ErrorKind::OutOfRange, text)
         }

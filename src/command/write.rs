@@ -195,22 +195,43 @@ fn is_default(value: &SqlExpr) -> bool {
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
 
-/// A text literal or NULL becomes a cast to the column's type.
+/// A literal becomes a cast of its text to the column's type, so that `0.1` is a numeric's own 0.1 and
+/// 32768 is no smallint.
 fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
-    use ast::Value::{EscapedStringLiteral, Null, SingleQuotedString};
     let Some(column) = column else { return Ok(()) };
-    let is_untyped = matches!(value, SqlExpr::Value(v)
-        if matches!(v.value, SingleQuotedString(_) | EscapedStringLiteral(_) | Null));
-    let is_plain = matches!(column.data_type, Type::Text | Type::Varchar(_) | Type::Char(_));
-    if !is_untyped || is_plain {
+    if matches!(column.data_type, Type::Text | Type::Varchar(_) | Type::Char(_)) {
         return Ok(());
     }
+    let Some(literal) = literal(value, &column.data_type) else { return Ok(()) };
     let mut typed = parse::expression(&format!("CAST(NULL AS {})", column.data_type))?;
     if let SqlExpr::Cast { expr, .. } = &mut typed {
-        **expr = std::mem::replace(value, SqlExpr::value(Null));
+        **expr = SqlExpr::value(literal);
         *value = typed;
     }
     Ok(())
+}
+
+/// The text of a literal that a type reads as it stands.
+fn literal(value: &SqlExpr, data_type: &Type) -> Option<ast::Value> {
+    use ast::Value::{EscapedStringLiteral, Null, Number, SingleQuotedString};
+    let (sign, value) = match value {
+        SqlExpr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => ("-", expr.as_ref()),
+        value => ("", value),
+    };
+    let SqlExpr::Value(value) = value else { return None };
+    let is_whole = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    match (&value.value, data_type) {
+        (SingleQuotedString(_) | EscapedStringLiteral(_) | Null, _) if sign.is_empty() => {
+            Some(value.value.clone())
+        }
+        (Number(digits, _), Type::Numeric(_, _)) => {
+            Some(SingleQuotedString(format!("{sign}{digits}")))
+        }
+        (Number(digits, _), Type::Int2 | Type::Int4 | Type::Int8) if is_whole(digits) => {
+            Some(SingleQuotedString(format!("{sign}{digits}")))
+        }
+        _ => None,
+    }
 }
 
 /// UPDATE; answers how many rows changed.
