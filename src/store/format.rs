@@ -28,7 +28,8 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
         return read(vfs);
     }
     let (files, folders) = vfs.list(".")?;
-    let foreign: Vec<&String> = files.iter().filter(|name| !["LOCK", UNFINISHED].contains(&name.as_str())).collect();
+    let foreign: Vec<&String> =
+        files.iter().filter(|name| !["LOCK", UNFINISHED].contains(&name.as_str())).collect();
     if let Some(name) = foreign.first().copied().or(folders.first()) {
         return Err(Error::new(
             ErrorKind::DataDirectory,
