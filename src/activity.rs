@@ -187,7 +187,7 @@ pub struct SessionFacts {
     pub pid: i32,
     /// The user.
     pub user: String,
-    /// The database as asked for: db[@ref].
+    /// The database as asked for: `db[@ref]`.
     pub database: String,
     /// address:port of the client; empty in process.
     pub client: String,

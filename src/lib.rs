@@ -1,5 +1,8 @@
 //! AsofDB: a feature database in one binary.
 
+// The documentation is for those who work on the house: it is built with its private rooms.
+#![allow(rustdoc::private_intra_doc_links)]
+
 pub mod activity;
 pub mod clock;
 pub mod command;

@@ -3,7 +3,7 @@
 //! Each works on what it is given: a [`Reading`] of one snapshot, a transaction to write to, a state
 //! to plan and run with. Nothing here knows sessions, transactions blocks or the protocol.
 //!
-//! Start reading at [`write`].
+//! Start reading at [`mod@write`].
 
 pub mod call;
 pub mod copy;

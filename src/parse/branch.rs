@@ -120,7 +120,7 @@ impl Grammar<'_> {
         Ok(CreateRef { tag, name, or_replace, if_not_exists, from, retain })
     }
 
-    /// FROM ref [version], or a version alone.
+    /// `FROM ref [version]`, or a version alone.
     fn ref_start(&mut self) -> Result<Option<TableVersionSpec>> {
         if !self.accepts("FROM") {
             return self.version();

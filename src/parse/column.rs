@@ -133,7 +133,7 @@ impl Grammar<'_> {
         Ok(Check { name, text, expr, enforced: self.enforced()? })
     }
 
-    /// [NOT] ENFORCED, [NOT] DEFERRABLE, INITIALLY ….
+    /// `[NOT] ENFORCED`, `[NOT] DEFERRABLE`, `INITIALLY …`.
     fn enforced(&mut self) -> Result<bool> {
         let mut enforced = true;
         loop {

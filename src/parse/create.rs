@@ -79,7 +79,7 @@ pub struct CreateView {
     pub columns: Vec<String>,
     /// The query.
     pub query: Box<ast::Query>,
-    /// The query's text, which [`super::query`] reads again.
+    /// The query's text, which [`super::query()`] reads again.
     pub text: String,
 }
 
@@ -248,7 +248,7 @@ impl Grammar<'_> {
         })))
     }
 
-    /// LIKE t, [SHALLOW] CLONE t.
+    /// `LIKE t`, `[SHALLOW] CLONE t`.
     fn like(&mut self) -> Result<Option<Like>> {
         if self.accepts("LIKE") {
             let table = self.target()?;

@@ -13,7 +13,7 @@
 //!   a missing file are [`crate::error::ErrorKind::Corrupt`] naming file and offset, never other rows;
 //! * a file has its final name only after it was synced and read back.
 //!
-//! Start reading at [`write`], then [`read`].
+//! Start reading at [`mod@write`], then [`read`].
 
 mod blocks;
 mod cache;

@@ -140,7 +140,7 @@ impl Database {
             .hint("connect to main, or to main@branch for a branch, tag or commit of it"))
     }
 
-    /// What `@ref` in a database's name means: a branch or tag, else v<commit>.
+    /// What `@ref` in a database's name means: a branch or tag, else `v<commit>`.
     fn base(&self, reference: &str) -> Result<Base> {
         use crate::spec::RefKind;
         use crate::store::Version;

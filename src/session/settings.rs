@@ -258,8 +258,10 @@ fn check(name: &str, value: &str) -> Result<String> {
     };
     match name.to_ascii_lowercase().as_str() {
         "timezone" => Ok(parse_time_zone(value)?.name().to_owned()),
-        "client_encoding" => match value.to_ascii_uppercase().as_str() {
-            "UTF8" | "UTF-8" | "UNICODE" | "SQL_ASCII" => Ok("UTF8".to_owned()),
+        // As in PostgreSQL only letters and digits of an encoding's name count: 'utf-8' with its quotes
+        // is what one driver sends.
+        "client_encoding" => match letters(value).as_str() {
+            "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
             _ => wrong("only UTF8 is spoken here"),
         },
         "datestyle" => {
@@ -284,6 +286,10 @@ fn check(name: &str, value: &str) -> Result<String> {
         }
         _ => Ok(value.to_owned()),
     }
+}
+
+fn letters(value: &str) -> String {
+    value.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
 fn is_on(value: &str) -> bool {

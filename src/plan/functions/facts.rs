@@ -48,7 +48,7 @@ pub trait SessionHooks: Send + Sync {
     fn catalog(&self) -> Arc<Catalog>;
     /// A setting's value as SHOW gives it; None if there is no such setting.
     fn setting(&self, name: &str) -> Option<String>;
-    /// SET [LOCAL]; returns the value it has then.
+    /// `SET [LOCAL]`; returns the value it has then.
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String>;
     /// The clock.
     fn times(&self) -> Times;

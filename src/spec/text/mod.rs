@@ -6,7 +6,7 @@
 //! decimal storage cannot hold. Bytes come in, not strings: every form checks its own.
 //!
 //! Columns: [`TextFormatter`] and [`TextBuilder`]. Single values: the `parse_…` functions. Start
-//! reading at [`format`] and [`build`]; each other file is one family of types.
+//! reading at [`mod@format`] and [`build`]; each other file is one family of types.
 
 mod array;
 mod build;

@@ -1,7 +1,7 @@
 //! Casts between text and other types, as PostgreSQL does them.
 //!
 //! DataFusion leaves a cast to Arrow, which reads fewer texts than PostgreSQL and writes others. So
-//! every cast from or to text becomes a call of [`TextCast`], which reads and writes as the wire and
+//! every cast from or to text becomes a call of [`function::TextCast`], which reads and writes as the wire and
 //! COPY do, in the session's time zone and styles. A bare literal takes the type of what it is
 //! compared with, as PostgreSQL's untyped literals do, before DataFusion picks a type of its own
 //! (for timestamps one of nanoseconds, which holds neither infinity nor the year 2300).
