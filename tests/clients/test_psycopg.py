@@ -1,0 +1,184 @@
+"""What Python programs do with psycopg 3."""
+
+import datetime as dt
+import threading
+import time
+import uuid
+from decimal import Decimal
+
+import psycopg
+import pytest
+from psycopg import errors
+
+UTC = dt.timezone.utc
+VALUES = [
+    ("int2", -3),
+    ("int4", 2**31 - 1),
+    ("int8", -(2**63)),
+    ("float4", 0.25),
+    ("float8", 1.5),
+    ("float8", float("inf")),
+    ("numeric(20,5)", Decimal("-1.23456")),
+    ("text", "hé\n\t"),
+    ("bytea", b"\0\1\xff"),
+    ("bool", True),
+    ("date", dt.date(2024, 2, 29)),
+    ("time", dt.time(1, 2, 3, 456)),
+    ("timestamp", dt.datetime(2024, 2, 29, 1, 2, 3, 456)),
+    ("timestamptz", dt.datetime(2024, 2, 29, 1, 2, 3, 456, UTC)),
+    ("interval", dt.timedelta(days=3, seconds=5, microseconds=7)),
+    ("uuid", uuid.UUID("09904ccf-6642-4549-b190-d27e00226ef3")),
+    ("int4[]", [1, None, 3]),
+    ("float8[]", [1.5, -2.5]),
+    ("text[]", ["a", None, 'b,"c']),
+]
+
+
+@pytest.mark.parametrize("binary", [False, True], ids=["text", "binary"])
+@pytest.mark.parametrize("sql_type, value", VALUES)
+def test_a_value_goes_round(conn, name, sql_type, value, binary):
+    slot = "%b" if binary else "%t"
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v {sql_type})")
+    conn.execute(f"INSERT INTO {name} VALUES (1, {slot}), (2, {slot})", [value, None])
+    cursor = conn.cursor(binary=binary)
+    rows = cursor.execute(f"SELECT v FROM {name} ORDER BY id").fetchall()
+    assert rows == [(value,), (None,)]
+    wanted = psycopg.adapters.types[sql_type.split("(")[0].removesuffix("[]")]
+    assert cursor.description[0].type_code == (
+        wanted.array_oid if sql_type.endswith("[]") else wanted.oid
+    )
+
+
+def test_prepared_and_in_a_pipeline(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    with conn.pipeline():
+        for i in range(10):
+            conn.execute(f"INSERT INTO {name} VALUES (%s)", [i], prepare=True)
+        counted = conn.execute(f"SELECT count(*) FROM {name}")
+        assert counted.fetchone() == (10,)
+    for i in range(10):
+        found = conn.execute(f"SELECT id FROM {name} WHERE id = %s", [i], prepare=True)
+        assert found.fetchall() == [(i,)]
+
+
+def test_executemany(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    cursor = conn.cursor()
+    cursor.executemany(f"INSERT INTO {name} VALUES (%s)", [(i,) for i in range(100)])
+    assert cursor.rowcount == 100
+    assert conn.execute(f"SELECT count(*), sum(id) FROM {name}").fetchone() == (100, 4950)
+
+
+@pytest.mark.parametrize("options", ["", "(FORMAT binary)"], ids=["text", "binary"])
+def test_copy_in_and_out(conn, name, options):
+    types = ["int4", "text", "timestamptz", "numeric"]
+    day = dt.datetime(2024, 1, 1, tzinfo=UTC)
+    rows = [(i, None if i % 3 == 0 else f"n\t{i}", day, Decimal(i)) for i in range(10)]
+    conn.execute(
+        f"CREATE TABLE {name} (id int PRIMARY KEY, n text, at timestamptz, d numeric(10,2))"
+    )
+    cursor = conn.cursor()
+    with cursor.copy(f"COPY {name} FROM STDIN {options}") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)
+    assert cursor.rowcount == 10
+    with cursor.copy(f"COPY (SELECT * FROM {name} ORDER BY id) TO STDOUT {options}") as copy:
+        copy.set_types(types)
+        assert list(copy.rows()) == rows
+
+
+def test_a_copy_that_fails_leaves_nothing(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    with pytest.raises(errors.UniqueViolation), conn.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+        copy.write("1\n2\n1\n")
+    assert conn.execute(f"SELECT count(*) FROM {name}").fetchone() == (0,)
+
+
+def test_errors_say_what_and_where(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    conn.execute(f"INSERT INTO {name} VALUES (1)")
+    with pytest.raises(errors.UniqueViolation) as key:
+        conn.execute(f"INSERT INTO {name} VALUES (1)")
+    assert key.value.sqlstate == "23505"
+    assert key.value.diag.message_detail == "Key (id)=(1) already exists."
+    with pytest.raises(errors.SyntaxError) as syntax:
+        conn.execute("SELECT 1 frm frm x")
+    assert syntax.value.diag.statement_position == "14"
+    with pytest.raises(errors.DivisionByZero):
+        conn.execute("SELECT 1/0")
+
+
+def test_two_that_write_one_row(conn, dsn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v int)")
+    conn.execute(f"INSERT INTO {name} VALUES (1, 0)")
+    with psycopg.connect(dsn()) as first, psycopg.connect(dsn()) as second:
+        first.execute(f"UPDATE {name} SET v = 1")
+        assert second.execute(f"SELECT v FROM {name}").fetchone() == (0,)
+        first.commit()
+        with pytest.raises(errors.SerializationFailure):
+            second.execute(f"UPDATE {name} SET v = 2")
+            second.commit()
+        second.rollback()
+    assert conn.execute(f"SELECT v FROM {name}").fetchone() == (1,)
+
+
+def test_transactions_inside_transactions(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    with conn.transaction():
+        conn.execute(f"INSERT INTO {name} VALUES (1)")
+        with pytest.raises(errors.UniqueViolation), conn.transaction():
+            conn.execute(f"INSERT INTO {name} VALUES (2)")
+            conn.execute(f"INSERT INTO {name} VALUES (1)")
+        with conn.transaction():
+            conn.execute(f"INSERT INTO {name} VALUES (3)")
+    with pytest.raises(ZeroDivisionError), conn.transaction():
+        conn.execute(f"INSERT INTO {name} VALUES (4)")
+        raise ZeroDivisionError
+    assert conn.execute(f"SELECT id FROM {name} ORDER BY id").fetchall() == [(1,), (3,)]
+
+
+def test_a_branch_by_its_database_name(conn, dsn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    conn.execute(f"CREATE BRANCH b{name}")
+    with psycopg.connect(dsn(f"main@b{name}")) as branch:
+        branch.execute(f"INSERT INTO {name} VALUES (1)")
+    count = f"SELECT count(*) FROM {name}"
+    with psycopg.connect(dsn(f"main@b{name}")) as branch:
+        assert branch.execute(count).fetchone() == (1,)
+    assert conn.execute(count).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("clause", ["FOR SYSTEM_VERSION AS OF %s", "AT (VERSION => %s)"])
+def test_a_version_is_a_parameter(conn, name, clause):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY, v text)")
+    conn.execute(f"INSERT INTO {name} VALUES (1, 'old')")
+    (version,) = conn.execute(f"SELECT max(snapshot_id) FROM {name}.snapshots").fetchone()
+    conn.execute(f"CREATE TAG t{name}")
+    conn.execute(f"UPDATE {name} SET v = 'new'")
+    query = f"SELECT v FROM {name} {clause}"
+    for old in (version, str(version), f"t{name}"):
+        assert conn.execute(query, [old], prepare=True).fetchall() == [("old",)]
+    assert conn.execute(query, [version + 1]).fetchall() == [("new",)]
+    with pytest.raises(errors.UndefinedObject):
+        conn.execute(query, [10**9])
+
+
+def test_cancel(conn):
+    timer = threading.Timer(0.5, conn.cancel)
+    began = time.monotonic()
+    timer.start()
+    with pytest.raises(errors.QueryCanceled):
+        conn.execute("SELECT count(*) FROM generate_series(1, 20000000000)")
+    assert time.monotonic() - began < 5
+    assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("reset", ["DISCARD ALL", "RESET ALL"])
+def test_what_pools_send_between_users(conn, reset):
+    conn.execute("SET timezone = 'Asia/Tokyo'")
+    conn.execute("UNLISTEN *")
+    conn.execute(reset)
+    (zone,) = conn.execute("SHOW timezone").fetchone()
+    assert zone != "Asia/Tokyo"
+    assert conn.execute("SELECT %s::int", [7]).fetchone() == (7,)
