@@ -12,6 +12,7 @@ mod catalog;
 mod clock;
 mod date_part;
 mod facts;
+mod long_value;
 mod operators;
 mod privilege;
 mod row_function;
@@ -65,6 +66,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(text::functions());
     functions.extend(date_part::functions());
     functions.extend(array::functions());
+    functions.extend(long_value::functions());
     functions.push(sleep::function());
     functions.push(uuid::function());
     functions
