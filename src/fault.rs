@@ -120,7 +120,10 @@ fn of_plan(text: &str) -> Error {
         ErrorKind::UndefinedTable
     } else if text.starts_with("Invalid function") || text.contains("No function matches") {
         ErrorKind::UndefinedFunction
-    } else if text.contains("must be in GROUP BY") || text.contains("must appear in the GROUP BY") {
+    } else if text.contains("must be in GROUP BY")
+        || text.contains("must appear in the GROUP BY")
+        || text.starts_with("Aggregate functions are not allowed")
+    {
         ErrorKind::Grouping
     } else {
         ErrorKind::DatatypeMismatch
@@ -132,6 +135,10 @@ fn plain_arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
         ArrowError::ArithmeticOverflow(text) => Error::new(ErrorKind::OutOfRange, text),
+        // Text that does not read begins with "Cannot cast string", a number that does not fit so:
+        ArrowError::CastError(text) if text.starts_with("Can't cast value") => {
+            Error::new(ErrorKind::OutOfRange, text)
+        }
         ArrowError::CastError(text) | ArrowError::ParseError(text) => {
             Error::new(ErrorKind::InvalidText, text)
         }

@@ -32,7 +32,7 @@ pub const RELIEF_PERCENT: u64 = 85;
 /// What all statements together may reserve, in parts of the bound.
 const RESERVE_PERCENT: u64 = 75;
 /// How often the allocation is looked at.
-const WATCH_INTERVAL: Duration = Duration::from_millis(10);
+const WATCH_INTERVAL: Duration = Duration::from_millis(25);
 /// So many looks does a cancelled statement get to give its memory back before the next one goes.
 const LOOKS_PER_VICTIM: u32 = 50;
 /// Consumers that an error about reservations names.

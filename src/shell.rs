@@ -93,7 +93,7 @@ async fn run_statements(session: &mut Session, text: &str) -> Result<()> {
                 print_rows(&columns, stream, &options, &tag).await?;
             }
             Outcome::Done { tag } => print(&format!("{tag}\n"))?,
-            Outcome::CopyIn(copy) => print(&format!("{}\n", copy_in(copy).await?))?,
+            Outcome::CopyIn(copy) => print(&format!("{}\n", copy_in(*copy).await?))?,
             Outcome::CopyOut(copy) => copy_out(copy).await?,
             Outcome::Empty => {}
         }

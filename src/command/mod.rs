@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod copy;
+pub mod drop;
 pub mod history;
 pub mod refs;
 pub mod run;

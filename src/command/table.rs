@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::Writing;
 use super::write::insert_plan;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{ColumnSpec, CreateTable, CreateView, Drop, KeySpec, ObjectKind};
-use crate::plan::names::{self, Named};
+use crate::parse::{ColumnSpec, CreateTable, CreateView, KeySpec};
+use crate::plan::names;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, plan_query};
 use crate::spec::{Column, ColumnId, PrimaryKey, SchemaId, TableId, TableSchema, Type, View};
@@ -244,54 +244,6 @@ pub fn create_schema(
     }
     writing.transaction.create_namespace(&name)?;
     Ok(Created::Made)
-}
-
-/// DROP of tables and views. Answers the names that were not there, which IF EXISTS allows.
-///
-/// # Errors
-/// UndefinedTable; DependentObjects where a view reads the table and CASCADE was not said.
-pub fn drop_objects(writing: &mut Writing<'_>, drop: &Drop) -> Result<Vec<String>> {
-    let mut missing = Vec::new();
-    for name in &drop.names {
-        let parts = name_parts(name)?;
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let relation = match names::resolve(&writing.reading, &parts, None) {
-            Ok(Named::Table(table)) => Relation::Table(table),
-            Ok(Named::View(view, _)) => Relation::View(view),
-            Ok(Named::Metadata(..) | Named::System(_)) => {
-                let message = format!("\"{name}\" cannot be dropped");
-                return Err(Error::new(ErrorKind::WrongState, message));
-            }
-            Err(error) if error.kind() == ErrorKind::UndefinedTable => {
-                if !drop.if_exists {
-                    return Err(undefined(drop.kind, &parts.join(".")));
-                }
-                missing.push(parts.join("."));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let fits = matches!(
-            (&relation, drop.kind),
-            (Relation::Table(_), ObjectKind::Table) | (Relation::View(_), ObjectKind::View)
-        );
-        if !fits {
-            let (is, not) = match &relation {
-                Relation::Table(_) => ("table", "view"),
-                Relation::View(_) => ("view", "table"),
-            };
-            return Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is not a {not}"))
-                .hint(format!("use DROP {} to remove a {is}", is.to_uppercase())));
-        }
-        writing.transaction.drop_relation(&relation);
-        writing.reading.snapshot = writing.transaction.snapshot();
-    }
-    Ok(missing)
-}
-
-fn undefined(kind: ObjectKind, name: &str) -> Error {
-    let word = if kind == ObjectKind::View { "view" } else { "table" };
-    Error::new(ErrorKind::UndefinedTable, format!("{word} \"{name}\" does not exist"))
 }
 
 fn place(

@@ -155,23 +155,83 @@ pub fn default_array(writing: &Writing<'_>, column: &Column, rows: usize) -> Res
     value.and_then(|v| v.to_array_of_size(rows)).map_err(fault::of_datafusion)
 }
 
-/// DEFAULT among VALUES becomes the column's default.
+/// DEFAULT among VALUES becomes the column's default; a text literal is of the column's type, as
+/// PostgreSQL has it, whatever stands in the rows beside it.
 fn fill_defaults(table: &Table, names: &[String], body: &mut SetExpr) -> Result<()> {
-    let SetExpr::Values(values) = body else { return Ok(()) };
-    for row in &mut values.rows {
-        for (at, value) in row.content.iter_mut().enumerate() {
-            let is_default = |ident: &Ident| {
-                ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default")
-            };
-            if !matches!(&*value, SqlExpr::Identifier(ident) if is_default(ident)) {
-                continue;
+    let column = |at: usize| {
+        let name = names.get(at)?;
+        table.schema().column_named(name).map(|(_, column)| column)
+    };
+    match body {
+        SetExpr::Values(values) => {
+            for row in &mut values.rows {
+                for (at, value) in row.content.iter_mut().enumerate() {
+                    if is_default(value) {
+                        let default = column(at).and_then(|column| column.default.clone());
+                        *value = parse::expression(default.as_deref().unwrap_or("NULL"))?;
+                    }
+                    give_type(value, column(at))?;
+                }
             }
-            let column = names.get(at).and_then(|name| table.schema().column_named(name));
-            let default = column.and_then(|(_, column)| column.default.clone());
-            *value = parse::expression(default.as_deref().unwrap_or("NULL"))?;
         }
+        SetExpr::Select(select) => {
+            for (at, item) in select.projection.iter_mut().enumerate() {
+                let (SelectItem::UnnamedExpr(value)
+                | SelectItem::ExprWithAlias { expr: value, .. }) = item
+                else {
+                    // What `*` stands for is not known here, nor which column comes after it.
+                    break;
+                };
+                give_type(value, column(at))?;
+            }
+        }
+        _ => {}
     }
     Ok(())
+}
+
+fn is_default(value: &SqlExpr) -> bool {
+    matches!(value, SqlExpr::Identifier(ident)
+        if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+}
+
+/// A literal becomes a cast of its text to the column's type, so that `0.1` is a numeric's own 0.1 and
+/// 32768 is no smallint.
+fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
+    let Some(column) = column else { return Ok(()) };
+    if matches!(column.data_type, Type::Text | Type::Varchar(_) | Type::Char(_)) {
+        return Ok(());
+    }
+    let Some(literal) = literal(value, &column.data_type) else { return Ok(()) };
+    let mut typed = parse::expression(&format!("CAST(NULL AS {})", column.data_type))?;
+    if let SqlExpr::Cast { expr, .. } = &mut typed {
+        **expr = SqlExpr::value(literal);
+        *value = typed;
+    }
+    Ok(())
+}
+
+/// The text of a literal that a type reads as it stands.
+fn literal(value: &SqlExpr, data_type: &Type) -> Option<ast::Value> {
+    use ast::Value::{EscapedStringLiteral, Null, Number, SingleQuotedString};
+    let (sign, value) = match value {
+        SqlExpr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => ("-", expr.as_ref()),
+        value => ("", value),
+    };
+    let SqlExpr::Value(value) = value else { return None };
+    let is_whole = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    match (&value.value, data_type) {
+        (SingleQuotedString(_) | EscapedStringLiteral(_) | Null, _) if sign.is_empty() => {
+            Some(value.value.clone())
+        }
+        (Number(digits, _), Type::Numeric(_, _)) => {
+            Some(SingleQuotedString(format!("{sign}{digits}")))
+        }
+        (Number(digits, _), Type::Int2 | Type::Int4 | Type::Int8) if is_whole(digits) => {
+            Some(SingleQuotedString(format!("{sign}{digits}")))
+        }
+        _ => None,
+    }
 }
 
 /// UPDATE; answers how many rows changed.
@@ -202,7 +262,7 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
     let mut items = Vec::new();
     for column in &schema.columns {
         let expr = match assigned.iter().find(|(name, _)| *name == column.name) {
-            Some((_, value)) => default_word(column, value)?,
+            Some((_, value)) => assigned_value(column, value)?,
             None => column_of(&alias, &column.name),
         };
         items.push(SelectItem::ExprWithAlias { expr, alias: quoted(&column.name) });
@@ -337,15 +397,13 @@ fn hidden_items(table: &Ident) -> Vec<SelectItem> {
     HIDDEN.iter().map(|name| SelectItem::UnnamedExpr(column_of(table, name))).collect()
 }
 
-fn default_word(column: &Column, value: &SqlExpr) -> Result<SqlExpr> {
-    match value {
-        SqlExpr::Identifier(ident)
-            if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default") =>
-        {
-            parse::expression(column.default.as_deref().unwrap_or("NULL"))
-        }
-        other => Ok(other.clone()),
-    }
+fn assigned_value(column: &Column, value: &SqlExpr) -> Result<SqlExpr> {
+    let mut value = match is_default(value) {
+        true => parse::expression(column.default.as_deref().unwrap_or("NULL"))?,
+        false => value.clone(),
+    };
+    give_type(&mut value, Some(column))?;
+    Ok(value)
 }
 
 /// The first columns of a plan in the types of the table.

@@ -110,19 +110,16 @@ pub fn key<const N: usize>(parts: [u64; N]) -> Vec<u8> {
     parts.iter().flat_map(|part| part.to_be_bytes()).collect()
 }
 
+/// Hears each key and record of a scan, and says whether to go on.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<bool>;
+
 /// Records that can be read: those of a [`View`], or those of a [`Transaction`] with its own writes.
 pub trait Records {
     /// The record under this key.
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>>;
 
     /// The records with `from <= key < to`, ascending; `visit` says whether to go on.
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()>;
+    fn scan(&self, space: Space, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()>;
 
     /// The record with the greatest key in `from <= key < to`.
     fn last(&self, space: Space, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>>;
@@ -191,13 +188,7 @@ impl Records for View {
         get(&table, key)
     }
 
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, space: Space, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()> {
         let table = self.redb.open_table(space.table()).map_err(foreign)?;
         scan(&table, from, to, visit)
     }
@@ -241,13 +232,7 @@ impl Records for Transaction {
         get(&table, key)
     }
 
-    fn scan(
-        &self,
-        space: Space,
-        from: &[u8],
-        to: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, space: Space, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()> {
         let table = self.redb.open_table(space.table()).map_err(foreign)?;
         scan(&table, from, to, visit)
     }
@@ -268,7 +253,7 @@ fn scan(
     table: &impl ReadableTable<Bytes, Bytes>,
     from: &[u8],
     to: &[u8],
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
+    visit: Visit<'_>,
 ) -> Result<()> {
     for record in table.range::<&[u8]>(from..to).map_err(foreign)? {
         let (key, value) = record.map_err(foreign)?;

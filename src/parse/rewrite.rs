@@ -294,7 +294,14 @@ impl Rewriter<'_> {
             self.at += clause.length;
             match into {
                 true => self.done.insert_version = Some(clause.spec),
-                false => self.done.tokens.extend(clause.tokens(span)),
+                false => {
+                    self.done.tokens.extend(clause.tokens(span));
+                    // A view's text ends where its last token does.
+                    let end = self.tokens[self.at - 1].span;
+                    if let Some(last) = self.done.tokens.last_mut() {
+                        last.span = end;
+                    }
+                }
             }
             return Ok(());
         }

@@ -106,6 +106,11 @@ impl Grammar<'_> {
         while self.accepts_sign(&Token::Period) {
             name.push('.');
             name.push_str(&self.name()?.to_lowercase());
+            // Spark writes spark.snapshot-property.code-version.
+            while self.accepts_sign(&Token::Minus) {
+                name.push('-');
+                name.push_str(&self.name()?.to_lowercase());
+            }
         }
         Ok(name)
     }

@@ -207,7 +207,7 @@ fn is_default(reading: &Reading, catalog: &str) -> bool {
 /// The schema and the name under which a new object goes.
 ///
 /// # Errors
-/// Syntax for a name of too many parts.
+/// Syntax for a name of too many parts; UndefinedSchema where no schema of the search path exists.
 pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
     let own = |text: &&str| (*text).to_owned();
     match parts {
@@ -215,7 +215,11 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
             // As in PostgreSQL, schemas of the path that do not exist are passed over.
             let there = reading.snapshot.namespaces()?;
             let first = reading.search_path.iter().find(|name| there.contains(name)).cloned();
-            Ok((first.unwrap_or_else(|| crate::store::DEFAULT_NAMESPACE.into()), own(name)))
+            let first = first.ok_or_else(|| {
+                Error::new(ErrorKind::UndefinedSchema, "no schema has been selected to create in")
+                    .hint("no schema of search_path exists: CREATE SCHEMA, or SET search_path")
+            })?;
+            Ok((first, own(name)))
         }
         [namespace, name] => Ok((own(namespace), own(name))),
         [catalog, namespace, name] if is_default(reading, catalog) => {

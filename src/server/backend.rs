@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use super::extended::{Portal, Statement};
-use super::message::{Message, Step};
+use super::message::{Bind, Message, Step};
 use super::registry::{Phase, Seat};
 use super::reply::{self, Severity};
 use super::rows::{Formats, Rows};
@@ -71,11 +71,24 @@ impl Backend {
         }
     }
 
-    /// Whether a message is answered at once on the connection's own task. What plans, runs or
-    /// commits is not; an Execute of a prepared look-up belongs here as soon as the session can
-    /// answer one without the planner.
-    pub(super) fn is_brief(&self, message: &Message) -> bool {
+    /// Whether messages are answered at once on the connection's own task. What plans, runs or
+    /// commits is not; a look-up by key is.
+    pub(super) fn is_brief_batch(&self, messages: &VecDeque<Message>) -> bool {
+        let mut bound = None;
+        messages.iter().all(|message| {
+            if let Message::Step(Step::Bind(bind)) = message {
+                bound = Some(bind);
+            }
+            self.is_brief(message, bound)
+        })
+    }
+
+    /// `bound` is the Bind that came last in the same batch.
+    fn is_brief(&self, message: &Message, bound: Option<&Bind>) -> bool {
         match message {
+            Message::Step(Step::Execute { portal, .. }) if !self.skip_to_sync => {
+                !self.implicit && self.is_look_up(portal, bound)
+            }
             Message::Step(Step::Bind(bind)) => {
                 let bytes = bind.parameters.iter().flatten().map(|value| value.len());
                 bytes.sum::<usize>() <= INLINE_BIND_BYTES
@@ -235,7 +248,7 @@ impl Backend {
                 Ok(Some(rows.tag(sent.rows)))
             }
             Outcome::Done { tag } => Ok(Some(tag)),
-            Outcome::CopyIn(copy) => self.copy_in(copy).await.map(Some),
+            Outcome::CopyIn(copy) => self.copy_in(*copy).await.map(Some),
             Outcome::CopyOut(copy) => self.copy_out(copy).await.map(Some),
             Outcome::Empty => {
                 reply::empty_query(&mut self.sink.out);

@@ -141,7 +141,7 @@ impl Client {
     async fn turn(&mut self, backend: Box<Backend>) -> Result<Box<Backend>, Over> {
         let batch = self.next_batch(backend.waiting_phase()).await?;
         self.connection.seat.turn_to(Phase::Running);
-        let brief = batch.messages.iter().all(|message| backend.is_brief(message));
+        let brief = backend.is_brief_batch(&batch.messages);
         let (mut backend, flow) = match brief {
             true => run_here(backend, batch.messages).await,
             false => self.run_apart(backend, batch.messages).await?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 
 use super::backend::Backend;
-use super::message::{Bind, Parse, Target};
+use super::message::{Bind, Message, Parse, Target};
 use super::oid;
 use super::parameter::{self, ParameterType};
 use super::reply;
@@ -226,6 +226,16 @@ impl Backend {
         Ok(())
     }
 
+    /// Whether a portal, or what will be bound to it, is a look-up by key.
+    pub(super) fn is_look_up(&self, portal: &str, bound: Option<&Bind>) -> bool {
+        let statement = match bound.filter(|bind| bind.portal == portal) {
+            Some(bind) => self.statements.get(&bind.statement),
+            None => self.portals.get(portal).map(|portal| &portal.statement),
+        };
+        let prepared = statement.and_then(|statement| statement.prepared.as_ref());
+        prepared.is_some_and(|prepared| prepared.is_look_up())
+    }
+
     async fn run_portal(
         &mut self,
         statement: &Statement,
@@ -237,7 +247,12 @@ impl Backend {
             reply::empty_query(&mut self.sink.out);
             return Ok(PortalState::Done);
         };
-        self.open_implicit();
+        // Alone before its Sync a statement is its own transaction, which the session may run again
+        // where it lost against another.
+        let alone = matches!(self.batch.front(), Some(Message::Sync));
+        if !alone {
+            self.open_implicit();
+        }
         let tag = match self.session.execute(prepared, values).await? {
             Outcome::Rows { columns, stream, tag } => {
                 check_columns(prepared.columns.as_deref(), &columns)?;
@@ -246,7 +261,7 @@ impl Backend {
                 return self.send_rows(rows, max_rows).await;
             }
             Outcome::Done { tag } => Some(tag),
-            Outcome::CopyIn(copy) => Some(self.copy_in(copy).await?),
+            Outcome::CopyIn(copy) => Some(self.copy_in(*copy).await?),
             Outcome::CopyOut(copy) => Some(self.copy_out(copy).await?),
             Outcome::Empty => {
                 reply::empty_query(&mut self.sink.out);

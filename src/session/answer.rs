@@ -3,38 +3,68 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
+use tokio::task::JoinHandle;
 
 use super::{Outcome, OutputColumn, RowsTag};
-use crate::activity::CancelToken;
+use crate::activity::{CancelReason, CancelToken};
 use crate::command::run::stream_of;
 use crate::memory::StatementMemory;
 use crate::spec::Type;
+
+/// What holds while a statement runs: its share of memory, and its timeout.
+pub(super) struct Bounds {
+    _memory: StatementMemory,
+    timeout: Option<JoinHandle<()>>,
+}
+
+impl Bounds {
+    /// `timeout` zero is none.
+    pub fn new(memory: StatementMemory, cancel: &CancelToken, timeout: Duration) -> Bounds {
+        let cancel = cancel.clone();
+        let timeout = (!timeout.is_zero()).then(|| {
+            tokio::spawn(async move {
+                tokio::time::sleep(timeout).await;
+                cancel.cancel(CancelReason::Timeout);
+            })
+        });
+        Bounds { _memory: memory, timeout }
+    }
+}
+
+impl Drop for Bounds {
+    fn drop(&mut self) {
+        if let Some(timeout) = &self.timeout {
+            timeout.abort();
+        }
+    }
+}
 
 /// A stream that ends with the reason of a cancel, and holds what the statement may reserve from.
 pub(super) struct Answer {
     rows: SendableRecordBatchStream,
     cancel: CancelToken,
     cancelled: Pin<Box<dyn Future<Output = ()> + Send>>,
-    _memory: StatementMemory,
+    _bounds: Bounds,
 }
 
 impl Answer {
-    pub fn new(
+    pub fn stream(
         rows: SendableRecordBatchStream,
         cancel: CancelToken,
-        memory: StatementMemory,
+        bounds: Bounds,
     ) -> SendableRecordBatchStream {
         let token = cancel.clone();
         let cancelled = Box::pin(async move {
             token.cancelled().await;
         });
-        Box::pin(Answer { rows, cancel, cancelled, _memory: memory })
+        Box::pin(Answer { rows, cancel, cancelled, _bounds: bounds })
     }
 }
 

@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
-use super::answer::{Answer, rows_of};
+use super::answer::{Answer, Bounds, rows_of};
 use super::hooks::StatementTables;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
@@ -15,7 +15,9 @@ use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
 use crate::command::{call, history, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::parse::{Explain, History, Isolation, Parsed, Statement, Target, TransactionModes};
+use crate::parse::{
+    Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes,
+};
 use crate::plan::query::{Planned, same_columns};
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
@@ -36,19 +38,17 @@ impl Session {
         self.cancel.check()?;
         self.check_not_failed(&prepared.parsed.statement)?;
         self.begin_statement();
-        let parameters = Some(Arc::new(parameters));
-        if let Some(lookup) = &prepared.lookup {
-            let reading = self.reading(parameters.clone())?;
-            let values = parameters.as_deref().map_or(&[][..], Vec::as_slice);
-            if let Some(outcome) = self.look_up(&reading, lookup, values)? {
-                return Ok(outcome);
-            }
+        if let Some(lookup) = &prepared.lookup
+            && let Some(outcome) = self.look_up(lookup, &parameters)?
+        {
+            return Ok(outcome);
         }
         let columns = prepared.columns.as_deref();
-        self.run(&prepared.parsed, columns, parameters).await
+        self.run(&prepared.parsed, columns, Some(Arc::new(parameters))).await
     }
 
-    fn begin_statement(&mut self) {
+    /// The clock of now(), also for what planning evaluates.
+    pub(super) fn begin_statement(&mut self) {
         let now_us = self.database.store().clock().now_us();
         let mut work = self.work.lock();
         work.statement_us = now_us;
@@ -121,17 +121,34 @@ impl Session {
             | Statement::RollbackBranch(_) => self.change_refs(&parsed.statement).await,
             Statement::History(what) => self.history(what),
             Statement::Describe(target) => self.describe_table(target),
-            Statement::Call(procedure) => {
-                self.need_no_block("CALL")?;
-                let reading = self.reading(parameters)?;
-                let called = call::call(&reading, &self.state, procedure).await?;
-                let columns = called.row.iter().map(|(name, value)| {
-                    let column = StringViewArray::from_iter_values([value.as_str()]);
-                    (*name, Arc::new(column) as arrow::array::ArrayRef)
-                });
-                let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
-                Ok(rows_of(batch, RowsTag::Tagged("CALL")))
+            Statement::Call(procedure) => self.call(procedure, parameters).await,
+            Statement::Begin(_)
+            | Statement::Commit { .. }
+            | Statement::Rollback { .. }
+            | Statement::Savepoint(_)
+            | Statement::Release(_)
+            | Statement::RollbackTo(_)
+            | Statement::SetTransaction { .. } => {
+                self.transaction_statement(&parsed.statement).await
             }
+            Statement::Set(_)
+            | Statement::Reset(_)
+            | Statement::Show(_)
+            | Statement::Discard(_)
+            | Statement::UseBranch(_) => self.settings_statement(&parsed.statement),
+            Statement::Unlisten(_) => done("UNLISTEN"),
+            Statement::Deallocate(None) => done("DEALLOCATE ALL"),
+            Statement::Deallocate(Some(_)) => done("DEALLOCATE"),
+            Statement::Close(_) => done("CLOSE CURSOR"),
+            Statement::Analyze { .. } => done("ANALYZE"),
+            Statement::Vacuum(_) => done("VACUUM"),
+            Statement::Checkpoint => done("CHECKPOINT"),
+            other => Err(refuse(other)),
+        }
+    }
+
+    async fn transaction_statement(&mut self, statement: &Statement) -> Result<Outcome> {
+        match statement {
             Statement::Begin(modes) => self.begin_block(modes),
             Statement::Commit { .. } => {
                 let tag = if self.commit().await? { "COMMIT" } else { "ROLLBACK" };
@@ -151,19 +168,20 @@ impl Session {
                 }
                 done("SET")
             }
-            Statement::Set(_)
-            | Statement::Reset(_)
-            | Statement::Show(_)
-            | Statement::Discard(_)
-            | Statement::UseBranch(_) => self.settings_statement(&parsed.statement),
-            Statement::Unlisten(_) => done("UNLISTEN"),
-            Statement::Deallocate(_) => done("DEALLOCATE"),
-            Statement::Close(_) => done("CLOSE CURSOR"),
-            Statement::Analyze { .. } => done("ANALYZE"),
-            Statement::Vacuum(_) => done("VACUUM"),
-            Statement::Checkpoint => done("CHECKPOINT"),
             other => Err(refuse(other)),
         }
+    }
+
+    async fn call(&mut self, procedure: &Call, parameters: Parameters) -> Result<Outcome> {
+        self.need_no_block("CALL")?;
+        let reading = self.reading(parameters)?;
+        let called = call::call(&reading, &self.state, procedure).await?;
+        let columns = called.row.iter().map(|(name, value)| {
+            let column = StringViewArray::from_iter_values([value.as_str()]);
+            (*name, Arc::new(column) as arrow::array::ArrayRef)
+        });
+        let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
+        Ok(rows_of(batch, RowsTag::Tagged("CALL")))
     }
 
     /// What a query sees; `AS OF SYSTEM TIME` is of the whole statement.
@@ -201,24 +219,23 @@ impl Session {
             let found: Vec<(String, Type)> = columns.iter().map(pair).collect();
             same_columns(&shown, &found)?;
         }
-        let (reading, memory) = self.bounded(reading)?;
+        let (reading, bounds) = self.bounded(reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let stream = Answer::new(rows, self.cancel.clone(), memory);
+        let stream = Answer::stream(rows, self.cancel.clone(), bounds);
         Ok(Outcome::Rows { columns: Arc::new(columns), stream, tag: RowsTag::Select })
     }
 
-    /// The same reading with a memory pool of the statement's own.
-    pub(super) fn bounded(
-        &self,
-        reading: &Reading,
-    ) -> Result<(Reading, crate::memory::StatementMemory)> {
+    /// The same reading with a memory pool of the statement's own, and what bounds the statement.
+    pub(super) fn bounded(&self, reading: &Reading) -> Result<(Reading, Bounds)> {
         let inner = self.database.inner();
         let memory = inner.memory.begin_statement(self.cancel.clone());
         let runtime = RuntimeEnvBuilder::from_runtime_env(&inner.runtime)
             .with_memory_pool(memory.pool())
             .build_arc()
             .map_err(fault::of_datafusion)?;
-        Ok((Reading { runtime, ..reading.clone() }, memory))
+        let timeout = self.settings.lock().statement_timeout();
+        let bounds = Bounds::new(memory, &self.cancel, timeout);
+        Ok((Reading { runtime, ..reading.clone() }, bounds))
     }
 
     async fn explain(
@@ -240,7 +257,7 @@ impl Session {
             .explain(explain.verbose, explain.analyze)
             .and_then(LogicalPlanBuilder::build)
             .map_err(fault::of_datafusion)?;
-        let (reading, _memory) = self.bounded(&reading)?;
+        let (reading, _bounds) = self.bounded(&reading)?;
         let batches = run::collect(&reading, &self.state, plan).await?;
         let lines = plan_lines(&batches, explain.verbose)?;
         let column = Arc::new(StringViewArray::from_iter_values(lines)) as arrow::array::ArrayRef;
@@ -269,7 +286,7 @@ impl Session {
                 done(&format!("DROP {word}"))
             }
             Statement::PublishBranch(publish) => {
-                let (reading, _memory) = self.bounded(&reading)?;
+                let (reading, _bounds) = self.bounded(&reading)?;
                 refs::publish(&reading, &self.state, publish).await?;
                 done("PUBLISH BRANCH")
             }

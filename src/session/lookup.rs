@@ -25,7 +25,10 @@ use crate::store::{KeyBatch, Table};
 /// A recognised look-up.
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
-    table: Vec<String>,
+    namespace: String,
+    table: String,
+    /// Under which the name was found: another may mean another table.
+    search_path: String,
     /// The shape it was recognised in: another is planned anew.
     schema: SchemaId,
     /// For each column of the key, which parameter it equals.
@@ -81,7 +84,9 @@ impl Session {
         };
         let output: Vec<OutputColumn> = columns.iter().map(column).collect();
         let lookup = Lookup {
-            table,
+            namespace: schema.namespace.clone(),
+            table: schema.name.clone(),
+            search_path: self.settings.lock().get("search_path").unwrap_or_default(),
             schema: schema.id,
             keys,
             key_types,
@@ -91,19 +96,20 @@ impl Session {
         Ok(Some((lookup, parameters, output)))
     }
 
-    /// Answers a look-up; None where the table has another shape by now.
+    /// Answers a look-up; None where its name or its shape may mean something else by now.
     pub(super) fn look_up(
         &self,
-        reading: &Reading,
         lookup: &Lookup,
         parameters: &[ScalarValue],
     ) -> Result<Option<Outcome>> {
-        let parts: Vec<&str> = lookup.table.iter().map(String::as_str).collect();
-        let named = names::resolve(reading, &parts, None)?;
-        let names::Named::Table(table) = named else { return Ok(None) };
-        if table.schema().id != lookup.schema {
+        if !self.settings.lock().is("search_path", &lookup.search_path) {
             return Ok(None);
         }
+        let snapshot = self.work.lock().reading(&self.base, self.database.store())?;
+        let found = snapshot.table(&lookup.namespace, &lookup.table)?;
+        let Some(table) = found.filter(|table| table.schema().id == lookup.schema) else {
+            return Ok(None);
+        };
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(lookup.keys.len());
         for (at, key_type) in lookup.keys.iter().zip(&lookup.key_types) {
             let Ok(value) = parameters[*at].cast_to(&key_type.arrow()) else { return Ok(None) };

@@ -110,7 +110,7 @@ pub enum Outcome {
         tag: String,
     },
     /// The client sends rows.
-    CopyIn(CopyIn),
+    CopyIn(Box<CopyIn>),
     /// The client receives bytes.
     CopyOut(CopyOut),
     /// There was no statement.

@@ -1,6 +1,7 @@
 //! SET and SHOW: a session's settings, those of PostgreSQL that clients ask for and our own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
@@ -113,6 +114,14 @@ impl SessionSettings {
         own.cloned().or_else(|| find(&lower).map(|known| known.default.to_owned()))
     }
 
+    /// Whether a setting, in lower case, has this value.
+    pub fn is(&self, lower: &str, value: &str) -> bool {
+        match self.values.get(lower).or_else(|| self.defaults.get(lower)) {
+            Some(own) => own == value,
+            None => find(lower).is_some_and(|known| known.default == value),
+        }
+    }
+
     /// SET; None is TO DEFAULT.
     ///
     /// # Errors
@@ -204,6 +213,12 @@ impl SessionSettings {
             extra_float_digits: digits.unwrap_or(1),
             date_order,
         }
+    }
+
+    /// Zero where statements may run for ever.
+    pub fn statement_timeout(&self) -> Duration {
+        let value = self.get("statement_timeout").and_then(|ms| ms.parse().ok());
+        Duration::from_millis(value.unwrap_or(0))
     }
 
     fn time_zone(&self) -> Tz {

@@ -9,7 +9,8 @@ use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, Session};
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
-use crate::command::table::{Created, create_schema, create_table, create_view, drop_objects};
+use crate::command::drop::drop_objects;
+use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::{self, insert_name};
 use crate::command::{Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
@@ -67,7 +68,7 @@ impl Session {
         let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
-        let (source, _memory) = self.bounded(&source)?;
+        let (source, _bounds) = self.bounded(&source)?;
         let cancelled = self.cancel.clone();
         let mut writing =
             Writing { reading: source, state: &self.state, transaction: &mut transaction };
@@ -168,7 +169,7 @@ impl Session {
             _state: Arc::clone(&self.state),
         };
         match &copy.location {
-            CopyLocation::Stdin => Ok(Outcome::CopyIn(copy_in)),
+            CopyLocation::Stdin => Ok(Outcome::CopyIn(Box::new(copy_in))),
             CopyLocation::File(path) => {
                 copy_in.into.write_file(&outside::open(path)?)?;
                 Ok(Outcome::Done { tag: copy_in.finish().await? })
@@ -197,9 +198,9 @@ impl Session {
         };
         let planned = plan_query(&reading, &self.state, &query)?;
         let columns: Vec<(String, Type)> = planned.columns();
-        let (reading, memory) = self.bounded(&reading)?;
+        let (reading, bounds) = self.bounded(&reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let rows = super::answer::Answer::new(rows, self.cancel.clone(), memory);
+        let rows = super::answer::Answer::stream(rows, self.cancel.clone(), bounds);
         let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
         match &copy.location {
             CopyLocation::File(path) => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! asofdb
-//! id 3f0c…            128 random bits
+//! id 3f0c…            128 bits of its own
 //! written-by 0.1.0
 //! format 1            of everything in the folder
 //! readable-from 1     the oldest program format that may open it
@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::Vfs;
 
 const FILE: &str = "FORMAT";
+/// FORMAT before it has its name, so that a crash leaves none or a whole one.
+const UNFINISHED: &str = "FORMAT.new";
 const MAGIC: &str = "asofdb";
 
 /// The format this program writes.
@@ -26,7 +28,7 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
         return read(vfs);
     }
     let (files, folders) = vfs.list(".")?;
-    let foreign: Vec<&String> = files.iter().filter(|name| *name != "LOCK").collect();
+    let foreign: Vec<&String> = files.iter().filter(|name| !["LOCK", UNFINISHED].contains(&name.as_str())).collect();
     if let Some(name) = foreign.first().copied().or(folders.first()) {
         return Err(Error::new(
             ErrorKind::DataDirectory,
@@ -41,9 +43,13 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
     let text = format!(
         "{MAGIC}\nid {id:032x}\nwritten-by {version}\nformat {FORMAT}\nreadable-from {FORMAT}\n"
     );
-    let file = vfs.create_new(FILE)?;
+    if vfs.exists(UNFINISHED)? {
+        vfs.remove(UNFINISHED)?;
+    }
+    let file = vfs.create_new(UNFINISHED)?;
     file.write_at(0, text.as_bytes())?;
     file.sync_all()?;
+    vfs.rename_new(UNFINISHED, FILE)?;
     vfs.sync_dir(".")
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::Store;
 use super::catalog::{self, Object};
-use super::table::{Table, TableSegment};
+use super::table::{Table, TableSegment, TableState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::log::{Records, ancestry, deletes, versions};
@@ -23,7 +23,14 @@ pub(super) struct Point {
     pub line: LineId,
     pub root: u64,
     /// What names stand for; a new head takes over what its commit did not change.
-    relations: Mutex<HashMap<(String, String), Option<Relation>>>,
+    relations: Mutex<HashMap<(String, String), Option<Kept>>>,
+}
+
+/// A relation as a point keeps it: without the store, which keeps the point.
+#[derive(Clone)]
+enum Kept {
+    Table(TableState),
+    View(Arc<View>),
 }
 
 /// What a name stands for.
@@ -83,7 +90,7 @@ impl Point {
             let mut relations = parent.relations.lock().clone();
             for table in tables {
                 let at = (table.schema.namespace.clone(), table.schema.name.clone());
-                relations.insert(at, Some(Relation::Table(Arc::clone(table))));
+                relations.insert(at, Some(Kept::Table(table.state())));
             }
             *point.relations.lock() = relations;
         }
@@ -209,13 +216,30 @@ impl Snapshot {
 
     fn committed(&self, namespace: &str, name: &str) -> Result<Option<Relation>> {
         let at = (namespace.to_owned(), name.to_owned());
-        if let Some(known) = self.point.relations.lock().get(&at) {
-            return Ok(known.clone());
+        let known = self.point.relations.lock().get(&at).cloned();
+        if let Some(known) = known {
+            return Ok(known.map(|kept| kept.relation(&self.store)));
         }
         let view = self.store.shared.log.read()?;
         let found = self.store.named(&view, self.point.root, namespace, name)?;
-        self.point.relations.lock().insert(at, found.clone());
+        self.point.relations.lock().insert(at, found.as_ref().map(Kept::of));
         Ok(found)
+    }
+}
+
+impl Kept {
+    fn of(relation: &Relation) -> Kept {
+        match relation {
+            Relation::Table(table) => Kept::Table(table.state()),
+            Relation::View(view) => Kept::View(Arc::clone(view)),
+        }
+    }
+
+    fn relation(self, store: &Store) -> Relation {
+        match self {
+            Kept::Table(state) => Relation::Table(Arc::new(state.table(store))),
+            Kept::View(view) => Relation::View(view),
+        }
     }
 }
 

@@ -109,6 +109,7 @@ fn what_is_not_there_is_named() {
             ("INSERT INTO t (w) VALUES (1)", "42703", "\"w\""),
             ("INSERT INTO t VALUES ('many', 'x')", "22P02", "many"),
             ("SELECT 1 + true", "42804", "+"),
+            ("SELECT 1 + 'x'::int", "22P02", "x"),
             ("SELECT no_such(1)", "42883", "no_such"),
             ("SELECT 1 / 0", "22012", "zero"),
             ("SELEC 1", "42601", "SELEC"),

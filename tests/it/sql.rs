@@ -96,6 +96,7 @@ fn run_file(file: &Path, mode: Mode) -> Result<(), String> {
 }
 
 /// As many columns as the file says, of the types it says; `?` is any.
+#[expect(clippy::ptr_arg, reason = "the runner asks for a function of exactly this type")]
 fn columns_fit(actual: &Vec<DefaultColumnType>, expected: &Vec<DefaultColumnType>) -> bool {
     let fits = |(actual, expected): (&DefaultColumnType, &DefaultColumnType)| {
         let any = DefaultColumnType::Any;

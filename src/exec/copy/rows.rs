@@ -149,10 +149,9 @@ impl TextRows {
                 "wrong number of fields in header line: got {got}, expected {expected}"
             )));
         }
-        let pairs = names.iter().zip(&self.columns).zip(1..);
+        let mut pairs = names.iter().zip(&self.columns).zip(1..);
         pairs
-            .map(|((name, column), field)| self.check_name(name.as_deref(), column, field))
-            .collect()
+            .try_for_each(|((name, column), field)| self.check_name(name.as_deref(), column, field))
     }
 
     fn check_name(&self, name: Option<&[u8]>, column: &CopyColumn, field: usize) -> Result<()> {

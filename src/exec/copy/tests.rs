@@ -128,7 +128,7 @@ fn errors_say_where_and_have_postgresql_s_codes() {
             "1,\"x\ny\"\nabc,x\n",
             "22P02 invalid input syntax for type integer: \"abc\" / COPY t, line 3, column a: \"abc\"",
         ),
-        (ab(), csv(), "1,\"x\n", "22P04 unterminated CSV quoted field / COPY t, line 1"),
+        (ab(), csv(), "1,\"x\n", "22P04 unterminated CSV quoted field / COPY t, line 2"),
         (
             ab(),
             csv(),
@@ -198,7 +198,7 @@ fn memory_is_bounded() {
 }
 
 #[test]
-fn csv_is_written_as_postgresql_writes_it() {
+fn lines_are_written_as_postgresql_writes_them() {
     let batch = RecordBatch::try_from_iter([
         ("a", std::sync::Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef),
         ("b,", std::sync::Arc::new(StringArray::from(vec![Some(""), Some("x\"\n")])) as ArrayRef),
@@ -219,6 +219,16 @@ fn csv_is_written_as_postgresql_writes_it() {
     let options = CopyOptions { force_quote: ColumnChoice::All, escape: b'\\', ..csv() };
     assert_eq!(written(options), "\"1\",\"\"\n,\"x\\\"\n\"\n");
     assert_eq!(written(text()), "1\t\n\\N\tx\"\\n\n");
+    let tabs = RecordBatch::try_from_iter([(
+        "a",
+        std::sync::Arc::new(StringArray::from(vec!["x\ty|z"])) as ArrayRef,
+    )]);
+    let writer = CopyWriter::new(&columns[1..], &text(), &TextOptions::default()).expect("sound");
+    let mut out = Vec::new();
+    writer
+        .write(&tabs.expect("one column"), &mut out, &mut Vec::new())
+        .expect("storage fits the type");
+    assert_eq!(out, b"x\\ty|z\n");
 }
 
 fn formats() -> Vec<CopyOptions> {

@@ -179,7 +179,6 @@ impl CopyWriter {
                 out.push(b'\\');
             }
             out.push(match b {
-                _ if b == self.options.delimiter => b,
                 8 => b'b',
                 9 => b't',
                 10 => b'n',

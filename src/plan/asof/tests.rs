@@ -201,6 +201,13 @@ async fn written_forms() {
              (VALUES (2),(4)) AS r(ts) MATCH_CONDITION (l.ts >= r.ts)",
             "1 ∅, 5 4, ∅ ∅",
         ),
+    ];
+    conform(FIXTURE, FEW, &cases).await;
+}
+
+#[tokio::test]
+async fn joins_beside_and_below() {
+    let cases = [
         (
             "90 parenthesised and chained",
             "SELECT l.id, r.v, s.w FROM l ASOF LEFT JOIN (r JOIN (VALUES ('a4','four')) AS s(v,w)
@@ -285,7 +292,6 @@ async fn keys_and_nulls() {
 
 #[tokio::test]
 async fn duplicates_and_shapes() {
-    let back = "2 a4, 3 a6, 4 b1, 5 b6";
     let cases = [
         (
             "42",
@@ -320,6 +326,14 @@ async fn duplicates_and_shapes() {
              FROM r) AS r ON l.k = r.k AND l.ts >= r.ts",
             "A 7 3, B 8 2",
         ),
+    ];
+    conform(FIXTURE, FEW, &cases).await;
+}
+
+#[tokio::test]
+async fn places_and_limits() {
+    let back = "2 a4, 3 a6, 4 b1, 5 b6";
+    let cases = [
         (
             "85 IN",
             "SELECT id FROM l WHERE id IN (SELECT l.id FROM l ASOF INNER JOIN r

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use crate::error::Result;
 use crate::plan::pg_catalog::Catalog;
+use crate::spec::text::{DateOrder, TextOptions};
 
 /// The session, as its functions tell it.
 pub struct SessionFacts {
@@ -58,6 +59,18 @@ pub trait SessionHooks: Send + Sync {
 }
 
 impl SessionFacts {
+    /// How the session reads and writes values.
+    pub fn text_options(&self) -> TextOptions {
+        let setting = |name| self.hooks.setting(name).unwrap_or_default().to_ascii_uppercase();
+        let date_order = match setting("DateStyle") {
+            style if style.contains("DMY") => DateOrder::Dmy,
+            style if style.contains("YMD") => DateOrder::Ymd,
+            _ => DateOrder::Mdy,
+        };
+        let extra_float_digits = setting("extra_float_digits").parse().unwrap_or(1);
+        TextOptions { time_zone: self.time_zone(), extra_float_digits, date_order }
+    }
+
     /// The session's time zone, UTC where the setting names none we know.
     pub fn time_zone(&self) -> Tz {
         let named = self.hooks.setting("TimeZone").and_then(|name| name.parse().ok());

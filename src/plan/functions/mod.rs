@@ -8,10 +8,12 @@
 //! [`row_function`], which says how one is declared.
 
 mod array;
+mod casts;
 mod catalog;
 mod clock;
 mod date_part;
 mod facts;
+mod interval;
 mod long_value;
 mod operators;
 mod privilege;
@@ -44,7 +46,7 @@ pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     builder.with_type_planner(Arc::new(PostgresTypes))
 }
 
-/// Adds every function to a state, in place of DataFusion's of the same name.
+/// Adds every function to a state, in place of DataFusion's of the same name, and casts.
 ///
 /// # Errors
 /// None of DataFusion's own registries refuses; a foreign one may.
@@ -53,7 +55,7 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
         state.register_udf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::from(single_value::SingleValue::new())))?;
-    Ok(())
+    casts::install(state, facts)
 }
 
 fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
@@ -68,6 +70,6 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(array::functions());
     functions.extend(long_value::functions());
     functions.push(sleep::function());
-    functions.push(uuid::function());
+    functions.extend(uuid::functions());
     functions
 }

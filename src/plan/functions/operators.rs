@@ -8,21 +8,31 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::casts::take_type_of;
+use super::interval::{ScaleInterval, Scaling};
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
 
-/// `'{1,2}'` beside an array, subscripts of the vectors that count from 0, and functions compared by
-/// number.
+/// `'{1,2}'` beside an array, literals compared with what has a type, subscripts of the vectors that
+/// count from 0, functions compared by number, and intervals times numbers.
 #[derive(Debug)]
 pub struct PostgresOperators {
     function_oid: Arc<ScalarUDF>,
+    interval_multiply: Arc<ScalarUDF>,
+    interval_divide: Arc<ScalarUDF>,
 }
 
 impl Default for PostgresOperators {
     fn default() -> Self {
-        PostgresOperators { function_oid: Arc::new(super::catalog::function_oid()) }
+        let scale = |how| Arc::new(ScalarUDF::new_from_impl(ScaleInterval::new(how)));
+        PostgresOperators {
+            function_oid: Arc::new(super::catalog::function_oid()),
+            interval_multiply: scale(Scaling::Multiply),
+            interval_divide: scale(Scaling::Divide),
+        }
     }
 }
 
@@ -35,6 +45,25 @@ impl PostgresOperators {
         }
         Ok(())
     }
+
+    /// An interval times or over a number; None for anything else.
+    fn scaled_interval(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+        let (left, right) = (expr.left.get_type(schema).ok()?, expr.right.get_type(schema).ok()?);
+        let is_span = |of: &DataType| matches!(of, DataType::Interval(_));
+        let (function, span, number) = match expr.op {
+            BinaryOperator::Multiply if is_span(&left) && right.is_numeric() => {
+                (&self.interval_multiply, &expr.left, &expr.right)
+            }
+            BinaryOperator::Multiply if left.is_numeric() && is_span(&right) => {
+                (&self.interval_multiply, &expr.right, &expr.left)
+            }
+            BinaryOperator::Divide if is_span(&left) && right.is_numeric() => {
+                (&self.interval_divide, &expr.left, &expr.right)
+            }
+            _ => return None,
+        };
+        Some(function.call(vec![span.clone(), cast(number.clone(), DataType::Float64)]))
+    }
 }
 
 impl ExprPlanner for PostgresOperators {
@@ -43,8 +72,15 @@ impl ExprPlanner for PostgresOperators {
         mut expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
+        if let Some(scaled) = self.scaled_interval(&expr, schema) {
+            return Ok(PlannerResult::Planned(scaled));
+        }
         expr.right = beside(&expr.left, expr.right, schema);
         expr.left = beside(&expr.right, expr.left, schema);
+        if is_comparison(&expr.op) {
+            take_type_of(&mut expr.right, &expr.left, schema);
+            take_type_of(&mut expr.left, &expr.right, schema);
+        }
         self.by_number(&mut expr.left, &expr.right, schema)?;
         self.by_number(&mut expr.right, &expr.left, schema)?;
         Ok(PlannerResult::Original(expr))
@@ -62,6 +98,11 @@ impl ExprPlanner for PostgresOperators {
         }
         Ok(PlannerResult::Original(expr))
     }
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
 }
 
 fn pg_type(field: &Field) -> Option<&str> {

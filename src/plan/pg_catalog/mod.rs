@@ -21,7 +21,7 @@ pub mod relation;
 pub mod rewrite;
 mod rows;
 #[cfg(test)]
-mod tests;
+pub(in crate::plan) mod tests;
 pub mod types;
 
 pub use catalog::Catalog;

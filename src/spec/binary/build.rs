@@ -8,7 +8,7 @@ use super::{numeric, oid};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Type;
 use crate::spec::column::{ColumnBuilder, ItemsBuilder, check};
-use crate::spec::text::json;
+use crate::spec::text::{json, jsonb};
 
 /// Grows one column of `Type::arrow()` from binary values.
 pub struct BinaryBuilder(ColumnBuilder);
@@ -78,7 +78,7 @@ fn append(column: &mut ColumnBuilder, bytes: &[u8]) -> Result<()> {
             b.append_value(text);
         }
         ColumnBuilder::Jsonb(b) => match bytes.split_first() {
-            Some((1, text)) => b.append_value(json::normalise(check::utf8(text)?)?),
+            Some((1, text)) => b.append_value(jsonb::normalise(check::utf8(text)?)?),
             Some(_) | None => return Err(wrong("jsonb", bytes)),
         },
         ColumnBuilder::Bytea(b) => b.append_value(bytes),

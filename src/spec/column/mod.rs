@@ -8,6 +8,8 @@
 mod build;
 pub(in crate::spec) mod check;
 mod read;
+mod storage;
 
 pub(in crate::spec) use build::{ColumnBuilder, ItemsBuilder};
-pub(in crate::spec) use read::{Column, Decimals, Items};
+pub(in crate::spec) use read::{Column, Items};
+pub(in crate::spec) use storage::Decimals;

@@ -54,15 +54,15 @@ pub(super) fn append(array: &mut ItemsBuilder, text: &[u8], options: &TextOption
     while !rest.is_empty() {
         array.check_room()?;
         let nested = rest[0] == b'{';
-        if nested && !matches!(array.item_type, Type::Array(_)) {
-            let message = format!("an array of arrays does not fit type {}[]", array.item_type);
-            return Err(Error::new(ErrorKind::NotSupported, message));
-        }
         let read = match nested {
             true => nested_item(rest, &mut item),
             false => read_item(rest, &mut item),
         };
         let (quoted, tail) = read.ok_or_else(|| malformed(text))?;
+        if nested && !matches!(array.item_type, Type::Array(_)) {
+            let message = format!("an array of arrays does not fit type {}[]", array.item_type);
+            return Err(Error::new(ErrorKind::NotSupported, message));
+        }
         match !quoted && item.eq_ignore_ascii_case(b"null") {
             true => array.item.append_null(),
             false => build::append(&mut array.item, &item, options)?,

@@ -2,7 +2,7 @@
 
 use arrow::array::ArrayRef;
 
-use super::{TextOptions, array, bytes, datetime, float, integer, interval, json, numeric};
+use super::{TextOptions, array, bytes, datetime, float, integer, interval, json, jsonb, numeric};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Type;
 use crate::spec::column::{ColumnBuilder, check};
@@ -66,7 +66,7 @@ pub(super) fn append(column: &mut ColumnBuilder, text: &[u8], options: &TextOpti
             json::validate(text)?;
             b.append_value(text);
         }
-        ColumnBuilder::Jsonb(b) => b.append_value(json::normalise(check::utf8(text)?)?),
+        ColumnBuilder::Jsonb(b) => b.append_value(jsonb::normalise(check::utf8(text)?)?),
         ColumnBuilder::Bytea(b) => b.append_value(bytes::parse_bytea(text)?),
         ColumnBuilder::Date(b) => b.append_value(datetime::parse_date(text, options)?),
         ColumnBuilder::Time(b) => b.append_value(datetime::parse_time(text, options)?),

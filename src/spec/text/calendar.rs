@@ -132,11 +132,11 @@ fn write_offset(offset: i32, out: &mut Vec<u8>) {
     out.push(if offset < 0 { b'-' } else { b'+' });
     let offset = offset.unsigned_abs();
     write_pair(offset / 3_600, out);
-    if offset % 3_600 != 0 {
+    if !offset.is_multiple_of(3_600) {
         out.push(b':');
         write_pair(offset / 60 % 60, out);
     }
-    if offset % 60 != 0 {
+    if !offset.is_multiple_of(60) {
         out.push(b':');
         write_pair(offset % 60, out);
     }

@@ -102,7 +102,7 @@ pub(super) fn offset_at(tz: Tz, utc_s: i64) -> i32 {
 pub(super) fn offset_of_local(zone: Zone, local_s: i64) -> i32 {
     let tz = match zone {
         Zone::Fixed(offset) => return offset,
-        Zone::Named(tz) if tz == Tz::UTC => return 0,
+        Zone::Named(Tz::UTC) => return 0,
         Zone::Named(tz) => tz,
     };
     let local = DateTime::from_timestamp(within_tables(local_s), 0);

@@ -144,8 +144,8 @@ impl<'a> Batch<'a> {
     }
 
     fn judge(&self, proposal: &Proposal, head: &Point) -> Result<Verdict> {
-        for write in &proposal.catalog {
-            self.judge_names(write, head)?;
+        for (at, write) in proposal.catalog.iter().enumerate() {
+            self.judge_names(write, &proposal.catalog[..at], head)?;
         }
         if proposal.base == head.commit {
             return Ok(Verdict::Stands);
@@ -166,7 +166,13 @@ impl<'a> Batch<'a> {
         Ok(Verdict::Stands)
     }
 
-    fn judge_names(&self, write: &CatalogWrite, head: &Point) -> Result<()> {
+    /// `before` is what the same proposal did to the catalogue earlier: it may have freed the name.
+    fn judge_names(
+        &self,
+        write: &CatalogWrite,
+        before: &[CatalogWrite],
+        head: &Point,
+    ) -> Result<()> {
         let (namespace, name) = match write {
             CatalogWrite::CreateTable(schema) => (&schema.namespace, &schema.name),
             CatalogWrite::CreateView(view) => (&view.namespace, &view.name),
@@ -182,8 +188,10 @@ impl<'a> Batch<'a> {
             }
         };
         match self.store.named(&self.transaction, head.root, namespace, name)? {
-            Some(_) => Err(catalog::duplicate(name)),
-            None => Ok(()),
+            Some(found) if !before.iter().any(|write| write.drops(found.id())) => {
+                Err(catalog::duplicate(name))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -48,6 +48,11 @@ impl CatalogWrite {
             CatalogWrite::CreateNamespace(_) | CatalogWrite::Drop { .. } => None,
         }
     }
+
+    /// Whether it drops this.
+    pub fn drops(&self, object: TableId) -> bool {
+        matches!(self, CatalogWrite::Drop { id, .. } if *id == object)
+    }
 }
 
 /// A change of refs.

@@ -1,7 +1,6 @@
 //! One connection of a file: statements in, rows as text out.
 
 use std::fmt;
-use std::future::Future;
 
 use asofdb::error::{Error, ErrorKind};
 use asofdb::fault;
@@ -28,20 +27,21 @@ pub(super) enum Person {
 }
 
 impl Person {
-    pub(super) fn arrive(house: House) -> impl Future<Output = Result<Self, Failure>> {
-        async move {
-            match house.mode() {
-                Mode::Wire => Person::connect(house).await,
-                Mode::Embedded | Mode::Reopened => {
-                    let id = house.enter().await?;
-                    Ok(Person::Guest { house, id })
-                }
+    pub(super) async fn arrive(house: House) -> Result<Self, Failure> {
+        match house.mode() {
+            Mode::Wire => Person::connect(house).await,
+            Mode::Embedded | Mode::Reopened => {
+                let id = house.enter().await?;
+                Ok(Person::Guest { house, id })
             }
         }
     }
 
     async fn connect(house: House) -> Result<Self, Failure> {
-        let config = format!("host=127.0.0.1 port={} user=ann dbname=main", house.port());
+        let config = format!(
+            "host=127.0.0.1 port={} user=ann dbname=main application_name=slt",
+            house.port()
+        );
         let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
         tokio::spawn(connection);
         Ok(Person::Client { house, client })
@@ -193,11 +193,10 @@ fn of_messages(messages: Vec<SimpleQueryMessage>) -> Output {
                     rows.push(values);
                 }
             }
-            SimpleQueryMessage::CommandComplete(count) => {
-                if !std::mem::take(&mut is_described) {
-                    output = DBOutput::StatementComplete(count);
-                }
+            SimpleQueryMessage::CommandComplete(count) if !is_described => {
+                output = DBOutput::StatementComplete(count);
             }
+            SimpleQueryMessage::CommandComplete(_) => is_described = false,
             _ => {}
         }
     }

@@ -120,6 +120,10 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if let Some(reg) = reg_type(data_type) {
         return Some(build::call(&format!("asofdb_{reg}"), vec![take(inner)]));
     }
+    let is_uuid = matches!(data_type, DataType::Uuid) || last(data_type).as_deref() == Some("uuid");
+    if is_uuid && !is_placeholder(inner) {
+        return Some(build::call("asofdb_uuid", vec![take(inner)]));
+    }
     if matches!(data_type, DataType::Array(_)) {
         *inner = array_literal(inner)?;
         return None;
@@ -130,6 +134,11 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
         return Some(take(inner));
     }
     None
+}
+
+/// A cast tells a parameter its type, which a call would not.
+fn is_placeholder(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::Placeholder(_)))
 }
 
 /// `(x).field`.

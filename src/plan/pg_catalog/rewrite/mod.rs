@@ -5,6 +5,7 @@
 //! | `pg_catalog.f(…)`, `OPERATOR(pg_catalog.~)`, `COLLATE "C"` | `f(…)`, `~`, nothing |
 //! | `FROM pg_class`, `FROM pg_timezone_names()` | `FROM pg_catalog.pg_class`, `… pg_timezone_names` |
 //! | `x::regclass`, `x::regclass::text` and kin | a look-up by name or number |
+//! | `x::uuid` | `asofdb_uuid(x)` |
 //! | `c.tableoid` of a system table | its number |
 //! | a sub-select in the place of a value | the same with an aggregate that errs on a second row |
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |

@@ -159,6 +159,16 @@ fn types_are_what_postgres_names() {
 }
 
 #[test]
+fn uuids_are_read_and_others_refused() {
+    let session = Session::new();
+    let one = "select '{00000000-0000-0000-0000-0000000000ff}'::uuid = '000000000000000000000000000000FF'::uuid, b = b::uuid from (select gen_random_uuid() as b) t";
+    assert_eq!(session.value(one), "true|true");
+    let error =
+        session.ask("select '+0000000-0000-0000-0000-0000000000ff'::uuid").expect_err("a sign");
+    assert!(error.contains("invalid input syntax for type uuid"), "{error}");
+}
+
+#[test]
 fn rights_are_told_and_objects_checked() {
     let session = Session::new();
     let sql = "select has_table_privilege('users', 'select'), has_table_privilege('ada', 'users', 'SELECT, INSERT'), has_schema_privilege('public', 'usage'), has_table_privilege(1, 'select')";

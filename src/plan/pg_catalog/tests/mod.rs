@@ -1,5 +1,5 @@
 //! The queries that psql and drivers send, run against the catalogue of a small database.
 
 mod drivers;
-mod fixture;
+pub(in crate::plan) mod fixture;
 mod psql;

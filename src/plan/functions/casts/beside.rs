@@ -1,0 +1,76 @@
+//! Literals that take the type of what they are compared with.
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::expr::{BinaryExpr, InList};
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, Operator};
+
+use super::function::{is_text, type_of};
+
+/// In comparisons, BETWEEN and IN.
+#[derive(Debug)]
+pub struct ComparedLiterals;
+
+impl FunctionRewrite for ComparedLiterals {
+    fn name(&self) -> &str {
+        "compared_literals"
+    }
+
+    fn rewrite(
+        &self,
+        mut expr: Expr,
+        schema: &DFSchema,
+        _: &ConfigOptions,
+    ) -> DataFusionResult<Transformed<Expr>> {
+        let mut changed = false;
+        match &mut expr {
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+                changed |= take_type_of(right, left, schema);
+                changed |= take_type_of(left, right, schema);
+            }
+            Expr::Between(Between { expr, low, high, .. }) => {
+                changed |= take_type_of(low, expr, schema);
+                changed |= take_type_of(high, expr, schema);
+                changed |= take_type_of(expr, low, schema);
+            }
+            Expr::InList(InList { expr, list, .. }) => {
+                for item in list {
+                    changed |= take_type_of(item, expr, schema);
+                }
+            }
+            _ => {}
+        }
+        Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+    }
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
+/// Casts a literal of text to the type of the other, unless that is text or not known; whether it
+/// was one.
+pub fn take_type_of(literal: &mut Expr, other: &Expr, schema: &DFSchema) -> bool {
+    let is_literal = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => is_text(&value.data_type()),
+        _ => false,
+    };
+    if !is_literal(literal) || is_literal(other) {
+        return false;
+    }
+    let Ok((_, of)) = other.to_field(schema) else { return false };
+    let of = Field::new("", of.data_type().clone(), true).with_metadata(of.metadata().clone());
+    // The items of a list are compared with ANY as well.
+    let takes = !matches!(of.data_type(), DataType::List(_))
+        && type_of(&of).is_some_and(|of| !is_text(&of.arrow()));
+    if takes {
+        let literal_taken = Box::new(std::mem::take(literal));
+        *literal = Expr::Cast(Cast::new_from_field(literal_taken, of.into()));
+    }
+    takes
+}

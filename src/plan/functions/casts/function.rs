@@ -1,0 +1,230 @@
+//! The function that a cast becomes.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{ScalarValue, exec_err};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::functions::SessionFacts;
+use crate::spec::Type;
+use crate::spec::text::{TextBuilder, TextFormatter, TextOptions};
+
+/// From text to a type, or from a type to text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    Read(Type),
+    Write(Type),
+}
+
+/// Whether Arrow stores text so.
+pub fn is_text(storage: &DataType) -> bool {
+    matches!(storage, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The type of a field whose values are read or written as a whole; None for storage that only
+/// DataFusion's own functions use.
+pub fn type_of(field: &Field) -> Option<Type> {
+    match field.data_type() {
+        DataType::FixedSizeBinary(16) => Some(Type::Uuid),
+        DataType::Null
+        | DataType::FixedSizeBinary(_)
+        | DataType::Duration(_)
+        | DataType::Dictionary(_, _)
+        | DataType::RunEndEncoded(_, _)
+        | DataType::Map(_, _) => None,
+        _ => Type::of_field(field),
+    }
+}
+
+/// What a cast between the fields does; None where it is left to Arrow.
+pub fn way(from: &Field, to: &Field) -> Option<Way> {
+    let (source, target) = (type_of(from)?, type_of(to)?);
+    match (is_text(from.data_type()), is_text(to.data_type())) {
+        (true, false) => Some(Way::Read(target)),
+        (false, true) if !from.data_type().is_integer() => Some(Way::Write(source)),
+        (true, true) if source != target && matches!(target, Type::Json | Type::Jsonb) => {
+            Some(Way::Read(target))
+        }
+        _ => None,
+    }
+}
+
+/// A cast from or to text.
+#[derive(Debug)]
+pub struct TextCast {
+    way: Way,
+    /// Of the result, without a name.
+    field: FieldRef,
+    /// NULL instead of an error.
+    lenient: bool,
+    signature: Signature,
+    facts: Arc<SessionFacts>,
+}
+
+// Plans do not cross sessions, so the facts are the same.
+impl PartialEq for TextCast {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.way, &self.field, self.lenient) == (&other.way, &other.field, other.lenient)
+    }
+}
+
+impl Eq for TextCast {}
+
+impl Hash for TextCast {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.way, &self.field, self.lenient).hash(state);
+    }
+}
+
+impl TextCast {
+    /// A cast whose result is of this field's type and metadata.
+    pub fn new(way: Way, to: &Field, lenient: bool, facts: &Arc<SessionFacts>) -> Self {
+        let signature = Signature::any(1, volatility(&way));
+        let field = Arc::new(to.clone().with_name("").with_nullable(true));
+        TextCast { way, field, lenient, signature, facts: Arc::clone(facts) }
+    }
+
+    fn read(&self, texts: &ArrayRef, of: &Type) -> Result<ArrayRef> {
+        let texts = cast(texts, &DataType::Utf8View).map_err(crate::fault::of_arrow)?;
+        let texts = texts.as_string_view();
+        let options = self.facts.text_options();
+        let read = match self.lenient {
+            true => read_or_null(texts.iter(), of, &options),
+            false => read_all(texts.iter(), of, &options)?,
+        };
+        // Units and widths that only DataFusion asks for.
+        let strict = CastOptions { safe: self.lenient, ..CastOptions::default() };
+        cast_with_options(&read, self.field.data_type(), &strict).map_err(crate::fault::of_arrow)
+    }
+
+    fn write(&self, values: &ArrayRef, of: &Type) -> Result<ArrayRef> {
+        let options = self.facts.text_options();
+        let formatter = TextFormatter::new(of, values.as_ref(), &options)?;
+        let mut texts = StringViewBuilder::with_capacity(values.len());
+        let mut text = Vec::new();
+        for row in 0..values.len() {
+            if formatter.is_null(row) {
+                texts.append_null();
+                continue;
+            }
+            text.clear();
+            formatter.write(row, &mut text);
+            let text = std::str::from_utf8(&text).map_err(|e| {
+                Error::new(ErrorKind::Internal, format!("text of a {of} is not UTF-8")).caused_by(e)
+            })?;
+            texts.append_value(match (of, text) {
+                // The cast is a function of its own in PostgreSQL, not the type's output.
+                (Type::Bool, "t") => "true",
+                (Type::Bool, _) => "false",
+                (_, text) => text,
+            });
+        }
+        let texts: ArrayRef = Arc::new(texts.finish());
+        cast(&texts, self.field.data_type()).map_err(crate::fault::of_arrow)
+    }
+}
+
+/// What the session's settings change may not be computed before the session runs it.
+fn volatility(way: &Way) -> Volatility {
+    let (Way::Read(of) | Way::Write(of)) = way;
+    let of = match of {
+        Type::Array(item) => item.as_ref(),
+        of => of,
+    };
+    match (way, of) {
+        (_, Type::Timestamptz) => Volatility::Stable,
+        (Way::Read(_), Type::Date | Type::Timestamp | Type::Time) => Volatility::Stable,
+        (Way::Write(_), Type::Float4 | Type::Float8) => Volatility::Stable,
+        _ => Volatility::Immutable,
+    }
+}
+
+fn read_all<'t>(
+    texts: impl Iterator<Item = Option<&'t str>>,
+    of: &Type,
+    options: &TextOptions,
+) -> Result<ArrayRef> {
+    let mut column = TextBuilder::new(of, options);
+    for text in texts {
+        match text {
+            Some(text) => column.append(text.as_bytes())?,
+            None => column.append_null(),
+        }
+    }
+    Ok(column.finish())
+}
+
+fn read_or_null<'t>(
+    texts: impl Iterator<Item = Option<&'t str>>,
+    of: &Type,
+    options: &TextOptions,
+) -> ArrayRef {
+    // A builder that refused a value is of no further use, so each is tried with one of its own.
+    let is_value = |text: &&str| TextBuilder::new(of, options).append(text.as_bytes()).is_ok();
+    let mut column = TextBuilder::new(of, options);
+    for text in texts {
+        match text.filter(is_value) {
+            Some(text) => column.append(text.as_bytes()).expect("the same text was read before"),
+            None => column.append_null(),
+        }
+    }
+    column.finish()
+}
+
+impl ScalarUDFImpl for TextCast {
+    fn name(&self) -> &str {
+        match self.way {
+            Way::Read(_) => "cast_from_text",
+            Way::Write(_) => "cast_to_text",
+        }
+    }
+
+    fn display_name(&self, args: &[Expr]) -> DataFusionResult<String> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let to = match &self.way {
+            Way::Read(of) => of,
+            Way::Write(_) => &Type::Text,
+        };
+        let word = if self.lenient { "TRY_CAST" } else { "CAST" };
+        Ok(format!("{word}({} AS {to})", args.join(", ")))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(self.field.data_type().clone())
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DataFusionResult<FieldRef> {
+        let nullable = self.lenient || args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(self.field.as_ref().clone().with_nullable(nullable)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let [value] = args.args.as_slice() else {
+            return exec_err!("{} takes one argument", self.name());
+        };
+        let constant = matches!(value, ColumnarValue::Scalar(_));
+        let rows = if constant { 1 } else { args.number_rows };
+        let values = value.to_array(rows)?;
+        let result = match &self.way {
+            Way::Read(of) => self.read(&values, of),
+            Way::Write(of) => self.write(&values, of),
+        };
+        let result = result.map_err(|e| DataFusionError::External(Box::new(e)))?;
+        Ok(match constant {
+            true => ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?),
+            false => ColumnarValue::Array(result),
+        })
+    }
+}

@@ -1,0 +1,39 @@
+//! Casts between text and other types, as PostgreSQL does them.
+//!
+//! DataFusion leaves a cast to Arrow, which reads fewer texts than PostgreSQL and writes others. So
+//! every cast from or to text becomes a call of [`TextCast`], which reads and writes as the wire and
+//! COPY do, in the session's time zone and styles. A bare literal takes the type of what it is
+//! compared with, as PostgreSQL's untyped literals do, before DataFusion picks a type of its own
+//! (for timestamps one of nanoseconds, which holds neither infinity nor the year 2300).
+//!
+//! Twice on the way to a plan: before DataFusion's type coercion, so that an expression planned
+//! alone is covered too, and after it, for the casts that it adds. The name and type of no column
+//! change. Integers are written by Arrow, whose text is PostgreSQL's; casts between two types that
+//! are not text, and from text to text (the lengths of `varchar(n)`), are not touched.
+//!
+//! Start reading at [`rule`].
+
+mod beside;
+mod function;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+
+use super::SessionFacts;
+
+pub use beside::take_type_of;
+
+/// Adds both rewrites to a state whose analyzer has all rules that add casts.
+pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusionResult<()> {
+    let casts = Arc::new(rule::TextCasts::new(facts));
+    state.register_function_rewrite(Arc::new(beside::ComparedLiterals))?;
+    state.register_function_rewrite(Arc::clone(&casts) as _)?;
+    state.add_analyzer_rule(casts);
+    Ok(())
+}

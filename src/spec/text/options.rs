@@ -1,0 +1,34 @@
+//! What the text of values depends on besides their types.
+
+/// What the text of a value depends on besides its type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextOptions {
+    /// The session's TimeZone: in which timestamptz is shown, and read where the text names none.
+    pub time_zone: chrono_tz::Tz,
+    /// As in PostgreSQL: above 0 the shortest text that reads back the same, else 15 + this many
+    /// significant digits (6 + this many for real).
+    pub extra_float_digits: i32,
+    /// How `01/02/2003` is read.
+    pub date_order: DateOrder,
+}
+
+impl Default for TextOptions {
+    fn default() -> TextOptions {
+        TextOptions {
+            time_zone: chrono_tz::Tz::UTC,
+            extra_float_digits: 1,
+            date_order: DateOrder::Mdy,
+        }
+    }
+}
+
+/// The second half of PostgreSQL's DateStyle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOrder {
+    /// month, day, year
+    Mdy,
+    /// day, month, year
+    Dmy,
+    /// year, month, day
+    Ymd,
+}
