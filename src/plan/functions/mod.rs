@@ -14,6 +14,7 @@ mod clock;
 mod date_part;
 mod facts;
 mod interval;
+mod long_value;
 mod operators;
 mod privilege;
 mod row_function;
@@ -67,6 +68,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(text::functions());
     functions.extend(date_part::functions());
     functions.extend(array::functions());
+    functions.extend(long_value::functions());
     functions.push(sleep::function());
     functions.extend(uuid::functions());
     functions
