@@ -85,6 +85,10 @@ pub enum ErrorKind {
     UniqueViolation,
     /// A CHECK that does not hold.
     CheckViolation,
+    /// A value for a column that makes its own.
+    GeneratedAlways,
+    /// A sequence that has no further value.
+    SequenceLimit,
     /// An object that others need.
     DependentObjects,
     /// A statement that cannot run inside a transaction block.
@@ -177,6 +181,8 @@ impl ErrorKind {
             ErrorKind::NotNullViolation => "23502",
             ErrorKind::UniqueViolation => "23505",
             ErrorKind::CheckViolation => "23514",
+            ErrorKind::GeneratedAlways => "428C9",
+            ErrorKind::SequenceLimit => "2200H",
             ErrorKind::DependentObjects => "2BP01",
             ErrorKind::ActiveTransaction => "25001",
             ErrorKind::NoActiveTransaction => "25P01",

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
+use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::Writing;
 use super::write::{check_columns, check_lengths, default_of};
+use super::{Writing, rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
     ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
 };
 use crate::fault;
 use crate::parse;
-use crate::plan::time_travel::constant;
 use crate::segment::{ParquetOut, ParquetRows};
 use crate::spec::text::TextOptions;
 use crate::spec::{Column, Type};
@@ -44,7 +44,8 @@ pub struct CopyInto {
 
 enum Source {
     Field(usize),
-    Value(ScalarValue),
+    /// Evaluated for every row, over no columns.
+    Value(Arc<dyn PhysicalExpr>),
 }
 
 impl CopyInto {
@@ -77,7 +78,7 @@ impl CopyInto {
             }
         };
         Ok(CopyInto {
-            load: Load::new(&table),
+            load: rules::load(&writing.reading, writing.state, &table)?,
             width: names.len(),
             binary: matches!(options.format, CopyFormat::Binary | CopyFormat::Parquet),
             table: Arc::clone(&table),
@@ -172,7 +173,13 @@ impl CopyInto {
                 }
                 Source::Field(at) => cast(batch.column(*at), &storage).map_err(fault::of_arrow),
                 Source::Value(value) => {
-                    value.to_array_of_size(batch.num_rows()).map_err(fault::of_datafusion)
+                    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                    let none = Arc::new(Schema::empty());
+                    let none = RecordBatch::try_new_with_options(none, Vec::new(), &rows);
+                    let value = value.evaluate(&none.map_err(fault::of_arrow)?);
+                    value
+                        .and_then(|value| value.into_array(batch.num_rows()))
+                        .map_err(fault::of_datafusion)
                 }
             }
         };
@@ -213,8 +220,8 @@ fn sources(writing: &Writing<'_>, table: &Table, names: &[String]) -> Result<Vec
             None => {
                 let storage = column.data_type.arrow();
                 let expr = datafusion::logical_expr::cast(default_of(writing, column)?, storage);
-                let value = constant(&writing.reading, writing.state, expr)?;
-                Source::Value(value.unwrap_or(ScalarValue::Null))
+                let expr = writing.state.create_physical_expr(expr, &DFSchema::empty());
+                Source::Value(expr.map_err(fault::of_datafusion)?)
             }
         });
     }

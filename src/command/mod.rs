@@ -5,12 +5,19 @@
 //!
 //! Start reading at [`mod@write`].
 
+pub mod alter;
 pub mod call;
+mod constraint;
 pub mod copy;
+mod depend;
 pub mod drop;
+mod generated;
 pub mod history;
+pub mod object;
 pub mod refs;
+pub mod rules;
 pub mod run;
+pub mod sequence;
 pub mod table;
 pub mod write;
 

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::StreamExt;
 
-use super::{Writing, run};
+use super::{Writing, generated, rules, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
 use crate::fault;
@@ -21,7 +21,7 @@ use crate::plan::query::plan_constant;
 use crate::plan::time_travel::{constant, name_parts};
 use crate::plan::{names, plan_query, plan_rows_of};
 use crate::spec::{Column, RowId, SegmentId, TableSchema, Type};
-use crate::store::{Load, RowRefs, Table};
+use crate::store::{RowRefs, Table};
 
 /// INSERT; answers how many rows came.
 ///
@@ -40,6 +40,7 @@ pub async fn insert(writing: &mut Writing<'_>, insert: &Insert) -> Result<u64> {
         let one = LogicalPlanBuilder::empty(true).build().map_err(fault::of_datafusion)?;
         return insert_plan(writing, &table, one, &[]).await;
     };
+    generated::refuse_given(table.schema(), &names, &source.body)?;
     let mut source = source.clone();
     fill_defaults(&table, &names, &mut source.body)?;
     let planned = plan_query(&writing.reading, writing.state, &source)?;
@@ -120,7 +121,7 @@ pub async fn insert_plan(
     let plan = LogicalPlanBuilder::from(source).project(exprs).and_then(LogicalPlanBuilder::build);
     let plan = plan.map_err(fault::of_datafusion)?;
     let mut stream = run::start(&writing.reading, writing.state, plan).await?;
-    let mut load = Load::new(table);
+    let mut load = rules::load(&writing.reading, writing.state, table)?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(fault::of_datafusion)?;
         check_lengths(table.schema(), &batch)?;
@@ -190,7 +191,7 @@ fn fill_defaults(table: &Table, names: &[String], body: &mut SetExpr) -> Result<
     Ok(())
 }
 
-fn is_default(value: &SqlExpr) -> bool {
+pub(super) fn is_default(value: &SqlExpr) -> bool {
     matches!(value, SqlExpr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
@@ -258,6 +259,7 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
     }
     let names: Vec<String> = assigned.iter().map(|(name, _)| name.clone()).collect();
     check_columns(&schema, &names)?;
+    generated::refuse_assigned(&schema, &assigned)?;
     let alias = visible_name(&tree.table.relation)?;
     let mut items = Vec::new();
     for column in &schema.columns {
@@ -281,7 +283,7 @@ pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<u64> {
     writing.transaction.delete(&table, &refs)?;
     let snapshot = writing.transaction.snapshot();
     let table = snapshot.table_by_id(table.id())?.expect("it was written a moment ago");
-    let mut load = Load::new(&table);
+    let mut load = rules::load(&writing.reading, writing.state, &table)?;
     let visible: Vec<usize> = (0..width).collect();
     for batch in &found {
         let rows = batch.project(&visible).map_err(fault::of_arrow)?;

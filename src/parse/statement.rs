@@ -9,6 +9,7 @@ use super::copy::Copy;
 use super::create::{CreateIndex, CreateSchema, CreateTable, CreateView};
 use super::cursor::{Declare, Fetch};
 use super::drop::{Comment, Drop};
+use super::sequence::{AlterObject, CreateSequence};
 use super::setting::{Set, Show};
 use super::transaction::TransactionModes;
 use super::version::TableVersionSpec;
@@ -63,6 +64,10 @@ pub enum Statement {
     CreateSchema(CreateSchema),
     /// CREATE INDEX: known so that clients may say it.
     CreateIndex(Box<CreateIndex>),
+    /// CREATE SEQUENCE.
+    CreateSequence(Box<CreateSequence>),
+    /// ALTER SEQUENCE, ALTER VIEW.
+    AlterObject(Box<AlterObject>),
     /// DROP of anything but a branch or tag.
     Drop(Drop),
     /// ALTER TABLE, also CREATE / DROP BRANCH / TAG on one table.

@@ -1,7 +1,9 @@
 //! A query's tree to a logical plan.
 
+use std::sync::Arc;
+
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
@@ -15,7 +17,7 @@ use super::scope::{Reading, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
-use crate::spec::Type;
+use crate::spec::{Type, View};
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -54,14 +56,31 @@ fn plan_named(reading: &Reading, state: &SessionState, mut query: Query) -> Resu
     Ok(Planned { plan })
 }
 
-/// Plans the text of a view.
+/// Plans the text of a view; its names mean what they meant when it was made.
 ///
 /// # Errors
 /// As [`plan_query`].
-pub fn plan_view(reading: &Reading, state: &SessionState, text: &str) -> Result<LogicalPlan> {
+pub fn plan_view(reading: &Reading, state: &SessionState, view: &Arc<View>) -> Result<LogicalPlan> {
     // A view has no parameters, whatever the statement around it has.
-    let reading = Reading { parameters: None, ..reading.clone() };
-    Ok(plan_query(&reading, state, &*parse::query(text)?)?.plan)
+    let reading = Reading { parameters: None, view: Some(Arc::clone(view)), ..reading.clone() };
+    let plan = plan_query(&reading, state, &*parse::query(&view.query)?)?.plan;
+    if view.columns.is_empty() {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| {
+            let column = Expr::Column(field.into());
+            match view.columns.get(at) {
+                Some(name) => column.alias(name.clone()),
+                None => column,
+            }
+        })
+        .collect();
+    let named = LogicalPlanBuilder::from(plan).project(columns);
+    named.and_then(LogicalPlanBuilder::build).map_err(fault::of_datafusion)
 }
 
 /// Plans `SELECT items FROM target [, others] WHERE selection`, where the target shows its hidden

@@ -23,6 +23,7 @@ use super::asof::AsofRelationPlanner;
 use super::names;
 use super::time_travel::VersionPlanner;
 use crate::error::Error;
+use crate::spec::View;
 use crate::spec::text::TextOptions;
 use crate::store::Snapshot;
 
@@ -51,6 +52,8 @@ pub struct Reading {
     pub runtime: Arc<RuntimeEnv>,
     /// What the statement's client is told beside its answer.
     pub notices: Arc<Mutex<Vec<String>>>,
+    /// The view whose text is planned: its names mean what they meant when it was made.
+    pub view: Option<Arc<View>>,
 }
 
 impl Reading {

@@ -85,6 +85,7 @@ impl Session {
             system: StatementTables::new(&self.hooks),
             runtime: Arc::clone(&self.database.inner().runtime),
             notices: Arc::default(),
+            view: None,
         };
         drop(settings);
         self.hooks.read(&reading, &self.state);
@@ -113,6 +114,11 @@ impl Session {
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::CreateIndex(_)
+            | Statement::CreateSequence(_)
+            | Statement::AlterTable(_)
+            | Statement::AlterObject(_)
+            | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
             Statement::CreateRef(_)
             | Statement::DropRef { .. }

@@ -8,15 +8,17 @@ use super::copy::{CopyIn, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, Session};
+use crate::command::alter::alter_table;
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
-use crate::command::drop::drop_objects;
+use crate::command::drop::{drop_objects, word_of};
+use crate::command::object::{alter_object, comment, create_index};
+use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::{self, insert_name};
 use crate::command::{Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
-    self, Copy, CopyFormat, CopyLocation, CopyTarget, ObjectKind, Statement, TableVersionSpec,
-    version_of,
+    self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
 };
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
@@ -279,20 +281,30 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             Ok(created("CREATE SCHEMA", &create.name, made))
         }
         Statement::Drop(drop) => {
-            let word = match drop.kind {
-                ObjectKind::Table => "table",
-                ObjectKind::View => "view",
-                other => {
-                    let message = format!("DROP of a {other:?}");
-                    return Err(Error::new(ErrorKind::NotSupported, message));
-                }
-            };
-            let missing = drop_objects(writing, drop)?;
-            let notice = |name| format!("{word} \"{name}\" does not exist, skipping");
-            Ok(Written {
-                tag: format!("DROP {}", word.to_uppercase()),
-                notices: missing.into_iter().map(notice).collect(),
-            })
+            let notices = drop_objects(writing, drop)?;
+            let tag = format!("DROP {}", word_of(drop.kind).to_uppercase());
+            Ok(Written { tag, notices })
+        }
+        Statement::AlterTable(alter) => {
+            let notices = alter_table(writing, alter).await?;
+            Ok(Written { tag: "ALTER TABLE".to_owned(), notices })
+        }
+        Statement::AlterObject(alter) => {
+            let notices = alter_object(writing, alter)?;
+            let word = if alter.view { "VIEW" } else { "SEQUENCE" };
+            Ok(Written { tag: format!("ALTER {word}"), notices })
+        }
+        Statement::CreateIndex(index) => {
+            let notices = create_index(writing, index).await?;
+            Ok(Written { tag: "CREATE INDEX".to_owned(), notices })
+        }
+        Statement::CreateSequence(create) => {
+            let made = create_sequence(writing, create)?;
+            Ok(created("CREATE SEQUENCE", &create.name, made))
+        }
+        Statement::Comment(said) => {
+            comment(writing, said)?;
+            plain("COMMENT".to_owned())
         }
         other => Err(refuse(other)),
     }

@@ -14,28 +14,48 @@ use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Projection, ScanRequest};
 use crate::spec::key::{KeyEncoder, Keys};
-use crate::spec::{ColumnId, CommitId, RowId, SegmentMeta, TableSchema, Type, Value};
+use crate::spec::{ColumnId, CommitId, EnforcedKey, RowId, SegmentMeta, TableSchema, Type, Value};
 
 /// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves
 /// to another key: who finds one asks the deletes. Copies share structure.
 #[derive(Clone, Default)]
 pub(super) struct KeyMap(HashMap<Box<[u8]>, (CommitId, RowId)>);
 
+/// A map for each enforced key of a table, in their order.
+#[derive(Clone, Default)]
+pub(super) struct KeyMaps(Vec<KeyMap>);
+
 impl KeyMap {
     pub(super) fn get(&self, key: &[u8]) -> Option<(CommitId, RowId)> {
         self.0.get(key).copied()
     }
+}
 
-    pub(super) fn insert(&mut self, keys: &Keys, rows: &[RowId], commit: CommitId) {
-        for (key, row) in keys.iter().zip(rows) {
-            self.0.insert(key.into(), (commit, *row));
+impl KeyMaps {
+    pub(super) fn of(&self, key: usize) -> Option<&KeyMap> {
+        self.0.get(key)
+    }
+
+    fn insert_with(&mut self, keys: &[KeyBatch], name: impl Fn(usize) -> (CommitId, RowId)) {
+        self.0.resize_with(keys.len().max(self.0.len()), KeyMap::default);
+        for (map, keys) in self.0.iter_mut().zip(keys) {
+            for (at, key) in keys.encoded.iter().enumerate() {
+                map.0.insert(key.into(), name(keys.row(at)));
+            }
         }
     }
 
+    /// `keys` are those of `rows`, one batch for each enforced key.
+    pub(super) fn insert(&mut self, keys: &[KeyBatch], rows: &[RowId], commit: CommitId) {
+        self.insert_with(keys, |row| (commit, rows[row]));
+    }
+
     /// Forgets keys of rows that no commit has made: deletes hide only what was committed.
-    pub(super) fn remove(&mut self, keys: &Keys) {
-        for key in keys.iter() {
-            self.0.remove(key);
+    pub(super) fn remove(&mut self, keys: &[KeyBatch]) {
+        for (map, keys) in self.0.iter_mut().zip(keys) {
+            for key in keys.encoded.iter() {
+                map.0.remove(key);
+            }
         }
     }
 }
@@ -45,13 +65,26 @@ impl KeyMap {
 pub struct KeyBatch {
     pub(super) columns: Vec<ArrayRef>,
     pub(super) encoded: Keys,
+    /// Which row each key is of, where rows were left out: those with a NULL that equals nothing.
+    rows: Option<Vec<u64>>,
 }
 
 impl KeyBatch {
     /// The keys of these values, one array a key column in the key's order.
     pub fn new(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
         let encoded = KeyEncoder::new(types)?.encode(&columns)?;
-        Ok(KeyBatch { columns, encoded })
+        Ok(KeyBatch { columns, encoded, rows: None })
+    }
+
+    /// As [`KeyBatch::new`], without the keys that have a NULL.
+    fn without_nulls(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
+        if columns.iter().all(|column| column.null_count() == 0) {
+            return KeyBatch::new(columns, types);
+        }
+        let full = |row: &u64| columns.iter().all(|column| column.is_valid(*row as usize));
+        let rows: Vec<u64> = (0..columns[0].len() as u64).filter(full).collect();
+        let picked = pick(&columns, &rows)?;
+        Ok(KeyBatch { rows: Some(rows), ..KeyBatch::new(picked, types)? })
     }
 
     /// How many keys.
@@ -64,17 +97,15 @@ impl KeyBatch {
         self.encoded.is_empty()
     }
 
-    fn pick(&self, rows: &[u64]) -> Result<Vec<ArrayRef>> {
-        let rows = UInt64Array::from(rows.to_vec());
-        let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
-        self.columns.iter().map(pick).collect()
+    fn row(&self, at: usize) -> usize {
+        self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
     }
 }
 
-/// The columns and types of an enforced primary key.
-pub(super) fn enforced_key(schema: &TableSchema) -> Option<(&[ColumnId], Vec<Type>)> {
-    let key = schema.primary_key.as_ref().filter(|key| key.enforced)?;
-    Some((&key.columns, key_types(schema, &key.columns)))
+fn pick(columns: &[ArrayRef], rows: &[u64]) -> Result<Vec<ArrayRef>> {
+    let rows = UInt64Array::from(rows.to_vec());
+    let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
+    columns.iter().map(pick).collect()
 }
 
 pub(super) fn key_types(schema: &TableSchema, columns: &[ColumnId]) -> Vec<Type> {
@@ -82,58 +113,75 @@ pub(super) fn key_types(schema: &TableSchema, columns: &[ColumnId]) -> Vec<Type>
     columns.iter().map(|id| column(id).data_type.clone()).collect()
 }
 
-/// The enforced keys of rows whose first columns are the table's, in its order.
-pub(super) fn keys_of(schema: &TableSchema, batches: &[RecordBatch]) -> Result<KeyBatch> {
-    let Some((columns, types)) = enforced_key(schema) else { return Ok(KeyBatch::default()) };
+/// The enforced keys of rows whose first columns are the table's, in its order: one batch for each
+/// key.
+pub(super) fn keys_of(schema: &TableSchema, batches: &[RecordBatch]) -> Result<Vec<KeyBatch>> {
     let column = |id: &ColumnId| {
         let at = schema.position(*id).expect("a key's columns are its table's");
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
         concat(&parts).map_err(internal)
     };
+    let keys = schema.enforced_keys();
     if batches.is_empty() {
-        return Ok(KeyBatch::default());
+        return Ok(vec![KeyBatch::default(); keys.len()]);
     }
-    KeyBatch::new(columns.iter().map(column).collect::<Result<_>>()?, &types)
+    let batch = |key: EnforcedKey<'_>| {
+        let columns: Vec<ArrayRef> = key.columns.iter().map(column).collect::<Result<_>>()?;
+        typed(schema, key, columns)
+    };
+    keys.into_iter().map(batch).collect()
+}
+
+fn typed(schema: &TableSchema, key: EnforcedKey<'_>, columns: Vec<ArrayRef>) -> Result<KeyBatch> {
+    let types = key_types(schema, key.columns);
+    match key.nulls_distinct {
+        true => KeyBatch::without_nulls(columns, &types),
+        false => KeyBatch::new(columns, &types),
+    }
 }
 
 /// # Errors
 /// UniqueViolation where two rows of the batch have one key.
-pub(super) fn check_distinct(schema: &TableSchema, keys: &KeyBatch) -> Result<()> {
-    let encoded = &keys.encoded;
-    let ascending = (1..encoded.len()).all(|i| encoded.get(i - 1) < encoded.get(i));
-    if ascending {
-        return Ok(());
+pub(super) fn check_distinct(schema: &TableSchema, keys: &[KeyBatch]) -> Result<()> {
+    for (key, keys) in schema.enforced_keys().into_iter().zip(keys) {
+        let encoded = &keys.encoded;
+        let ascending = (1..encoded.len()).all(|i| encoded.get(i - 1) < encoded.get(i));
+        if ascending {
+            continue;
+        }
+        let mut order: Vec<usize> = (0..encoded.len()).collect();
+        order.sort_unstable_by_key(|&row| encoded.get(row));
+        let equal = |pair: &&[usize]| encoded.get(pair[0]) == encoded.get(pair[1]);
+        if let Some(pair) = order.windows(2).find(equal) {
+            return Err(duplicate(schema, key, keys, pair[1]));
+        }
     }
-    let mut order: Vec<usize> = (0..encoded.len()).collect();
-    order.sort_unstable_by_key(|&row| encoded.get(row));
-    match order.windows(2).find(|pair| encoded.get(pair[0]) == encoded.get(pair[1])) {
-        Some(pair) => Err(duplicate(schema, keys, pair[1])),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 impl Table {
     /// The keys of the living inline rows; built once a version, then handed on by commits.
-    pub(super) fn inline_keys(&self) -> Result<&KeyMap> {
+    pub(super) fn inline_keys(&self) -> Result<&KeyMaps> {
         if let Some(keys) = self.inline_keys.get() {
             return Ok(keys);
         }
-        let mut map = KeyMap::default();
-        for batch in self.inline_rows()? {
-            let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
-            let (commits, rows) = hidden_columns(&batch);
-            for (row, key) in keys.encoded.iter().enumerate() {
-                let name = (CommitId(commits.value(row)), RowId(rows.value(row)));
-                map.0.insert(key.into(), name);
+        let mut maps = KeyMaps::default();
+        if !self.schema.enforced_keys().is_empty() {
+            for batch in self.inline_rows()? {
+                let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
+                let (commits, rows) = hidden_columns(&batch);
+                maps.insert_with(&keys, |row| {
+                    (CommitId(commits.value(row)), RowId(rows.value(row)))
+                });
             }
         }
-        Ok(self.inline_keys.get_or_init(|| map))
+        Ok(self.inline_keys.get_or_init(|| maps))
     }
 
     /// # Errors
     /// UniqueViolation where a living row has one of the keys, or two of them are equal.
-    pub(super) fn check_unique(&self, keys: &KeyBatch) -> Result<()> {
-        if keys.is_empty() {
+    pub(super) fn check_unique(&self, keys: &[KeyBatch]) -> Result<()> {
+        if keys.iter().all(KeyBatch::is_empty) {
             return Ok(());
         }
         check_distinct(&self.schema, keys)?;
@@ -144,22 +192,25 @@ impl Table {
     /// UniqueViolation where one of the keys is in these segments, or inline since a commit.
     pub(super) fn check_absent(
         &self,
-        keys: &KeyBatch,
+        keys: &[KeyBatch],
         segments: &[TableSegment],
         since: CommitId,
     ) -> Result<()> {
         let inline = self.inline_keys()?;
-        if !inline.0.is_empty() {
-            for (row, key) in keys.encoded.iter().enumerate() {
-                let living = |(commit, id)| commit > since && !self.deletes.hides(id, commit);
-                if inline.get(key).is_some_and(living) {
-                    return Err(duplicate(&self.schema, keys, row));
+        let living = |(commit, id)| commit > since && !self.deletes.hides(id, commit);
+        for (at, (key, keys)) in self.schema.enforced_keys().into_iter().zip(keys).enumerate() {
+            if let Some(map) = inline.of(at) {
+                for (row, encoded) in keys.encoded.iter().enumerate() {
+                    if map.get(encoded).is_some_and(living) {
+                        return Err(duplicate(&self.schema, key, keys, row));
+                    }
                 }
             }
-        }
-        for segment in segments {
-            if let Some(row) = self.first_found(segment, keys)? {
-                return Err(duplicate(&self.schema, keys, row));
+            for segment in segments {
+                let found = self.positions_of(segment, key.columns, keys)?;
+                if let Some(row) = found.into_iter().map(|(row, _)| row).min() {
+                    return Err(duplicate(&self.schema, key, keys, row));
+                }
             }
         }
         Ok(())
@@ -172,7 +223,7 @@ impl Table {
         proposal: &TableProposal,
         base: CommitId,
     ) -> Result<()> {
-        if enforced_key(&self.schema).is_none() {
+        if self.schema.enforced_keys().is_empty() {
             return Ok(());
         }
         let known: HashSet<_> = mine.segments.iter().map(|s| s.meta.id).collect();
@@ -182,12 +233,24 @@ impl Table {
             let keys = keys_of(&mine.schema, std::slice::from_ref(&rows.batch))?;
             self.check_absent(&keys, &newer, base)?;
         }
+        let visible: Vec<ColumnId> = self.schema.columns.iter().map(|column| column.id).collect();
+        let in_keys: Vec<ColumnId> =
+            self.schema.enforced_keys().iter().flat_map(|key| key.columns.to_vec()).collect();
+        let wanted: Vec<ColumnId> = visible.into_iter().filter(|id| in_keys.contains(id)).collect();
         for meta in &proposal.segments {
             let segment = self.store.open_segment(meta)?;
-            let (columns, types) = enforced_key(&self.schema).expect("checked above");
-            let projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+            let projection = Projection::new(Arc::clone(&self.schema), wanted.clone());
             for batch in segment.scan(ScanRequest::new(projection))? {
-                let keys = KeyBatch::new(batch?.columns().to_vec(), &types)?;
+                let batch = batch?;
+                let column = |id: &ColumnId| {
+                    let at = wanted.iter().position(|other| other == id);
+                    Arc::clone(batch.column(at.expect("every key's columns were asked for")))
+                };
+                let of = |key: EnforcedKey<'_>| {
+                    typed(&self.schema, key, key.columns.iter().map(column).collect())
+                };
+                let keys: Vec<KeyBatch> =
+                    self.schema.enforced_keys().into_iter().map(of).collect::<Result<_>>()?;
                 self.check_absent(&keys, &newer, base)?;
             }
         }
@@ -210,20 +273,23 @@ impl Table {
         Ok(())
     }
 
-    /// The first of the keys that a living row of the segment has.
-    fn first_found(&self, segment: &TableSegment, keys: &KeyBatch) -> Result<Option<usize>> {
-        let found = self.positions_of(segment, keys)?;
-        Ok(found.into_iter().map(|(key, _)| key).min())
-    }
-
     /// Which of the keys living rows of a segment have: (row of `keys`, position).
     pub(super) fn positions_of(
         &self,
         segment: &TableSegment,
+        columns: &[ColumnId],
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, u64)>> {
-        let Some((columns, _)) = enforced_key(&self.schema) else { return Ok(Vec::new()) };
-        if !overlaps(&segment.meta, columns[0], &keys.columns[0]) {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let written = self.store.table_schema(segment.meta.schema)?;
+        let same = |id| {
+            let of = |schema: &TableSchema| schema.column(id).map(|c| c.data_type.arrow());
+            of(&written) == of(&self.schema)
+        };
+        // Bounds are in the form of the type that the file was written in.
+        if same(columns[0]) && !overlaps(&segment.meta, columns[0], &keys.columns[0]) {
             return Ok(Vec::new());
         }
         let file = self.store.open_segment(&segment.meta)?;
@@ -245,7 +311,7 @@ impl Table {
         let mut found = Vec::new();
         match in_file_order(&segment.meta, columns) {
             Some(order) => {
-                let picked = keys.pick(&candidates)?;
+                let picked = pick(&keys.columns, &candidates)?;
                 let arrays: Vec<ArrayRef> = order.iter().map(|i| Arc::clone(&picked[*i])).collect();
                 for (row, range) in candidates.iter().zip(file.find(&self.schema, &arrays)?) {
                     found.extend(range.filter(living).map(|p| (*row as usize, p)));
@@ -287,7 +353,10 @@ fn in_file_order(meta: &SegmentMeta, key: &[ColumnId]) -> Option<Vec<usize>> {
 /// Whether values of a column may lie within a file's bounds.
 fn overlaps(meta: &SegmentMeta, column: ColumnId, values: &ArrayRef) -> bool {
     let Some(bounds) = meta.statistics_of(column) else { return true };
-    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else { return false };
+    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else {
+        // All NULL, which only NULL equals.
+        return values.null_count() > 0;
+    };
     if values.len() > 64 {
         // The filter and the search are cheap a key; finding a batch's bounds pays for few only.
         return true;
@@ -316,19 +385,22 @@ fn conflict(table: &str) -> Error {
 }
 
 /// The error PostgreSQL gives for a second row of one key.
-pub(super) fn duplicate(schema: &TableSchema, keys: &KeyBatch, row: usize) -> Error {
-    let names: Vec<&str> = enforced_key(schema)
-        .map(|(columns, _)| columns.iter().filter_map(|id| schema.column(*id)))
-        .map(|columns| columns.map(|c| c.name.as_str()).collect())
-        .unwrap_or_default();
-    let values: Vec<String> = keys
-        .columns
-        .iter()
-        .map(|column| array_value_to_string(column, row).unwrap_or_default())
-        .collect();
+pub(super) fn duplicate(
+    schema: &TableSchema,
+    key: EnforcedKey<'_>,
+    keys: &KeyBatch,
+    row: usize,
+) -> Error {
+    let columns = key.columns.iter().filter_map(|id| schema.column(*id));
+    let names: Vec<&str> = columns.map(|c| c.name.as_str()).collect();
+    let value = |column: &ArrayRef| match column.is_null(row) {
+        true => "null".to_owned(),
+        false => array_value_to_string(column, row).unwrap_or_default(),
+    };
+    let values: Vec<String> = keys.columns.iter().map(value).collect();
     Error::new(
         ErrorKind::UniqueViolation,
-        format!("duplicate key value violates unique constraint \"{}_pkey\"", schema.name),
+        format!("duplicate key value violates unique constraint \"{}\"", key.name),
     )
     .detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
 }

@@ -12,7 +12,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
 
-use super::keys::{KeyBatch, check_distinct, enforced_key, keys_of};
+use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
@@ -30,8 +30,8 @@ pub struct Loaded {
     pub segments: Vec<Arc<SegmentMeta>>,
     /// What was too small for a segment.
     pub inline: Option<InlineRows>,
-    /// Its keys.
-    pub(super) inline_keys: KeyBatch,
+    /// Its keys, a batch for each enforced key.
+    pub(super) inline_keys: Vec<KeyBatch>,
     /// Rows in all.
     pub rows: u64,
 }
@@ -49,7 +49,12 @@ pub struct Load {
     first_row: Option<RowId>,
     writing: Option<JoinHandle<Result<SegmentMeta>>>,
     loaded: Loaded,
+    rule: Option<RowRule>,
 }
+
+/// What rows go through before they are gathered: columns that are computed, conditions that are
+/// checked. Takes and gives the table's columns, in its order.
+pub type RowRule = Box<dyn Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync>;
 
 impl Load {
     /// Begins to gather rows for a table.
@@ -68,7 +73,14 @@ impl Load {
             first_row: None,
             writing: None,
             loaded: Loaded::default(),
+            rule: None,
         }
+    }
+
+    /// The same, with a rule that every batch goes through first.
+    pub fn with_rule(mut self, rule: Option<RowRule>) -> Load {
+        self.rule = rule;
+        self
     }
 
     /// Rows so far.
@@ -99,6 +111,8 @@ impl Load {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let ruled = self.rule.as_ref().map(|rule| rule(batch.clone())).transpose()?;
+        let batch = ruled.as_ref().unwrap_or(batch);
         check_not_null(&self.table.schema, batch)?;
         self.loaded.rows += batch.num_rows() as u64;
         self.in_order &= fresh;
@@ -152,7 +166,7 @@ impl Load {
         let sorted = sort_batches(&self.table.schema, gathered)?;
         // The segment before is part of what this one's keys are checked against.
         self.join()?;
-        if enforced_key(&self.table.schema).is_some() {
+        if !self.table.schema.enforced_keys().is_empty() {
             let keys = keys_of(&self.table.schema, &sorted)?;
             check_distinct(&self.table.schema, &keys)?;
             self.table.check_absent(&keys, &self.table.segments, crate::spec::CommitId(0))?;
@@ -226,14 +240,6 @@ fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
             continue;
         }
         let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or(0);
-        let values: Vec<String> = batch
-            .columns()
-            .iter()
-            .map(|c| match c.is_null(row) {
-                true => "null".to_owned(),
-                false => array_value_to_string(c, row).unwrap_or_default(),
-            })
-            .collect();
         return Err(Error::new(
             ErrorKind::NotNullViolation,
             format!(
@@ -241,7 +247,17 @@ fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
                 column.name, schema.name
             ),
         )
-        .detail(format!("Failing row contains ({}).", values.join(", "))));
+        .detail(failing_row(batch, row)));
     }
     Ok(())
+}
+
+/// What PostgreSQL says of a row that is refused.
+pub fn failing_row(batch: &RecordBatch, row: usize) -> String {
+    let value = |column: &ArrayRef| match column.is_null(row) {
+        true => "null".to_owned(),
+        false => array_value_to_string(column, row).unwrap_or_default(),
+    };
+    let values: Vec<String> = batch.columns().iter().map(value).collect();
+    format!("Failing row contains ({}).", values.join(", "))
 }

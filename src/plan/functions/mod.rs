@@ -18,6 +18,7 @@ mod long_value;
 mod operators;
 mod privilege;
 mod row_function;
+mod sequence;
 mod session;
 mod single_value;
 mod size;
@@ -35,7 +36,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub use facts::{SessionFacts, SessionHooks, Times};
+pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use operators::PostgresOperators;
 pub use type_planner::PostgresTypes;
 
@@ -69,6 +70,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(date_part::functions());
     functions.extend(array::functions());
     functions.extend(long_value::functions());
+    functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
     functions.extend(uuid::functions());
     functions

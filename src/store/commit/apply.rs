@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::Answer;
 use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
 use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
-use super::validate::{Verdict, judge, same_shape};
+use super::validate::{Verdict, judge, same_rows, same_shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
@@ -64,7 +64,7 @@ impl<'a> Batch<'a> {
         self.counters.next_commit += 1;
         let line = self.line(&head, id)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
-        entries.extend(self.write_catalog(&proposal.catalog)?);
+        entries.extend(self.write_catalog(&proposal.catalog, head.root)?);
         let names_changed = !proposal.catalog.is_empty();
         let root = self.update_catalog(head.root, &entries)?;
         let commit = self.record(&proposal, &head, id, line, root, changes)?;
@@ -139,7 +139,9 @@ impl<'a> Batch<'a> {
                 Some(table) => Ok(Some(Arc::clone(table))),
                 None => self.store.table_at(&self.transaction, version).map(Some),
             },
-            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+            Some(Object::View(..) | Object::Sequence(..) | Object::Namespace(..)) | None => {
+                Ok(None)
+            }
         }
     }
 
@@ -158,6 +160,9 @@ impl<'a> Batch<'a> {
             let table = self.table(head.root, *id)?;
             if let (Some(table), Some(old)) = (&table, self.table(base.root, *id)?) {
                 same_shape(&old, table)?;
+                if proposal.verified(*id) {
+                    same_rows(&old, table)?;
+                }
             }
             if let Verdict::Stale = judge(proposal, change, table.as_ref())? {
                 return Ok(Verdict::Stale);
@@ -173,25 +178,22 @@ impl<'a> Batch<'a> {
         before: &[CatalogWrite],
         head: &Point,
     ) -> Result<()> {
-        let (namespace, name) = match write {
-            CatalogWrite::CreateTable(schema) => (&schema.namespace, &schema.name),
-            CatalogWrite::CreateView(view) => (&view.namespace, &view.name),
-            CatalogWrite::CreateNamespace(_) => return Ok(()),
-            CatalogWrite::Drop { id, name, .. } => {
-                return match catalog::object(&self.transaction, head.root, *id)? {
-                    Some(_) => Ok(()),
-                    None => Err(Error::new(
-                        ErrorKind::Conflict,
-                        format!("\"{name}\" was dropped by another transaction"),
-                    )),
-                };
-            }
+        let gone = match write {
+            CatalogWrite::Drop { id, name, .. } => Some((*id, name.as_str())),
+            _ => write.alters().map(|id| (id, write.name())),
         };
-        match self.store.named(&self.transaction, head.root, namespace, name)? {
-            Some(found) if !before.iter().any(|write| write.drops(found.id())) => {
-                Err(catalog::duplicate(name))
-            }
-            Some(_) | None => Ok(()),
+        if let Some((id, name)) = gone
+            && !before.iter().any(|earlier| earlier.made() == Some(id))
+            && catalog::object(&self.transaction, head.root, id)?.is_none()
+        {
+            let message = format!("\"{name}\" was dropped by another transaction");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let Some((namespace, name)) = write.takes() else { return Ok(()) };
+        let taken = self.store.named(&self.transaction, head.root, namespace, name)?.is_some();
+        match taken && !before.iter().any(|earlier| earlier.frees(namespace, name)) {
+            true => Err(catalog::duplicate(name)),
+            false => Ok(()),
         }
     }
 
@@ -220,13 +222,18 @@ impl<'a> Batch<'a> {
                 Some(_) => None,
                 None => self.table(head.root, *table)?,
             };
-            let schema = match (&old, made) {
-                (_, Some(schema)) => Arc::clone(schema),
-                (Some(old), None) => Arc::clone(old.schema()),
+            let altered = proposal.catalog.iter().rev().find_map(|write| match write {
+                CatalogWrite::AlterTable { schema, .. } if schema.table == *table => Some(schema),
+                _ => None,
+            });
+            let mut from = match (&old, made) {
+                (Some(old), _) => old.as_ref().clone(),
+                (None, Some(schema)) => Table::empty(self.store.clone(), Arc::clone(schema)),
                 (None, None) => unreachable!("a proposal for a table that is gone was refused"),
             };
-            let empty = || Table::empty(self.store.clone(), schema);
-            let from = old.as_deref().cloned().unwrap_or_else(empty);
+            if let Some(schema) = altered {
+                from = from.in_shape(Arc::clone(schema));
+            }
             let next = Arc::new(self.write_table(&from, change, id, line)?);
             let version = next.version().expect("it was just written").id;
             self.tables.insert(version, Arc::clone(&next));
@@ -353,7 +360,7 @@ impl<'a> Batch<'a> {
         if let Some(keys) = known {
             let mut keys = keys.clone();
             let more = keys_of(from.schema(), std::slice::from_ref(&rows.batch))?;
-            keys.insert(&more.encoded, &rows.row_ids, id);
+            keys.insert(&more, &rows.row_ids, id);
             let _ = next.inline_keys.set(keys);
         }
         inline::put(&self.transaction, from.id(), line, id, &rows.encode()?)?;
@@ -364,7 +371,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn write_catalog(&mut self, writes: &[CatalogWrite]) -> Result<Vec<Change>> {
+    fn write_catalog(&mut self, writes: &[CatalogWrite], root: u64) -> Result<Vec<Change>> {
         let mut entries = Vec::new();
         for write in writes {
             match write {
@@ -374,21 +381,43 @@ impl<'a> Batch<'a> {
                     let (namespace, name) = (schema.namespace.clone(), schema.name.clone());
                     entries.push(Change::Name(namespace, name, schema.table));
                 }
+                CatalogWrite::AlterTable { was, schema, .. } => {
+                    let at = key([schema.id.0]);
+                    self.transaction.put(Space::Schemas, &at, &schema.encode())?;
+                    rename(&mut entries, write, was, schema.table);
+                }
                 CatalogWrite::CreateView(view) => {
                     let record = self.write_view(view)?;
                     entries.push(Change::Put(Object::View(view.id, record)));
                     let (namespace, name) = (view.namespace.clone(), view.name.clone());
                     entries.push(Change::Name(namespace, name, view.id));
                 }
+                CatalogWrite::AlterView { was, view } => {
+                    let record = self.write_view(view)?;
+                    entries.push(Change::Put(Object::View(view.id, record)));
+                    rename(&mut entries, write, was, view.id);
+                }
+                CatalogWrite::CreateSequence(sequence) => {
+                    let record = self.write_record(&sequence.encode())?;
+                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
+                    let (namespace, name) = (sequence.namespace.clone(), sequence.name.clone());
+                    entries.push(Change::Name(namespace, name, sequence.id));
+                }
+                CatalogWrite::AlterSequence { was, sequence } => {
+                    let record = self.write_record(&sequence.encode())?;
+                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
+                    rename(&mut entries, write, was, sequence.id);
+                }
                 CatalogWrite::CreateNamespace(name) => {
                     let id = TableId(self.store.next_id());
-                    let record = self.write_view(&View {
-                        id,
-                        namespace: name.clone(),
-                        name: String::new(),
-                        query: String::new(),
-                    })?;
+                    let namespace = View { id, namespace: name.clone(), ..View::default() };
+                    let record = self.write_view(&namespace)?;
                     entries.push(Change::Put(Object::Namespace(id, record)));
+                }
+                CatalogWrite::DropNamespace(name) => {
+                    if let Some(id) = catalog::namespace(&self.transaction, root, name)? {
+                        entries.push(Change::Remove(id));
+                    }
                 }
                 CatalogWrite::Drop { id, namespace, name } => {
                     entries.push(Change::Unname(namespace.clone(), name.clone(), *id));
@@ -400,8 +429,12 @@ impl<'a> Batch<'a> {
     }
 
     fn write_view(&self, view: &View) -> Result<SchemaId> {
+        self.write_record(&view.encode())
+    }
+
+    fn write_record(&self, bytes: &[u8]) -> Result<SchemaId> {
         let record = SchemaId(self.store.next_id());
-        self.transaction.put(Space::Schemas, &key([record.0]), &view.encode())?;
+        self.transaction.put(Space::Schemas, &key([record.0]), bytes)?;
         Ok(record)
     }
 
@@ -494,6 +527,18 @@ impl<'a> Batch<'a> {
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: to, ..target }, &moved)?;
         self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
         Ok(Ok(Answer::Done(to)))
+    }
+}
+
+fn rename(
+    entries: &mut Vec<Change>,
+    write: &CatalogWrite,
+    (namespace, name): &(String, String),
+    id: TableId,
+) {
+    if let Some((new_namespace, new_name)) = write.takes() {
+        entries.push(Change::Unname(namespace.clone(), name.clone(), id));
+        entries.push(Change::Name(new_namespace.to_owned(), new_name.to_owned(), id));
     }
 }
 
