@@ -29,6 +29,21 @@ pub async fn start(
     execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
 }
 
+/// As [`start`], in one partition: rows get their ids in the order they come in, and that order has to
+/// be the same every time, or two that tie would be told apart by which thread was faster.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in_order(
+    reading: &Reading,
+    state: &SessionState,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    let mut state = state.clone();
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    start(reading, &state, plan).await
+}
+
 /// Runs a plan to its end; for results that are known to be small.
 ///
 /// # Errors

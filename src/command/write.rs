@@ -119,7 +119,7 @@ pub async fn insert_plan(
     }
     let plan = LogicalPlanBuilder::from(source).project(exprs).and_then(LogicalPlanBuilder::build);
     let plan = plan.map_err(fault::of_datafusion)?;
-    let mut stream = run::start(&writing.reading, writing.state, plan).await?;
+    let mut stream = run::start_in_order(&writing.reading, writing.state, plan).await?;
     let mut load = Load::new(table);
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(fault::of_datafusion)?;
