@@ -1,5 +1,6 @@
 //! A query's tree to a logical plan.
 
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::planner::SqlToRel;
@@ -16,6 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
 use crate::spec::Type;
+
+/// Steps of the largest plan.
+const PLAN_NODES_MAX: usize = 10_000;
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -51,7 +55,31 @@ fn plan_named(reading: &Reading, state: &SessionState, mut query: Query) -> Resu
     let plan = planner
         .sql_statement_to_plan(Statement::Query(Box::new(query)))
         .map_err(fault::of_datafusion)?;
+    check_size(&plan)?;
     Ok(Planned { plan })
+}
+
+/// A view or WITH that is named twice stands twice in the plan: thirty of them, each of the one
+/// before, make a billion nodes, which optimising would visit one by one.
+///
+/// # Errors
+/// TooComplex.
+fn check_size(plan: &LogicalPlan) -> Result<()> {
+    let mut nodes = 0;
+    let count = |_: &LogicalPlan| {
+        nodes += 1;
+        Ok(match nodes > PLAN_NODES_MAX {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    };
+    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
+    if nodes <= PLAN_NODES_MAX {
+        return Ok(());
+    }
+    let message = format!("the statement has more than {PLAN_NODES_MAX} steps");
+    Err(Error::new(ErrorKind::TooComplex, message)
+        .hint("views and WITH queries count as often as they are named: keep one in a table"))
 }
 
 /// Plans the text of a view.

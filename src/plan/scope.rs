@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use super::asof::AsofRelationPlanner;
 use super::names;
 use super::time_travel::VersionPlanner;
+use crate::activity::CancelToken;
 use crate::error::Error;
 use crate::spec::text::TextOptions;
 use crate::store::Snapshot;
@@ -49,6 +50,8 @@ pub struct Reading {
     pub system: Arc<dyn SystemTables>,
     /// What the statement may use: memory and room to spill.
     pub runtime: Arc<RuntimeEnv>,
+    /// Stops the statement.
+    pub cancel: CancelToken,
     /// What the statement's client is told beside its answer.
     pub notices: Arc<Mutex<Vec<String>>>,
 }

@@ -69,7 +69,7 @@ impl Session {
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
         let (source, _bounds) = self.bounded(&source)?;
-        let cancelled = self.cancel.clone();
+        let cancelled = source.cancel.clone();
         let mut writing =
             Writing { reading: source, state: &self.state, transaction: &mut transaction };
         let written = tokio::select! {
@@ -196,11 +196,11 @@ impl Session {
             },
             CopyTarget::Query(_) => reading,
         };
+        let (reading, bounds) = self.bounded(&reading)?;
         let planned = plan_query(&reading, &self.state, &query)?;
         let columns: Vec<(String, Type)> = planned.columns();
-        let (reading, bounds) = self.bounded(&reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let rows = super::answer::Answer::stream(rows, self.cancel.clone(), bounds);
+        let rows = super::answer::Answer::stream(rows, bounds);
         let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
         match &copy.location {
             CopyLocation::File(path) => {
