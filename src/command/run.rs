@@ -29,6 +29,20 @@ pub async fn start(
     execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
 }
 
+/// Starts to run a plan in one partition, so that rows keep the order they come in.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in_order(
+    reading: &Reading,
+    state: &SessionState,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    let mut one = state.clone();
+    one.config_mut().options_mut().execution.target_partitions = 1;
+    start(reading, &one, plan).await
+}
+
 /// Runs a plan to its end; for results that are known to be small.
 ///
 /// # Errors

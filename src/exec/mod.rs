@@ -3,3 +3,4 @@
 pub mod asof_join;
 pub mod copy;
 pub mod scan;
+pub mod spool;
