@@ -51,6 +51,8 @@ pub enum ErrorKind {
     InvalidName,
     /// A definition that contradicts itself: two primary keys, an unknown clustering column.
     InvalidDefinition,
+    /// Columns that no key or list has as they are named.
+    InvalidColumnReference,
     /// Types that do not fit each other.
     DatatypeMismatch,
     /// The type of a parameter cannot be told.
@@ -160,6 +162,7 @@ impl ErrorKind {
             ErrorKind::DuplicateCursor => "42P03",
             ErrorKind::InvalidName => "42602",
             ErrorKind::InvalidDefinition => "42P16",
+            ErrorKind::InvalidColumnReference => "42P10",
             ErrorKind::DatatypeMismatch => "42804",
             ErrorKind::IndeterminateType => "42P18",
             ErrorKind::Grouping => "42803",

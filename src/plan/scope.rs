@@ -20,6 +20,7 @@ use datafusion::sql::planner::ParserOptions;
 use parking_lot::Mutex;
 
 use super::asof::AsofRelationPlanner;
+use super::given::{Given, GivenPlanner};
 use super::names;
 use super::time_travel::VersionPlanner;
 use crate::activity::CancelToken;
@@ -84,6 +85,12 @@ impl<'a> Scope<'a> {
         let relation_planners: Vec<Arc<dyn RelationPlanner>> =
             vec![Arc::new(AsofRelationPlanner), Arc::new(versions)];
         Scope { reading, state, relation_planners }
+    }
+
+    /// The same, where these names stand for these plans before they stand for anything else.
+    pub fn with_given(mut self, given: &[Given]) -> Scope<'a> {
+        self.relation_planners.insert(0, Arc::new(GivenPlanner(given.to_vec())));
+        self
     }
 
     /// What the statement sees.

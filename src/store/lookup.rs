@@ -74,7 +74,7 @@ impl Table {
         Ok(None)
     }
 
-    fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
+    pub(super) fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
         if commit == UNCOMMITTED {
             let stored = |rows| self.store.stored_batch(&self.schema, rows, UNCOMMITTED);
             return self.pending.iter().map(stored).collect();

@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
+use roaring::RoaringBitmap;
 
 use super::commit::{CatalogWrite, Proposal, TableProposal};
 use super::keys::keys_of;
-use super::load::{INLINE_ROWS, Load, Loaded};
+use super::load::{INLINE_ROWS, KeyCheck, Load, Loaded};
 use super::snapshot::{Overlay, Relation, Snapshot};
-use super::table::{Table, TableSegment, UNCOMMITTED, internal};
+use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::{Store, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
@@ -177,8 +178,16 @@ impl Transaction {
     pub fn insert(&mut self, table: &Table, loaded: Loaded) -> Result<()> {
         let mut next = self.latest(table)?;
         let mut loaded = loaded;
+        if loaded.rows == 0 {
+            return Ok(());
+        }
+        if loaded.check == KeyCheck::AtEnd {
+            next.check_loaded(&loaded.segments)?;
+        }
         if let Some(rows) = loaded.inline.take() {
-            next.check_unique(&loaded.inline_keys)?;
+            if loaded.check != KeyCheck::Never {
+                next.check_unique(&loaded.inline_keys)?;
+            }
             let known = next.inline_keys.get().cloned();
             next.inline_keys = Arc::default();
             if let Some(mut keys) = known {
@@ -201,8 +210,42 @@ impl Transaction {
         Ok(())
     }
 
+    /// From here on a row that another transaction gave one of this table's new keys is a conflict,
+    /// not a duplicate: run again, the statement does something else with it.
+    pub fn rerun_on_duplicates(&mut self, table: &Table) {
+        self.tables.entry(table.id()).or_default().reruns = true;
+    }
+
+    /// Deletes all rows of a table, without reading them.
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`].
+    pub fn delete_all(&mut self, table: &Table) -> Result<u64> {
+        let latest = self.latest(table)?;
+        let mut all = RowRefs::default();
+        for batch in latest.inline_rows()? {
+            all.rows.extend(hidden_columns(&batch).1.values().iter().map(|id| RowId(*id)));
+        }
+        for segment in latest.segments.iter() {
+            let mut positions = RoaringBitmap::new();
+            positions.insert_range(0..segment.meta.rows as u32);
+            if let Some(deleted) = &segment.deleted {
+                positions -= deleted.as_ref();
+            }
+            all.positions.insert(segment.meta.id, positions);
+        }
+        self.delete(&latest, &all)?;
+        Ok(all.len())
+    }
+
     /// Deletes rows that a scan of this transaction's snapshot found.
+    ///
+    /// # Errors
+    /// UndefinedTable where the table was dropped.
     pub fn delete(&mut self, table: &Table, found: &RowRefs) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
         let mut next = self.latest(table)?;
         let gone: HashSet<RowId> = found.rows.iter().copied().collect();
         let before = rows_of(&next.pending);
@@ -254,7 +297,7 @@ impl Transaction {
                 continue;
             };
             theirs.check_living(&proposal.deleted, self.base.commit())?;
-            theirs.check_unique_segments(mine, proposal, self.base.commit())?;
+            theirs.check_unique_again(mine, proposal, self.base.commit())?;
         }
         Ok(moved)
     }
@@ -334,7 +377,7 @@ impl Table {
         }
         let pending = std::mem::take(&mut self.pending);
         self.inline_keys = Arc::default();
-        let mut load = Load::new(self);
+        let mut load = Load::checked(self, KeyCheck::Never);
         for rows in pending.iter() {
             let ids = UInt64Array::from_iter_values(rows.row_ids.iter().map(|id| id.0));
             load.push_versions(&rows.batch, ids)?;

@@ -26,6 +26,8 @@ pub(in crate::store) struct TableProposal {
     pub inline: Option<InlineRows>,
     /// Rows that go.
     pub deleted: RowRefs,
+    /// A key that came to be there meanwhile is a conflict, not a duplicate.
+    pub reruns: bool,
     pub added_rows: u64,
     pub deleted_rows: u64,
 }
