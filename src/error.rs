@@ -99,6 +99,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// Another transaction changed the same rows first; running it again may succeed.
     Conflict,
+    /// Two branches changed the same thing in different ways: a person has to choose.
+    MergeConflict,
     /// The object is not in the state that the statement needs.
     WrongState,
     /// A version older than what retention keeps.
@@ -186,6 +188,7 @@ impl ErrorKind {
             ErrorKind::FailedTransaction => "25P02",
             ErrorKind::ReadOnly => "25006",
             ErrorKind::Conflict => "40001",
+            ErrorKind::MergeConflict => "55M01",
             ErrorKind::WrongState => "55000",
             ErrorKind::SnapshotExpired => "72000",
             ErrorKind::NotSupported => "0A000",

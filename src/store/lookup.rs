@@ -83,9 +83,9 @@ impl Table {
         for range in self.record.iter().flat_map(|record| &record.ranges) {
             if (range.from..=range.to).contains(&commit) {
                 // Asking for the full range first keeps the cached run whole.
-                self.store.inline_run(&self.schema, range)?;
+                self.store.inline_run(self.lines_of, &self.schema, range)?;
                 let one = LineRange { from: commit, to: commit, ..*range };
-                batches.extend(self.store.inline_run(&self.schema, &one)?);
+                batches.extend(self.store.inline_run(self.lines_of, &self.schema, &one)?);
             }
         }
         Ok(batches)

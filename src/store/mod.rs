@@ -18,7 +18,9 @@ mod inline;
 mod keys;
 mod load;
 mod lookup;
+mod merge;
 mod open;
+mod past;
 mod probe;
 mod refs;
 mod resolve;
@@ -38,6 +40,8 @@ pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
 pub use keys::KeyBatch;
 pub use load::{KeyCheck, Load, Loaded, check_not_null};
+pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
+pub use past::{SOURCE_PROPERTY, TableAhead};
 pub use probe::Place;
 pub use refs::Advance;
 pub use resolve::{Version, show_time};
@@ -161,6 +165,11 @@ impl Store {
         let schema = Arc::new(catalog::schema(&self.shared.log.read()?, id)?);
         self.shared.schemas.insert(id, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    /// Keeps a shape that no commit has written yet, so that rows can be read in it.
+    fn keep_schema(&self, schema: &Arc<TableSchema>) {
+        self.shared.schemas.insert(schema.id, Arc::clone(schema));
     }
 
     /// The open file of a segment: footer and page index verified.
