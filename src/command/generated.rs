@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr};
 
-use super::write::is_default;
+use super::write::values::is_default;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::{Column, Generated, TableSchema};
 

@@ -15,11 +15,13 @@ mod generated;
 pub mod history;
 pub mod object;
 pub mod refs;
-pub mod rules;
+mod rules;
 pub mod run;
 pub mod sequence;
 pub mod table;
 pub mod write;
+
+use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
 
@@ -31,7 +33,7 @@ pub struct Writing<'a> {
     /// The transaction's snapshot, its own changes included.
     pub reading: Reading,
     /// To plan and run with.
-    pub state: &'a SessionState,
+    pub state: &'a Arc<SessionState>,
     /// Where changes go.
     pub transaction: &'a mut Transaction,
 }

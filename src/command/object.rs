@@ -1,8 +1,9 @@
 //! ALTER of what has no rows, CREATE INDEX, COMMENT ON.
 
 use super::Writing;
-use super::alter::{self};
-use super::{sequence, write};
+use super::alter;
+use super::sequence;
+use super::write::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     AlterObject, AlterOperation, AlterTable, Comment, CommentTarget, CreateIndex, KeySpec,
@@ -103,7 +104,7 @@ pub fn alter_as_table(
 /// UndefinedTable, UndefinedColumn, UniqueViolation; NotSupported for a unique index over an
 /// expression or some rows.
 pub async fn create_index(writing: &mut Writing<'_>, index: &CreateIndex) -> Result<Vec<String>> {
-    let table = write::target(writing, &index.table)?;
+    let table = Target::named(&writing.scene(), &index.table, None, None)?.table;
     let schema = table.schema();
     let named = index.name.as_ref().map(name_parts).transpose()?;
     let name = named.and_then(|mut parts| parts.pop());

@@ -186,7 +186,7 @@ impl Transaction {
         }
     }
 
-    fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
+    pub(super) fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
         let snapshot = self.snapshot();
         if !snapshot.namespaces()?.iter().any(|n| n == namespace) {
             let message = format!("schema \"{namespace}\" does not exist");

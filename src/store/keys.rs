@@ -1,7 +1,7 @@
 //! Uniqueness: keys of inline rows in memory, keys of segments by range, filter and search.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat, take};
@@ -9,12 +9,14 @@ use arrow::util::display::array_value_to_string;
 use imbl::HashMap;
 
 use super::commit::TableProposal;
-use super::table::{Table, TableSegment, hidden_columns, internal};
+use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Projection, ScanRequest};
 use crate::spec::key::{KeyEncoder, Keys};
-use crate::spec::{ColumnId, CommitId, EnforcedKey, RowId, SegmentMeta, TableSchema, Type, Value};
+use crate::spec::{
+    ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value,
+};
 
 /// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves
 /// to another key: who finds one asks the deletes. Copies share structure.
@@ -67,13 +69,15 @@ pub struct KeyBatch {
     pub(super) encoded: Keys,
     /// Which row each key is of, where rows were left out: those with a NULL that equals nothing.
     rows: Option<Vec<u64>>,
+    /// Rows by ascending key; made when first asked for.
+    order: OnceLock<Vec<u64>>,
 }
 
 impl KeyBatch {
     /// The keys of these values, one array a key column in the key's order.
     pub fn new(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
         let encoded = KeyEncoder::new(types)?.encode(&columns)?;
-        Ok(KeyBatch { columns, encoded, rows: None })
+        Ok(KeyBatch { columns, encoded, rows: None, order: OnceLock::new() })
     }
 
     /// As [`KeyBatch::new`], without the keys that have a NULL.
@@ -87,6 +91,37 @@ impl KeyBatch {
         Ok(KeyBatch { rows: Some(rows), ..KeyBatch::new(picked, types)? })
     }
 
+    /// Which row a key is of.
+    pub(super) fn row(&self, at: usize) -> usize {
+        self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
+    }
+
+    /// The primary keys of rows whose first columns are the table's, in its order; None where the
+    /// table has no enforced one.
+    ///
+    /// # Errors
+    /// Internal where the columns are not the table's.
+    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Option<KeyBatch>> {
+        match enforced_key(schema) {
+            Some(_) => Ok(keys_of(schema, std::slice::from_ref(rows))?.into_iter().next()),
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes of one key; two keys are equal where these are.
+    pub fn key(&self, row: usize) -> &[u8] {
+        self.encoded.get(row)
+    }
+
+    /// The rows by ascending key, rows of one key in their own order.
+    pub fn order(&self) -> &[u64] {
+        self.order.get_or_init(|| {
+            let mut order: Vec<u64> = (0..self.encoded.len() as u64).collect();
+            order.sort_by_key(|row| self.encoded.get(*row as usize));
+            order
+        })
+    }
+
     /// How many keys.
     pub fn len(&self) -> usize {
         self.encoded.len()
@@ -96,16 +131,18 @@ impl KeyBatch {
     pub fn is_empty(&self) -> bool {
         self.encoded.is_empty()
     }
-
-    fn row(&self, at: usize) -> usize {
-        self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
-    }
 }
 
 fn pick(columns: &[ArrayRef], rows: &[u64]) -> Result<Vec<ArrayRef>> {
     let rows = UInt64Array::from(rows.to_vec());
     let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
     columns.iter().map(pick).collect()
+}
+
+/// The columns and types of an enforced primary key.
+pub(super) fn enforced_key(schema: &TableSchema) -> Option<(&[ColumnId], Vec<Type>)> {
+    let key = schema.primary_key.as_ref().filter(|key| key.enforced)?;
+    Some((&key.columns, key_types(schema, &key.columns)))
 }
 
 pub(super) fn key_types(schema: &TableSchema, columns: &[ColumnId]) -> Vec<Type> {
@@ -132,7 +169,12 @@ pub(super) fn keys_of(schema: &TableSchema, batches: &[RecordBatch]) -> Result<V
     keys.into_iter().map(batch).collect()
 }
 
-fn typed(schema: &TableSchema, key: EnforcedKey<'_>, columns: Vec<ArrayRef>) -> Result<KeyBatch> {
+/// The keys of one kind, from arrays of their columns.
+pub(super) fn typed(
+    schema: &TableSchema,
+    key: EnforcedKey<'_>,
+    columns: Vec<ArrayRef>,
+) -> Result<KeyBatch> {
     let types = key_types(schema, key.columns);
     match key.nulls_distinct {
         true => KeyBatch::without_nulls(columns, &types),
@@ -149,11 +191,10 @@ pub(super) fn check_distinct(schema: &TableSchema, keys: &[KeyBatch]) -> Result<
         if ascending {
             continue;
         }
-        let mut order: Vec<usize> = (0..encoded.len()).collect();
-        order.sort_unstable_by_key(|&row| encoded.get(row));
-        let equal = |pair: &&[usize]| encoded.get(pair[0]) == encoded.get(pair[1]);
-        if let Some(pair) = order.windows(2).find(equal) {
-            return Err(duplicate(schema, key, keys, pair[1]));
+        let encoded = |row: u64| encoded.get(row as usize);
+        let equal = |pair: &&[u64]| encoded(pair[0]) == encoded(pair[1]);
+        if let Some(pair) = keys.order().windows(2).find(equal) {
+            return Err(duplicate(schema, key, keys, pair[1] as usize));
         }
     }
     Ok(())
@@ -207,7 +248,7 @@ impl Table {
                 }
             }
             for segment in segments {
-                let found = self.positions_of(segment, key.columns, keys)?;
+                let found = self.positions_of(&self.schema, segment, key.columns, keys)?;
                 if let Some(row) = found.into_iter().map(|(row, _)| row).min() {
                     return Err(duplicate(&self.schema, key, keys, row));
                 }
@@ -217,7 +258,24 @@ impl Table {
     }
 
     /// Checks again, on a newer head, what rows of `mine` were checked against on the base.
-    pub(super) fn check_unique_segments(
+    ///
+    /// # Errors
+    /// UniqueViolation; Conflict where the statement would do something else with the row there is.
+    pub(super) fn check_unique_again(
+        &self,
+        mine: &Table,
+        proposal: &TableProposal,
+        base: CommitId,
+    ) -> Result<()> {
+        match self.check_unique_segments(mine, proposal, base) {
+            Err(error) if proposal.reruns && error.kind() == ErrorKind::UniqueViolation => {
+                Err(conflict(&self.schema.name))
+            }
+            checked => checked,
+        }
+    }
+
+    fn check_unique_segments(
         &self,
         mine: &Table,
         proposal: &TableProposal,
@@ -233,26 +291,70 @@ impl Table {
             let keys = keys_of(&mine.schema, std::slice::from_ref(&rows.batch))?;
             self.check_absent(&keys, &newer, base)?;
         }
-        let visible: Vec<ColumnId> = self.schema.columns.iter().map(|column| column.id).collect();
-        let in_keys: Vec<ColumnId> =
-            self.schema.enforced_keys().iter().flat_map(|key| key.columns.to_vec()).collect();
-        let wanted: Vec<ColumnId> = visible.into_iter().filter(|id| in_keys.contains(id)).collect();
         for meta in &proposal.segments {
-            let segment = self.store.open_segment(meta)?;
-            let projection = Projection::new(Arc::clone(&self.schema), wanted.clone());
-            for batch in segment.scan(ScanRequest::new(projection))? {
-                let batch = batch?;
-                let column = |id: &ColumnId| {
-                    let at = wanted.iter().position(|other| other == id);
-                    Arc::clone(batch.column(at.expect("every key's columns were asked for")))
+            self.each_key(meta, |keys| self.check_absent(&keys, &newer, base))?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a segment's rows, deleted ones included, some at a time: a batch for each enforced
+    /// key.
+    fn each_key(
+        &self,
+        meta: &Arc<SegmentMeta>,
+        mut check: impl FnMut(Vec<KeyBatch>) -> Result<()>,
+    ) -> Result<()> {
+        let all: Vec<ColumnId> = self.schema.columns.iter().map(|column| column.id).collect();
+        let in_keys =
+            |id: &ColumnId| self.schema.enforced_keys().iter().any(|key| key.columns.contains(id));
+        let wanted: Vec<ColumnId> = all.into_iter().filter(in_keys).collect();
+        let projection = Projection::new(Arc::clone(&self.schema), wanted.clone());
+        for batch in self.store.open_segment(meta)?.scan(ScanRequest::new(projection))? {
+            let batch = batch?;
+            let column = |id: &ColumnId| {
+                let at = wanted.iter().position(|other| other == id);
+                Arc::clone(batch.column(at.expect("every key's columns were asked for")))
+            };
+            let of = |key: EnforcedKey<'_>| {
+                typed(&self.schema, key, key.columns.iter().map(column).collect())
+            };
+            check(self.schema.enforced_keys().into_iter().map(of).collect::<Result<_>>()?)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of segments that a load wrote without a look at them, on a table that no
+    /// longer has the rows they replace. Each must be free of those before it, and of itself.
+    ///
+    /// # Errors
+    /// UniqueViolation.
+    pub(super) fn check_loaded(&self, loaded: &[Arc<SegmentMeta>]) -> Result<()> {
+        let enforced = self.schema.enforced_keys();
+        if enforced.is_empty() {
+            return Ok(());
+        }
+        let mut segments = self.segments.as_ref().clone();
+        for meta in loaded {
+            let mut parts: Vec<Vec<KeyBatch>> = vec![Vec::new(); enforced.len()];
+            self.each_key(meta, |keys| {
+                keys.into_iter().zip(&mut parts).for_each(|(keys, parts)| parts.push(keys));
+                Ok(())
+            })?;
+            let joined = |(key, parts): (&EnforcedKey<'_>, &Vec<KeyBatch>)| {
+                let column = |at: usize| {
+                    let arrays: Vec<&dyn Array> =
+                        parts.iter().map(|part| part.columns[at].as_ref()).collect();
+                    concat(&arrays).map_err(internal)
                 };
-                let of = |key: EnforcedKey<'_>| {
-                    typed(&self.schema, key, key.columns.iter().map(column).collect())
-                };
-                let keys: Vec<KeyBatch> =
-                    self.schema.enforced_keys().into_iter().map(of).collect::<Result<_>>()?;
-                self.check_absent(&keys, &newer, base)?;
-            }
+                let columns = (0..key.columns.len()).map(column).collect::<Result<_>>()?;
+                typed(&self.schema, *key, columns)
+            };
+            let keys: Vec<KeyBatch> =
+                enforced.iter().zip(&parts).map(joined).collect::<Result<_>>()?;
+            check_distinct(&self.schema, &keys)?;
+            self.check_absent(&keys, &segments, CommitId(0))?;
+            let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
+            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None });
         }
         Ok(())
     }
@@ -273,9 +375,11 @@ impl Table {
         Ok(())
     }
 
-    /// Which of the keys living rows of a segment have: (row of `keys`, position).
+    /// Which of the keys living rows of a segment have: (which of `keys`, position). The keys are
+    /// over these columns as `schema` has them.
     pub(super) fn positions_of(
         &self,
+        schema: &Arc<TableSchema>,
         segment: &TableSegment,
         columns: &[ColumnId],
         keys: &KeyBatch,
@@ -284,27 +388,28 @@ impl Table {
             return Ok(Vec::new());
         }
         let written = self.store.table_schema(segment.meta.schema)?;
-        let same = |id| {
-            let of = |schema: &TableSchema| schema.column(id).map(|c| c.data_type.arrow());
-            of(&written) == of(&self.schema)
-        };
+        let of = |schema: &TableSchema| schema.column(columns[0]).map(|c| c.data_type.arrow());
         // Bounds are in the form of the type that the file was written in.
-        if same(columns[0]) && !overlaps(&segment.meta, columns[0], &keys.columns[0]) {
+        let near = match of(&written) == of(schema) {
+            true => within(&segment.meta, columns[0], keys),
+            false => keys.order(),
+        };
+        if near.is_empty() {
             return Ok(Vec::new());
         }
         let file = self.store.open_segment(&segment.meta)?;
         let mut candidates = Vec::new();
-        let filter = file.key_filter(&self.schema, columns)?;
-        for (row, key) in keys.encoded.iter().enumerate() {
+        let filter = file.key_filter(schema, columns)?;
+        for row in near {
+            let key = keys.encoded.get(*row as usize);
             let maybe = filter.as_ref().map_or(Ok(true), |filter| filter.may_contain(key))?;
             if maybe {
-                candidates.push(row as u64);
+                candidates.push(*row);
             }
         }
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        candidates.sort_unstable_by_key(|row| keys.encoded.get(*row as usize));
         let living = |position: &u64| {
             !segment.deleted.as_ref().is_some_and(|d| d.contains(*position as u32))
         };
@@ -313,27 +418,27 @@ impl Table {
             Some(order) => {
                 let picked = pick(&keys.columns, &candidates)?;
                 let arrays: Vec<ArrayRef> = order.iter().map(|i| Arc::clone(&picked[*i])).collect();
-                for (row, range) in candidates.iter().zip(file.find(&self.schema, &arrays)?) {
+                for (row, range) in candidates.iter().zip(file.find(schema, &arrays)?) {
                     found.extend(range.filter(living).map(|p| (*row as usize, p)));
                 }
             }
             None => {
-                let wanted: std::collections::HashMap<&[u8], usize> = candidates
-                    .iter()
-                    .map(|row| (keys.encoded.get(*row as usize), *row as usize))
-                    .collect();
-                let mut projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+                let mut wanted: std::collections::HashMap<&[u8], Vec<usize>> = Default::default();
+                for row in &candidates {
+                    wanted.entry(keys.key(*row as usize)).or_default().push(*row as usize);
+                }
+                let mut projection = Projection::new(Arc::clone(schema), columns.to_vec());
                 projection.position = true;
-                let types = key_types(&self.schema, columns);
+                let types = key_types(schema, columns);
                 for batch in file.scan(ScanRequest::new(projection))? {
                     let batch = batch?;
                     let there = KeyBatch::new(batch.columns()[..columns.len()].to_vec(), &types)?;
                     let positions = batch.column(columns.len()).as_any().downcast_ref();
                     let positions: &UInt64Array = positions.expect("positions are UInt64");
                     for (row, key) in there.encoded.iter().enumerate() {
-                        if let Some(&asked) = wanted.get(key) {
-                            let position = positions.value(row);
-                            found.extend(living(&position).then_some((asked, position)));
+                        let position = positions.value(row);
+                        if let Some(asked) = wanted.get(key).filter(|_| living(&position)) {
+                            found.extend(asked.iter().map(|asked| (*asked, position)));
                         }
                     }
                 }
@@ -350,21 +455,22 @@ fn in_file_order(meta: &SegmentMeta, key: &[ColumnId]) -> Option<Vec<usize>> {
     leading.iter().map(|id| key.iter().position(|k| k == id)).collect()
 }
 
-/// Whether values of a column may lie within a file's bounds.
-fn overlaps(meta: &SegmentMeta, column: ColumnId, values: &ArrayRef) -> bool {
-    let Some(bounds) = meta.statistics_of(column) else { return true };
+/// The keys, ascending, whose leading column may lie within a file's bounds.
+fn within<'a>(meta: &SegmentMeta, column: ColumnId, keys: &'a KeyBatch) -> &'a [u64] {
+    let order = keys.order();
+    let Some(bounds) = meta.statistics_of(column) else { return order };
     let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else {
         // All NULL, which only NULL equals.
-        return values.null_count() > 0;
+        return if keys.columns[0].null_count() > 0 { order } else { &[] };
     };
-    if values.len() > 64 {
-        // The filter and the search are cheap a key; finding a batch's bounds pays for few only.
-        return true;
-    }
-    (0..values.len()).any(|row| match Value::from_array(values.as_ref(), row) {
-        Some(value) => !less(&value, min) && (!less(max, &value) || !bounds.exact),
-        None => true,
-    })
+    let value = |row: &u64| Value::from_array(keys.columns[0].as_ref(), *row as usize);
+    let start = order.partition_point(|row| value(row).is_some_and(|value| less(&value, min)));
+    let above = |row: &u64| value(row).is_some_and(|value| less(max, &value));
+    let end = match bounds.exact {
+        true => order.partition_point(|row| !above(row)),
+        false => order.len(),
+    };
+    order.get(start..end).unwrap_or(&[])
 }
 
 fn less(a: &Value, b: &Value) -> bool {
@@ -377,7 +483,7 @@ fn less(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn conflict(table: &str) -> Error {
+pub(super) fn conflict(table: &str) -> Error {
     let message = "could not serialize access due to concurrent update";
     Error::new(ErrorKind::Conflict, message)
         .detail(format!("rows of table \"{table}\" were changed by another transaction"))

@@ -23,6 +23,18 @@ pub const INLINE_ROWS: usize = 8192;
 /// See [`INLINE_ROWS`].
 pub const INLINE_BYTES: usize = 1 << 20;
 
+/// When the keys of rows are checked against those there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyCheck {
+    /// While they come: they are new rows.
+    #[default]
+    AsTheyCome,
+    /// When the transaction takes them: what they replace is then gone.
+    AtEnd,
+    /// Never: the caller knows that no other row has them.
+    Never,
+}
+
 /// Rows that were checked and written, not yet part of any version.
 #[derive(Clone, Default)]
 pub struct Loaded {
@@ -34,12 +46,16 @@ pub struct Loaded {
     pub(super) inline_keys: Vec<KeyBatch>,
     /// Rows in all.
     pub rows: u64,
+    /// What is still to be checked.
+    pub(super) check: KeyCheck,
 }
 
 /// Gathers rows for one table.
 pub struct Load {
     /// The table as the statement sees it, plus the segments this load has written.
     table: Table,
+    /// How many segments the table had before.
+    before: usize,
     schema: SchemaRef,
     gathered: Vec<RecordBatch>,
     gathered_rows: usize,
@@ -49,21 +65,22 @@ pub struct Load {
     first_row: Option<RowId>,
     writing: Option<JoinHandle<Result<SegmentMeta>>>,
     loaded: Loaded,
-    rule: Option<RowRule>,
 }
 
-/// What rows go through before they are gathered: columns that are computed, conditions that are
-/// checked. Takes and gives the table's columns, in its order.
-pub type RowRule = Box<dyn Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync>;
-
 impl Load {
-    /// Begins to gather rows for a table.
+    /// Begins to gather new rows for a table.
     pub fn new(table: &Table) -> Load {
+        Load::checked(table, KeyCheck::AsTheyCome)
+    }
+
+    /// Begins to gather rows for a table.
+    pub fn checked(table: &Table, check: KeyCheck) -> Load {
         let visible = table.schema.arrow();
         let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, false)));
         Load {
             table: table.clone(),
+            before: table.segments.len(),
             schema: Arc::new(Schema::new(fields)),
             gathered: Vec::new(),
             gathered_rows: 0,
@@ -72,20 +89,27 @@ impl Load {
             in_order: true,
             first_row: None,
             writing: None,
-            loaded: Loaded::default(),
-            rule: None,
+            loaded: Loaded { check, ..Loaded::default() },
         }
-    }
-
-    /// The same, with a rule that every batch goes through first.
-    pub fn with_rule(mut self, rule: Option<RowRule>) -> Load {
-        self.rule = rule;
-        self
     }
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.loaded.rows
+    }
+
+    /// Rows that are in no segment yet.
+    pub fn gathered_rows(&self) -> usize {
+        self.gathered_rows
+    }
+
+    /// The segments written so far; waits for the one at work.
+    ///
+    /// # Errors
+    /// Io, DiskFull.
+    pub fn segments(&mut self) -> Result<&[TableSegment]> {
+        self.join()?;
+        Ok(&self.table.segments[self.before..])
     }
 
     /// Adds rows: the table's columns, in its order and types. Blocks while a segment is written.
@@ -111,8 +135,6 @@ impl Load {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let ruled = self.rule.as_ref().map(|rule| rule(batch.clone())).transpose()?;
-        let batch = ruled.as_ref().unwrap_or(batch);
         check_not_null(&self.table.schema, batch)?;
         self.loaded.rows += batch.num_rows() as u64;
         self.in_order &= fresh;
@@ -166,7 +188,8 @@ impl Load {
         let sorted = sort_batches(&self.table.schema, gathered)?;
         // The segment before is part of what this one's keys are checked against.
         self.join()?;
-        if !self.table.schema.enforced_keys().is_empty() {
+        let keyed = !self.table.schema.enforced_keys().is_empty();
+        if self.loaded.check == KeyCheck::AsTheyCome && keyed {
             let keys = keys_of(&self.table.schema, &sorted)?;
             check_distinct(&self.table.schema, &keys)?;
             self.table.check_absent(&keys, &self.table.segments, crate::spec::CommitId(0))?;
@@ -234,7 +257,9 @@ fn row_ids(batch: &RecordBatch) -> &UInt64Array {
     last.as_any().downcast_ref().expect("gathered rows end in their ids")
 }
 
-fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
+/// # Errors
+/// NotNullViolation.
+pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
     for (column, array) in schema.columns.iter().zip(batch.columns()) {
         if !column.not_null || array.null_count() == 0 {
             continue;

@@ -39,7 +39,7 @@ impl Table {
                 break;
             }
             let mut positions: Vec<u64> = self
-                .positions_of(segment, &key.columns, keys)?
+                .positions_of(&self.schema, segment, &key.columns, keys)?
                 .into_iter()
                 .map(|(_, p)| p)
                 .collect();
@@ -82,7 +82,7 @@ impl Table {
         Ok(None)
     }
 
-    fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
+    pub(super) fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
         if commit == UNCOMMITTED {
             let stored = |rows| self.store.stored_batch(&self.schema, rows, UNCOMMITTED);
             return self.pending.iter().map(stored).collect();
@@ -91,9 +91,9 @@ impl Table {
         for range in self.record.iter().flat_map(|record| &record.ranges) {
             if (range.from..=range.to).contains(&commit) {
                 // Asking for the full range first keeps the cached run whole.
-                self.store.inline_run(&self.schema, range)?;
+                self.store.inline_run(self.lines_of, &self.schema, range)?;
                 let one = LineRange { from: commit, to: commit, ..*range };
-                batches.extend(self.store.inline_run(&self.schema, &one)?);
+                batches.extend(self.store.inline_run(self.lines_of, &self.schema, &one)?);
             }
         }
         Ok(batches)

@@ -19,7 +19,10 @@ mod inline;
 mod keys;
 mod load;
 mod lookup;
+mod merge;
 mod open;
+mod past;
+mod probe;
 mod refs;
 mod resolve;
 mod sequence;
@@ -38,7 +41,10 @@ use quick_cache::sync::Cache;
 pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
 pub use keys::KeyBatch;
-pub use load::{Load, Loaded, RowRule, failing_row};
+pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
+pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
+pub use past::{SOURCE_PROPERTY, TableAhead};
+pub use probe::Place;
 pub use refs::Advance;
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
@@ -170,6 +176,11 @@ impl Store {
         let schema = Arc::new(catalog::schema(&self.shared.log.read()?, id)?);
         self.shared.schemas.insert(id, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    /// Keeps a shape that no commit has written yet, so that rows can be read in it.
+    fn keep_schema(&self, schema: &Arc<TableSchema>) {
+        self.shared.schemas.insert(schema.id, Arc::clone(schema));
     }
 
     /// The open file of a segment: footer and page index verified.

@@ -370,6 +370,7 @@ impl Store {
     ) -> Table {
         Table {
             store: self.clone(),
+            lines_of: schema.table,
             schema,
             rows: record.rows,
             record: Some(Arc::new(record)),

@@ -60,6 +60,8 @@ pub struct Table {
     pub(super) record: Option<Arc<TableVersion>>,
     pub(super) segments: Arc<Vec<TableSegment>>,
     pub(super) deletes: Arc<Deletes>,
+    /// Whose inline batches its ranges name: its own, or of the table that it will be a clone of.
+    pub(super) lines_of: TableId,
     /// Rows of a transaction that has not committed.
     pub(super) pending: Arc<Vec<InlineRows>>,
     /// Built when first asked for, handed on from commit to commit.
@@ -84,6 +86,7 @@ impl TableState {
     pub(super) fn table(self, store: &Store) -> Table {
         Table {
             store: store.clone(),
+            lines_of: self.schema.table,
             schema: self.schema,
             record: self.record,
             segments: self.segments,
@@ -111,6 +114,7 @@ impl Table {
     pub(super) fn empty(store: Store, schema: Arc<TableSchema>) -> Table {
         Table {
             store,
+            lines_of: schema.table,
             schema,
             record: None,
             segments: Arc::default(),
@@ -176,7 +180,7 @@ impl Table {
         let mut batches = Vec::new();
         if let Some(record) = &self.record {
             for range in &record.ranges {
-                batches.extend(self.store.inline_run(&self.schema, range)?);
+                batches.extend(self.store.inline_run(self.lines_of, &self.schema, range)?);
             }
         }
         for rows in self.pending.iter() {
@@ -188,6 +192,18 @@ impl Table {
             .map(living)
             .filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0))
             .collect()
+    }
+
+    /// The same under another shape's name, in a shape of its own.
+    pub(super) fn rename_as(&mut self, named: &TableSchema) {
+        let mut schema = self.schema.as_ref().clone();
+        schema.id = crate::spec::SchemaId(self.store.next_id());
+        (schema.namespace, schema.name) = (named.namespace.clone(), named.name.clone());
+        self.schema = Arc::new(schema);
+        self.store.keep_schema(&self.schema);
+        if let Some(record) = &mut self.record {
+            Arc::make_mut(record).schema = self.schema.id;
+        }
     }
 
     pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {

@@ -4,7 +4,8 @@ use arrow::compute::{CastOptions, cast_with_options};
 
 use super::verify::quoted;
 use super::{Alteration, rewrite_values};
-use crate::command::{sequence, write};
+use crate::command::sequence;
+use crate::command::write::values::{default_array, default_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{self, Identity, mentions};
@@ -64,7 +65,7 @@ impl Alteration<'_, '_> {
         self.rewrite(schema, &values).await?;
         let next = self.column(&column.name)?;
         if next.default.is_some() {
-            write::default_array(self.writing, &next, 1).map_err(|cause| {
+            default_array(self.writing, &next, 1).map_err(|cause| {
                 let message = format!(
                     "default for column \"{}\" cannot be cast automatically to type {to}",
                     next.name
@@ -104,7 +105,7 @@ impl Alteration<'_, '_> {
         if let Some(text) = text {
             parse::expression(text)?;
             let next = Column { default: Some(text.to_owned()), ..column.clone() };
-            write::default_of(self.writing, &next)?;
+            default_of(&self.writing.reading, self.writing.state, &next)?;
         }
         self.change(false, |schema| {
             let at = schema.position(column.id).expect("found by name");

@@ -6,25 +6,26 @@ use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::cast;
 use arrow::datatypes::UInt64Type;
 
+use datafusion::sql::sqlparser::ast::SetExpr;
+
 use super::Alteration;
-use super::verify::{quoted, quoted_table};
-use crate::command::rules;
-use crate::command::write::check_lengths;
+use super::verify::quoted;
+use crate::command::run;
+use crate::command::write::gate::Gate;
+use crate::command::write::target::Target;
 use crate::error::Result;
 use crate::exec::scan::HIDDEN;
 use crate::fault;
-use crate::plan::names::ROWS_CATALOG;
+use crate::parse;
+use crate::plan::{Selecting, plan_selecting};
 use crate::spec::{RowId, SegmentId, TableSchema};
-use crate::store::RowRefs;
+use crate::store::{Load, RowRefs};
 
 impl Alteration<'_, '_> {
     /// Takes the table to a shape in which each column is the value of a text over the columns of
     /// today. Rows keep their ids.
     pub(super) async fn rewrite(&mut self, schema: TableSchema, values: &[String]) -> Result<()> {
-        let hidden = HIDDEN.iter().map(|name| quoted(name));
-        let items: Vec<String> = values.iter().cloned().chain(hidden).collect();
-        let from = format!("{}.{}", quoted(ROWS_CATALOG), quoted_table(self.schema()));
-        let found = self.rows(&format!("SELECT {} FROM {from}", items.join(", "))).await?;
+        let found = self.rows_with_places(values).await?;
         let width = values.len();
         let mut gone = RowRefs::default();
         found.iter().for_each(|batch| places(batch, width, &mut gone));
@@ -36,27 +37,38 @@ impl Alteration<'_, '_> {
             Ok(())
         })?;
         let schema = Arc::clone(self.schema());
-        let mut load = rules::load(&self.writing.reading, self.writing.state, &self.table)?;
+        let gate = Gate::new(&self.writing.reading, self.writing.state, &self.table)?;
+        let mut load = Load::new(&self.table);
         for batch in &found {
             let columns = schema.columns.iter().zip(batch.columns());
-            let columns = columns.map(|(column, values)| {
-                let field = column.data_type.field(&column.name, true);
-                Ok((Arc::new(field), cast(values, &column.data_type.arrow())?))
-            });
-            let columns: Result<Vec<_>, arrow::error::ArrowError> = columns.collect();
-            let (fields, arrays): (Vec<_>, Vec<_>) =
-                columns.map_err(fault::of_arrow)?.into_iter().unzip();
-            let shape = Arc::new(arrow::datatypes::Schema::new(fields));
-            let rows = RecordBatch::try_new(shape, arrays).map_err(fault::of_arrow)?;
-            check_lengths(&schema, &rows)?;
+            let columns = columns.map(|(column, values)| cast(values, &column.data_type.arrow()));
+            let columns = columns.collect::<Result<_, _>>().map_err(fault::of_arrow)?;
             let ids = batch.column(width + 1).as_primitive::<UInt64Type>().clone();
-            load.push_versions(&rows, ids)?;
+            load.push_versions(&gate.admit(columns)?, ids)?;
         }
         let loaded = load.finish()?;
         if loaded.rows > 0 {
             self.writing.transaction.insert(&self.table, loaded)?;
         }
         self.refresh()
+    }
+
+    /// The values over every row, and where each row lies.
+    async fn rows_with_places(&self, values: &[String]) -> Result<Vec<RecordBatch>> {
+        let hidden = HIDDEN.iter().map(|name| quoted(name));
+        let items: Vec<String> = values.iter().cloned().chain(hidden).collect();
+        let mut query = parse::query(&format!("SELECT {} FROM t", items.join(", ")))?;
+        let SetExpr::Select(select) = query.body.as_mut() else {
+            unreachable!("the text above is a SELECT")
+        };
+        let items = std::mem::take(&mut select.projection);
+        let alias = self.schema().name.clone();
+        let rows = Target { table: Arc::clone(&self.table), alias }.rows()?;
+        let (from, given) = (vec![rows.factor()?], std::slice::from_ref(&rows));
+        let selecting = Selecting { given, from, items, named: true, ..Selecting::default() };
+        let (reading, state) = (&self.writing.reading, self.writing.state);
+        let planned = plan_selecting(reading, state, selecting)?;
+        run::collect(reading, state, planned.plan).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::proposal::{Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CommitId;
-use crate::store::keys::{duplicate, keys_of};
+use crate::store::keys::{conflict, duplicate, keys_of};
 use crate::store::table::Table;
 
 /// What the head says to a proposal.
@@ -45,7 +45,10 @@ pub(super) fn judge(
                     && !head.hides(id, commit)
                     && !rows.row_ids.contains(&id)
                 {
-                    return Err(duplicate(head.schema(), key, keys, row));
+                    return Err(match change.reruns {
+                        true => conflict(&head.schema().name),
+                        false => duplicate(head.schema(), key, keys, row),
+                    });
                 }
             }
         }
