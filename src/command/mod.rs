@@ -16,7 +16,8 @@ pub mod write;
 
 use datafusion::execution::session_state::SessionState;
 
-use crate::plan::Reading;
+use crate::plan::{Given, Reading};
+use crate::spec::TableId;
 use crate::store::Transaction;
 
 /// What a statement that writes works on.
@@ -27,4 +28,15 @@ pub struct Writing<'a> {
     pub state: &'a SessionState,
     /// Where changes go.
     pub transaction: &'a mut Transaction,
+    /// What parts of the same statement did before.
+    pub before: Before,
+}
+
+/// What the parts of a WITH did that ran before.
+#[derive(Default)]
+pub struct Before {
+    /// What they returned.
+    pub given: Vec<Given>,
+    /// The tables they changed.
+    pub changed: Vec<TableId>,
 }

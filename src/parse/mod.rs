@@ -51,8 +51,8 @@ pub use query::{expression, parse, query, version_literal};
 pub use rewrite::does_nothing;
 pub use setting::{Set, SettingValue, Show};
 pub use statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Prepare, Replace, Statement,
-    Target, Truncate, Update, Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Part, Prepare, Replace, Statement,
+    Target, Truncate, Update, Vacuum, With,
 };
 pub use transaction::{Isolation, TransactionModes};
 pub use types::map_type;

@@ -113,7 +113,7 @@ impl OnConflict {
         let check = if moves_keys { KeyCheck::AtEnd } else { KeyCheck::Never };
         change.check_keys(check, check);
         let mut upsert = Upsert { change, update: self.update, moves_keys, own: HashSet::new() };
-        let mut stream = run::start(&writing.reading, writing.state, source).await?;
+        let mut stream = run::start_in_order(&writing.reading, writing.state, source).await?;
         let mut chunk: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(fault::of_datafusion)?;
