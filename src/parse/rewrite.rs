@@ -300,6 +300,10 @@ impl Rewriter<'_> {
         if let Some(clause) = clause::clause(&self.tokens[self.at..], self.source)? {
             self.at += clause.length;
             match into {
+                true if self.levels.len() > 1 => {
+                    let message = "a version of the table that a part of WITH writes";
+                    return Err(self.source.error_at(span, ErrorKind::NotSupported, message));
+                }
                 true => self.done.insert_version = Some(clause.spec),
                 false => {
                     self.done.tokens.extend(clause.tokens(span));
@@ -353,7 +357,9 @@ impl Rewriter<'_> {
     fn clause_word(&mut self, keyword: Keyword) -> Result<()> {
         match keyword {
             Keyword::INSERT | Keyword::UPDATE | Keyword::DELETE | Keyword::MERGE
-                if self.levels.len() > 1 && self.done.tokens.last().is_some_and(is_open) =>
+                if self.levels.len() > 1
+                    && self.done.tokens.last().is_some_and(is_open)
+                    && !self.is_part_of_with() =>
             {
                 let message = format!("{keyword:?} inside a query is not supported");
                 let error = self.source.error_at(self.span(), ErrorKind::NotSupported, message);

@@ -51,6 +51,8 @@ pub enum Statement {
     Delete(Box<Delete>),
     /// MERGE INTO. The target's version, if any, is in the table factor.
     Merge(Box<Merge>),
+    /// WITH that has parts which change rows.
+    With(Box<With>),
     /// TRUNCATE.
     Truncate(Truncate),
     /// COPY.
@@ -224,6 +226,27 @@ pub struct Merge {
     pub with: Option<ast::With>,
     /// The tree.
     pub merge: ast::Merge,
+}
+
+/// WITH x AS (DELETE … RETURNING …) …
+#[derive(Clone, Debug)]
+pub struct With {
+    /// The parts that change rows, in their order; at least one. Parts that are queries are in the
+    /// WITH of each statement behind them.
+    pub parts: Vec<Part>,
+    /// What they are for: a query or a statement that changes rows.
+    pub main: Box<Statement>,
+}
+
+/// A part of WITH that changes rows.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its name, folded.
+    pub name: String,
+    /// Names for its columns, the first ones.
+    pub columns: Vec<String>,
+    /// INSERT, UPDATE, DELETE or MERGE.
+    pub statement: Statement,
 }
 
 /// TRUNCATE.

@@ -43,9 +43,22 @@ impl Planned {
 /// # Errors
 /// Whatever names, types and functions give.
 pub fn plan_query(reading: &Reading, state: &SessionState, query: &Query) -> Result<Planned> {
+    plan_query_over(reading, state, query, &[])
+}
+
+/// Plans a query in which some names stand for plans.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn plan_query_over(
+    reading: &Reading,
+    state: &SessionState,
+    query: &Query,
+    given: &[Given],
+) -> Result<Planned> {
     let mut query = query.clone();
     name_outputs(&mut query);
-    plan_named(reading, state, query, &[])
+    plan_named(reading, state, query, given)
 }
 
 /// Plans a query whose results have their names already.
@@ -121,7 +134,7 @@ pub struct Selecting<'a> {
     /// WITH before the statement.
     pub with: Option<&'a With>,
     /// Names that stand for plans.
-    pub given: &'a [Given],
+    pub given: Vec<Given>,
     /// FROM.
     pub from: Vec<TableWithJoins>,
     /// WHERE.
@@ -153,7 +166,7 @@ pub fn plan_selecting(
     if selecting.named {
         name_outputs(&mut query);
     }
-    plan_named(reading, state, query, selecting.given)
+    plan_named(reading, state, query, &selecting.given)
 }
 
 /// Plans an expression that reads no row: a DEFAULT, an argument of CALL.

@@ -113,6 +113,7 @@ impl Session {
             | Statement::Update(_)
             | Statement::Delete(_)
             | Statement::Merge(_)
+            | Statement::With(_)
             | Statement::Truncate(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)

@@ -87,7 +87,8 @@ impl Session {
             Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
-            | Statement::Merge(_) => self.describe_change(reading, statement, parameters)?,
+            | Statement::Merge(_)
+            | Statement::With(_) => self.describe_change(reading, statement, parameters)?,
             Statement::Show(Show::Name(name)) => Described::columns(&[(name, Type::Text)]),
             Statement::Show(Show::All) => Described::columns(&[
                 ("name", Type::Text),
@@ -127,7 +128,7 @@ impl Session {
         if parameters == 0 && !returns {
             return Ok(Described { parameters: hints, columns: None });
         }
-        let scene = Scene { reading: reading.clone(), state: &self.state, written: None };
+        let scene = Scene::described(reading, &self.state);
         let described = match write::describe(&scene, statement) {
             Ok(described) => described,
             // Parameters without a type may keep it from being planned before they have values.
@@ -218,6 +219,9 @@ fn returns(statement: &Statement) -> bool {
         Statement::Update(update) => update.update.returning.is_some(),
         Statement::Delete(delete) => delete.delete.returning.is_some(),
         Statement::Merge(merge) => merge.merge.output.is_some(),
+        Statement::With(with) => {
+            matches!(with.main.as_ref(), Statement::Query(_)) || returns(&with.main)
+        }
         _ => false,
     }
 }

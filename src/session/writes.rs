@@ -17,7 +17,7 @@ use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned, insert_name};
-use crate::command::{Writing, refs, run};
+use crate::command::{Before, Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
@@ -87,8 +87,12 @@ impl Session {
         self.hooks.read(&source, &self.state);
         let (source, bounds) = self.bounded(&source)?;
         let cancelled = source.cancel.clone();
-        let mut writing =
-            Writing { reading: source, state: &self.state, transaction: &mut transaction };
+        let mut writing = Writing {
+            reading: source,
+            state: &self.state,
+            transaction: &mut transaction,
+            before: Before::default(),
+        };
         let written = tokio::select! {
             written = run_write(&mut writing, statement) => written?,
             reason = cancelled.cancelled() => return Err(reason.error()),
@@ -112,6 +116,10 @@ impl Session {
             }
             Statement::Update(update) => self.factor_branch(reading, &update.update.table.relation),
             Statement::Merge(merge) => self.factor_branch(reading, &merge.merge.table),
+            Statement::With(with) => match with.main.as_ref() {
+                Statement::Query(_) => self.base_of(reading, &with.parts[0].statement),
+                main => self.base_of(reading, main),
+            },
             Statement::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &delete.delete.from;
@@ -173,7 +181,9 @@ impl Session {
         let store = self.database.store().clone();
         let mut transaction = self.work.lock().writing(&base, &store)?;
         check_branch(&base, transaction.branch())?;
-        let writing = Writing { reading, state: &self.state, transaction: &mut transaction };
+        let before = Before::default();
+        let writing =
+            Writing { reading, state: &self.state, transaction: &mut transaction, before };
         let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
         let table = found.table;
         let into = CopyInto::new(&writing, table, columns, &copy.options)?;
@@ -342,6 +352,7 @@ pub(super) fn row_word(statement: &Statement) -> Option<&'static str> {
         Statement::Update(_) => Some("UPDATE"),
         Statement::Delete(_) => Some("DELETE"),
         Statement::Merge(_) => Some("MERGE"),
+        Statement::With(with) => row_word(&with.main).or(Some("SELECT")),
         _ => None,
     }
 }

@@ -115,7 +115,7 @@ impl OnConflict {
         let others = target.schema().unique.iter().any(|key| key.enforced);
         change.check_keys(check(!moves_keys && !others), check(!moves_keys));
         let mut upsert = Upsert { change, update: self.update, moves_keys, own: HashSet::new() };
-        let mut stream = run::start(&writing.reading, writing.state, source).await?;
+        let mut stream = run::start_in_order(&writing.reading, writing.state, source).await?;
         let mut chunk: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(fault::of_datafusion)?;

@@ -18,7 +18,7 @@ use crate::command::{Writing, generated, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::Insert;
-use crate::plan::plan_query;
+use crate::plan::query::plan_query_over;
 use crate::plan::time_travel::name_parts;
 use crate::spec::TableSchema;
 use crate::store::Table;
@@ -50,7 +50,7 @@ pub async fn insert(writing: &mut Writing<'_>, insert: &Insert) -> Result<Change
 /// As [`insert`].
 pub(super) fn describe(scene: &Scene<'_>, insert: &Insert) -> Result<Described> {
     let inserting = plan(scene, insert)?;
-    let returning = inserting.returning.map(|r| r.describe(&scene.reading, scene.state));
+    let returning = inserting.returning.map(|r| r.with_given(&scene.given).describe(scene));
     Ok(Described { plan: inserting.source, returning: returning.transpose()? })
 }
 
@@ -83,7 +83,7 @@ fn source(scene: &Scene<'_>, target: &Target, tree: &ast::Insert) -> Result<Logi
     generated::refuse_given(schema, &names, &source.body)?;
     let mut source = source.clone();
     fill_defaults(schema, &names, &mut source.body)?;
-    let planned = plan_query(&scene.reading, scene.state, &source)?;
+    let planned = plan_query_over(&scene.reading, scene.state, &source, &scene.given)?;
     let found = planned.plan.schema().fields().len();
     if found > names.len() {
         let message = "INSERT has more expressions than target columns";
@@ -163,7 +163,11 @@ async fn run_insert(writing: &mut Writing<'_>, inserting: Inserting) -> Result<C
         return conflict.run(writing, &target, source, returning).await;
     }
     let mut change = Change::new(writing, &target.table, returning.as_ref())?;
-    let mut stream = run::start(&writing.reading, writing.state, source).await?;
+    let (reading, state) = (&writing.reading, writing.state);
+    let mut stream = match returning {
+        Some(_) => run::start_in_order(reading, state, source).await?,
+        None => run::start(reading, state, source).await?,
+    };
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(fault::of_datafusion)?;
         let rows = change.insert(batch.columns().to_vec())?;

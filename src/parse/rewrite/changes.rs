@@ -81,6 +81,13 @@ impl Rewriter<'_> {
         true
     }
 
+    /// Whether `WITH x AS [MATERIALIZED] (` stands before.
+    pub(super) fn is_part_of_with(&self) -> bool {
+        self.levels.len() == 2
+            && self.first() == Some(Keyword::WITH)
+            && matches!(self.before(2), Some(Keyword::AS | Keyword::MATERIALIZED))
+    }
+
     /// The tokens from here to the query that follows them.
     fn before_query(&self) -> Vec<TokenWithSpan> {
         let mut depth = 0_usize;
