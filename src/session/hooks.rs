@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::functions::{SequenceName, SessionHooks, Times};
 use crate::plan::names;
 use crate::plan::pg_catalog::{
-    Activity, Catalog, CatalogInputs, TableFacts, ViewFacts, name_parts, relation_id,
-    schema_providers,
+    Activity, Catalog, CatalogInputs, SequenceFacts, TableFacts, ViewFacts, name_parts,
+    relation_id, schema_providers,
 };
 use crate::plan::query::{Planned, plan_view};
 use crate::plan::{Reading, SystemTables};
@@ -95,7 +95,11 @@ impl Hooks {
                     let columns = self.view_columns(&reading, &view);
                     inputs.views.push(ViewFacts { view, columns });
                 }
-                Relation::Sequence(_) => {}
+                Relation::Sequence(sequence) => {
+                    let (last, called) = self.database.store().last_value(&sequence)?;
+                    let last_value = called.then_some(last);
+                    inputs.sequences.push(SequenceFacts { sequence, last_value });
+                }
             }
         }
         Ok(inputs)

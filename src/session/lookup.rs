@@ -105,6 +105,10 @@ impl Session {
         if !self.settings.lock().is("search_path", &lookup.search_path) {
             return Ok(None);
         }
+        // A temporary table may have the name by now.
+        if !self.work.lock().temporary.is_empty() {
+            return Ok(None);
+        }
         let snapshot = self.work.lock().reading(&self.base, self.database.store())?;
         let found = snapshot.table(&lookup.namespace, &lookup.table)?;
         let Some(table) = found.filter(|table| table.schema().id == lookup.schema) else {

@@ -143,6 +143,12 @@ pub struct Session {
     cancel: CancelToken,
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.drop_temporary();
+    }
+}
+
 impl Session {
     /// Reads a text: its statements, in order.
     ///
@@ -175,6 +181,11 @@ impl Session {
     /// Stops the running statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
+    }
+
+    fn drop_temporary(&mut self) {
+        let temporary = std::mem::take(&mut self.work.lock().temporary);
+        temporary.remove_files(self.database.store());
     }
 
     fn notice(&mut self, message: String) {

@@ -45,6 +45,9 @@ impl Session {
                 done("USE")
             }
             Statement::Discard(what) => {
+                if matches!(what.as_str(), "all" | "temp" | "temporary") {
+                    self.drop_temporary();
+                }
                 if what == "all" {
                     self.need_no_block("DISCARD ALL")?;
                     self.assign("branch", None, false)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{CommitOptions, Snapshot, Store, Transaction};
+use crate::store::{CommitOptions, Snapshot, Store, Temporary, Transaction};
 
 /// What a session reads when a statement says nothing else.
 #[derive(Clone)]
@@ -58,6 +58,8 @@ pub(super) struct Work {
     pub transaction: Option<Transaction>,
     /// The state at each savepoint.
     savepoints: Vec<(String, Option<Transaction>)>,
+    /// The session's temporary tables, as the last transaction left them.
+    pub temporary: Temporary,
     /// When the block began, or the statement outside one: µs since 1970-01-01 UTC.
     pub began_us: i64,
     /// When the running statement came.
@@ -75,7 +77,7 @@ impl Work {
         if let Some(snapshot) = &self.snapshot {
             return Ok(snapshot.clone());
         }
-        let snapshot = base.snapshot(store)?;
+        let snapshot = base.snapshot(store)?.with_temporary(&self.temporary);
         if self.block != Block::None {
             self.snapshot = Some(snapshot.clone());
         }
@@ -98,8 +100,12 @@ impl Work {
     }
 
     fn end(&mut self) {
-        *self =
-            Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
+        *self = Work {
+            began_us: self.began_us,
+            statement_us: self.statement_us,
+            temporary: std::mem::take(&mut self.temporary),
+            ..Work::default()
+        };
     }
 }
 
@@ -188,7 +194,10 @@ impl Session {
 
     pub(super) async fn commit_transaction(&self, transaction: Transaction) -> Result<()> {
         let store = &self.database.inner().store;
-        store.commit(transaction, &self.commit_options()).await.map(drop)
+        let temporary = transaction.temporary().after_commit();
+        store.commit(transaction, &self.commit_options()).await?;
+        self.work.lock().temporary = temporary;
+        Ok(())
     }
 
     pub(super) fn commit_options(&self) -> CommitOptions {
