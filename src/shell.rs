@@ -151,7 +151,7 @@ async fn print_rows(
         RowsTag::Tagged(word @ ("INSERT 0" | "UPDATE" | "DELETE" | "MERGE")) => {
             print(&format!("{word} {count}\n"))
         }
-        RowsTag::Select | RowsTag::Tagged(_) => Ok(()),
+        RowsTag::Select | RowsTag::Fetch { .. } | RowsTag::Tagged(_) => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -12,7 +13,7 @@ use futures::TryStreamExt;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::plan::Reading;
+use crate::plan::{Parameters, Reading};
 
 /// Starts to run a plan, with the reading's parameters in it.
 ///
@@ -65,9 +66,16 @@ pub async fn single(
     }
 }
 
-fn bind(plan: LogicalPlan, parameters: Option<&Vec<ScalarValue>>) -> Result<LogicalPlan> {
-    let Some(values) = parameters.filter(|values| !values.is_empty()) else { return Ok(plan) };
-    let values: Vec<_> = values.iter().cloned().map(Into::into).collect();
+fn bind(plan: LogicalPlan, parameters: Option<&Parameters>) -> Result<LogicalPlan> {
+    let values = parameters.map(|parameters| &parameters.values);
+    let Some(values) = values.filter(|values| !values.is_empty()) else { return Ok(plan) };
+    let fields = parameters.map_or(&[][..], |parameters| &parameters.fields);
+    let value = |(at, value): (usize, &ScalarValue)| {
+        let field = fields.get(at).and_then(Option::as_ref);
+        let metadata = field.map(|field| FieldMetadata::from(field.as_ref()));
+        ScalarAndMetadata::new(value.clone(), metadata)
+    };
+    let values = values.iter().enumerate().map(value).collect();
     plan.replace_params_with_values(&ParamValues::List(values)).map_err(fault::of_datafusion)
 }
 

@@ -11,12 +11,14 @@ pub mod asof;
 pub mod functions;
 pub mod metadata;
 pub mod names;
+pub mod parameters;
 pub mod pg_catalog;
 pub mod query;
 pub mod scope;
 pub mod state;
 pub mod time_travel;
 
+pub use parameters::Parameters;
 pub use query::{Planned, plan_query, plan_rows_of};
 pub use scope::{Reading, Scope, SystemTables};
 pub use state::session_state;

@@ -2,7 +2,7 @@
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::planner::SqlToRel;
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
     TableFactor, TableWithJoins,
@@ -48,10 +48,17 @@ fn plan_named(reading: &Reading, state: &SessionState, mut query: Query) -> Resu
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
+    let mut context = context_of(reading);
     let plan = planner
-        .sql_statement_to_plan(Statement::Query(Box::new(query)))
+        .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
         .map_err(fault::of_datafusion)?;
     Ok(Planned { plan })
+}
+
+/// What the planner knows of the parameters.
+fn context_of(reading: &Reading) -> PlannerContext {
+    let fields = reading.parameters.as_ref().map(|parameters| parameters.fields.clone());
+    PlannerContext::new().with_prepare_param_data_types(fields.unwrap_or_default())
 }
 
 /// Plans the text of a view.
@@ -114,7 +121,7 @@ pub fn plan_constant(reading: &Reading, state: &SessionState, expr: &SqlExpr) ->
     let scope = Scope::new(reading.clone(), state);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
     let schema = datafusion::common::DFSchema::empty();
-    let mut context = datafusion::sql::planner::PlannerContext::new();
+    let mut context = context_of(reading);
     planner.sql_to_expr(expr.clone(), &schema, &mut context).map_err(fault::of_datafusion)
 }
 

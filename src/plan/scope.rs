@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{SchemaProvider, TableFunctionArgs};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{Result, ScalarValue, TableReference};
+use datafusion::common::{Result, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::SessionState;
@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use super::asof::AsofRelationPlanner;
 use super::names;
+use super::parameters::Parameters;
 use super::time_travel::VersionPlanner;
 use crate::error::Error;
 use crate::spec::text::TextOptions;
@@ -43,8 +44,8 @@ pub struct Reading {
     pub search_path: Vec<String>,
     /// How times are written.
     pub text: TextOptions,
-    /// The values of `$1 …`; None while a statement is only described.
-    pub parameters: Option<Arc<Vec<ScalarValue>>>,
+    /// `$1 …`; None where there are none.
+    pub parameters: Option<Arc<Parameters>>,
     /// The system tables.
     pub system: Arc<dyn SystemTables>,
     /// What the statement may use: memory and room to spill.

@@ -168,8 +168,12 @@ pub(super) fn row_description(
             string(out, &column.name);
             out.extend_from_slice(&table.to_be_bytes());
             out.extend_from_slice(&attribute.to_be_bytes());
-            out.extend_from_slice(&oid::of_type(&column.data_type).to_be_bytes());
-            out.extend_from_slice(&oid::length(&column.data_type).to_be_bytes());
+            let (type_oid, length) = match column.catalog_type {
+                Some(of) => (of.oid, of.len),
+                None => (oid::of_type(&column.data_type), oid::length(&column.data_type)),
+            };
+            out.extend_from_slice(&type_oid.to_be_bytes());
+            out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(&oid::modifier(&column.data_type).to_be_bytes());
             out.extend_from_slice(&format(position).code().to_be_bytes());
         }

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
+use super::oid;
 use super::reply::{self, Format};
 use super::sink::Sink;
 use crate::activity::CancelToken;
@@ -34,6 +35,11 @@ impl Formats {
             }
         };
         codes.iter().map(format).collect::<Result<_>>().map(Formats)
+    }
+
+    /// The same for every column.
+    pub(super) fn all(format: Format) -> Self {
+        Formats(vec![format])
     }
 
     /// Whether they are for so many values.
@@ -179,7 +185,8 @@ impl Rows {
                     TextFormatter::new(&column.data_type, array, &self.options).map(Encoder::Text)
                 }
                 Format::Binary => {
-                    BinaryFormatter::new(&column.data_type, array).map(Encoder::Binary)
+                    let as_sent = oid::as_sent(&column.data_type, column.catalog_type.is_some());
+                    BinaryFormatter::new(&as_sent, array).map(Encoder::Binary)
                 }
             })
             .collect()
@@ -189,6 +196,7 @@ impl Rows {
     pub(super) fn tag(&self, rows: u64) -> String {
         let word = match self.tag {
             RowsTag::Select => "SELECT",
+            RowsTag::Fetch { .. } => "FETCH",
             RowsTag::Tagged(word) => word,
         };
         match word {

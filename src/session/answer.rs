@@ -21,26 +21,35 @@ use crate::spec::Type;
 /// What holds while a statement runs: its share of memory, and its timeout.
 pub(super) struct Bounds {
     _memory: StatementMemory,
-    timeout: Option<JoinHandle<()>>,
+    _timer: Timer,
 }
+
+/// Cancels a statement that is not over in time.
+pub(super) struct Timer(Option<JoinHandle<()>>);
 
 impl Bounds {
     /// `timeout` zero is none.
     pub fn new(memory: StatementMemory, cancel: &CancelToken, timeout: Duration) -> Bounds {
+        Bounds { _memory: memory, _timer: Timer::start(cancel, timeout) }
+    }
+}
+
+impl Timer {
+    /// `timeout` zero is none.
+    pub fn start(cancel: &CancelToken, timeout: Duration) -> Timer {
         let cancel = cancel.clone();
-        let timeout = (!timeout.is_zero()).then(|| {
+        Timer((!timeout.is_zero()).then(|| {
             tokio::spawn(async move {
                 tokio::time::sleep(timeout).await;
                 cancel.cancel(CancelReason::Timeout);
             })
-        });
-        Bounds { _memory: memory, timeout }
+        }))
     }
 }
 
-impl Drop for Bounds {
+impl Drop for Timer {
     fn drop(&mut self) {
-        if let Some(timeout) = &self.timeout {
+        if let Some(timeout) = &self.0 {
             timeout.abort();
         }
     }
@@ -91,6 +100,7 @@ pub(super) fn rows_of(batch: RecordBatch, tag: RowsTag) -> Outcome {
     let column = |field: &Arc<arrow::datatypes::Field>| OutputColumn {
         name: field.name().clone(),
         data_type: Type::of_field(field).unwrap_or(Type::Text),
+        catalog_type: None,
         table: None,
     };
     let columns = Arc::new(batch.schema().fields().iter().map(column).collect());

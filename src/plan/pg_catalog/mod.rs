@@ -25,6 +25,8 @@ pub(in crate::plan) mod tests;
 pub mod types;
 
 pub use catalog::Catalog;
-pub use inputs::{Activity, CatalogInputs, PreparedFacts, Setting, TableFacts, ViewFacts};
+pub use inputs::{
+    Activity, CatalogInputs, CursorFacts, PreparedFacts, Setting, TableFacts, ViewFacts,
+};
 pub use provider::schema_providers;
 pub use relation::PG_TYPE_KEY;
