@@ -261,6 +261,9 @@ fn print_notice(notice: &Notice) {
     if let Some(hint) = &notice.hint {
         eprintln!("HINT:  {hint}");
     }
+    if let Some(context) = error.context_text() {
+        eprintln!("CONTEXT:  {context}");
+    }
 }
 
 /// The error as psql prints it; with the text, the line it is about and a caret below.

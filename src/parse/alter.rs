@@ -113,7 +113,9 @@ impl Grammar<'_> {
         if self.accepts("BRANCH") {
             return self.alter_branch();
         }
-        self.expects("TABLE")?;
+        if !self.accepts("TABLE") {
+            return Err(self.unknown_object("ALTER"));
+        }
         let if_exists = self.accepts("IF EXISTS");
         self.accepts("ONLY");
         let name = self.object()?;

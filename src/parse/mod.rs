@@ -25,6 +25,7 @@ mod drop;
 mod grammar;
 mod limits;
 mod query;
+mod refused;
 mod rewrite;
 mod setting;
 mod source;

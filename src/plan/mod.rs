@@ -8,12 +8,14 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+pub mod clauses;
 pub mod functions;
 pub mod metadata;
 pub mod names;
 pub mod parameters;
 pub mod pg_catalog;
 pub mod query;
+pub mod sample;
 pub mod scope;
 pub mod state;
 pub mod time_travel;

@@ -13,11 +13,14 @@ use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
-use datafusion::sql::sqlparser::ast::{CastKind, Expr as SqlExpr, Value, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    CastKind, Expr as SqlExpr, FunctionArg, FunctionArgExpr, TableFactor, Value, Visit, Visitor,
+};
 
 use super::functions::PostgresTypes;
 use crate::error::Result;
 use crate::fault;
+use crate::spec::Type;
 
 /// The parameters of a statement.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,19 @@ pub struct Parameters {
     pub fields: Vec<Option<FieldRef>>,
     /// Their values; none while the statement is only described.
     pub values: Vec<ScalarValue>,
+}
+
+impl Parameters {
+    /// The value of the parameter that an expression is: NULL while there is none.
+    pub fn value_of(&self, expr: &Expr) -> Option<ScalarValue> {
+        let Expr::Placeholder(Placeholder { id, field }) = expr else { return None };
+        let known = position(id).and_then(|at| self.values.get(at)).cloned();
+        let null = || {
+            let of = field.as_ref().map_or(&DataType::Null, |field| field.data_type());
+            ScalarValue::try_from(of).unwrap_or(ScalarValue::Null)
+        };
+        Some(known.unwrap_or_else(null))
+    }
 }
 
 /// The position of a parameter, from 0.
@@ -76,6 +92,26 @@ impl Visitor for CastTypes<'_> {
         }
         ControlFlow::Continue(())
     }
+
+    /// Arguments in the place of a table are not part of a plan: the one such function counts.
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
+        let (name, args) = match factor {
+            TableFactor::Table { name, args: Some(args), .. } => (name, &args.args),
+            TableFactor::Function { name, args, .. } => (name, args),
+            _ => return ControlFlow::Continue(()),
+        };
+        let last = name.0.last().and_then(|part| part.as_ident());
+        if last.is_some_and(|name| name.value.eq_ignore_ascii_case("generate_series")) {
+            for arg in args {
+                if let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg
+                    && let Some(slot @ None) = placeholder(arg).and_then(|at| self.0.get_mut(at))
+                {
+                    *slot = Some(Arc::new(Type::Int8.field("", true)));
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Types that a plan's expressions give to parameters that have none.
@@ -86,6 +122,13 @@ pub fn inferred_types(plan: &LogicalPlan, found: &mut [Option<FieldRef>]) -> Res
     let mut types: HashMap<String, FieldRef> = HashMap::new();
     let walked = plan.apply_with_subqueries(|plan| {
         let schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::Limit(limit) = plan {
+            for bound in limit.skip.iter().chain(&limit.fetch) {
+                if let Some(id) = open(bound) {
+                    types.entry(id).or_insert_with(|| Arc::new(Type::Int8.field("", true)));
+                }
+            }
+        }
         plan.apply_expressions(|expr| {
             expr.apply(|expr| {
                 beside_others(expr, &schema, &mut types)?;
@@ -102,10 +145,23 @@ pub fn inferred_types(plan: &LogicalPlan, found: &mut [Option<FieldRef>]) -> Res
         if let Some(slot @ None) = slot
             && *field.data_type() != DataType::Null
         {
-            *slot = Some(field);
+            // Operators are of text, whatever length their operands are bounded to.
+            *slot = Some(match Type::of_field(&field) {
+                Some(Type::Varchar(_)) => Arc::new(Type::Text.field("", true)),
+                _ => field,
+            });
         }
     }
     Ok(())
+}
+
+/// The name of a parameter without a type.
+fn open(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => Some(id.clone()),
+        Expr::Cast(cast) => open(&cast.expr),
+        _ => None,
+    }
 }
 
 /// Arguments of functions that take their type from one another.
@@ -115,10 +171,6 @@ fn beside_others(
     types: &mut HashMap<String, FieldRef>,
 ) -> DataFusionResult<()> {
     let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return Ok(()) };
-    let open = |expr: &Expr| match expr {
-        Expr::Placeholder(Placeholder { id, field: None }) => Some(id.clone()),
-        _ => None,
-    };
     match (func.name(), args.as_slice()) {
         ("array_has", [list, item]) => {
             if let (Some(id), None) = (open(list), open(item)) {

@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
+use super::clauses;
 use super::names::ROWS_CATALOG;
 use super::pg_catalog::output_names::{name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -45,6 +46,7 @@ pub fn plan_query(reading: &Reading, state: &SessionState, query: &Query) -> Res
 
 /// Plans a query whose results have their names already.
 fn plan_named(reading: &Reading, state: &SessionState, mut query: Query) -> Result<Planned> {
+    clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
@@ -68,7 +70,9 @@ fn context_of(reading: &Reading) -> PlannerContext {
 pub fn plan_view(reading: &Reading, state: &SessionState, text: &str) -> Result<LogicalPlan> {
     // A view has no parameters, whatever the statement around it has.
     let reading = Reading { parameters: None, ..reading.clone() };
-    Ok(plan_query(&reading, state, &*parse::query(text)?)?.plan)
+    // Where an error is in the view's text tells nothing about the statement's.
+    let planned = parse::query(text).and_then(|query| plan_query(&reading, state, &query));
+    Ok(planned.map_err(Error::nowhere)?.plan)
 }
 
 /// Plans `SELECT items FROM target [, others] WHERE selection`, where the target shows its hidden
@@ -125,11 +129,13 @@ pub fn plan_constant(reading: &Reading, state: &SessionState, expr: &SqlExpr) ->
     planner.sql_to_expr(expr.clone(), &schema, &mut context).map_err(fault::of_datafusion)
 }
 
+/// What is said where a prepared statement would show other columns than it was described with.
+pub const CHANGED_RESULT: &str = "cached plan must not change result type";
+
 /// Whether two plans show the same columns.
 pub fn same_columns(a: &[(String, Type)], b: &[(String, Type)]) -> Result<()> {
     if a == b {
         return Ok(());
     }
-    let message = "cached plan must not change result type";
-    Err(Error::new(ErrorKind::NotSupported, message).hint("prepare it again"))
+    Err(Error::new(ErrorKind::NotSupported, CHANGED_RESULT).hint("prepare it again"))
 }

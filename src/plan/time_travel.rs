@@ -294,7 +294,8 @@ pub fn name_parts(name: &ObjectName) -> Result<Vec<String>> {
     name.0.iter().map(part).collect()
 }
 
-fn reference(parts: &[&str]) -> TableReference {
+/// A name as DataFusion's planner holds it.
+pub(super) fn reference(parts: &[&str]) -> TableReference {
     match parts {
         [.., catalog, schema, table] => TableReference::full(*catalog, *schema, *table),
         [schema, table] => TableReference::partial(*schema, *table),

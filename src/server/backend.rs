@@ -237,6 +237,9 @@ impl Backend {
     }
 
     async fn simple_outcome(&mut self, prepared: &Arc<Prepared>) -> Result<Option<String>> {
+        if let Some(tag) = self.portal_statement(prepared).await? {
+            return Ok(Some(tag));
+        }
         match self.session.execute(prepared, Vec::new()).await? {
             Outcome::Rows { columns, stream, tag } => {
                 let formats = match tag {

@@ -12,13 +12,14 @@ use super::parameter::{self, ParameterType};
 use super::reply::{self, Format};
 use super::rows::{Formats, Rows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::{Named, Outcome, OutputColumn, Prepared, TransactionStatus};
+use crate::plan::query::CHANGED_RESULT;
+use crate::session::{CursorStatement, Named, Outcome, OutputColumn, Prepared, TransactionStatus};
 use crate::spec::Type;
 
 /// A prepared statement; None in `prepared` is the empty one.
 pub(super) struct Statement {
     text: String,
-    prepared: Option<Arc<Prepared>>,
+    pub(super) prepared: Option<Arc<Prepared>>,
     parameters: Vec<ParameterType>,
     /// As the client declared them, or as inferred.
     oids: Vec<u32>,
@@ -26,12 +27,13 @@ pub(super) struct Statement {
 
 /// A statement with its parameters, perhaps sent in part.
 pub(super) struct Portal {
-    statement: Arc<Statement>,
-    formats: Formats,
-    state: PortalState,
+    pub(super) statement: Arc<Statement>,
+    pub(super) formats: Formats,
+    pub(super) state: PortalState,
 }
 
-enum PortalState {
+/// How far a portal has come.
+pub(super) enum PortalState {
     Bound(Vec<ScalarValue>),
     Suspended(Rows),
     /// All rows were sent; asked again there are none.
@@ -269,6 +271,13 @@ impl Backend {
         if !alone {
             self.open_implicit();
         }
+        // What FETCH would show was not described.
+        let shows =
+            matches!(prepared.cursor_statement(), Some(CursorStatement::Fetch(f)) if !f.moves);
+        if !shows && let Some(tag) = self.portal_statement(prepared).await? {
+            self.complete(Some(tag));
+            return Ok(PortalState::Done);
+        }
         let tag = match self.session.execute(prepared, values).await? {
             Outcome::Rows { columns, stream, tag } => {
                 check_columns(prepared.columns.as_deref(), &columns)?;
@@ -341,8 +350,6 @@ fn check_columns(told: Option<&[OutputColumn]>, given: &[OutputColumn]) -> Resul
     });
     match is_same {
         true => Ok(()),
-        false => {
-            Err(Error::new(ErrorKind::NotSupported, "cached plan must not change result type"))
-        }
+        false => Err(Error::new(ErrorKind::NotSupported, CHANGED_RESULT)),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::oid;
 use crate::error::Error;
+use crate::plan::query::CHANGED_RESULT;
 use crate::session::{Notice, OutputColumn, TransactionStatus};
 
 /// How a value is written.
@@ -198,6 +199,24 @@ pub(super) fn error(out: &mut Vec<u8>, severity: Severity, error: &Error) {
         }
         if let Some(position) = error.position() {
             field(out, b'P', &position.to_string());
+        }
+        if let Some(context) = error.context_text() {
+            field(out, b'W', context);
+        }
+        let object = error.object();
+        for (code, name) in [
+            (b's', &object.schema),
+            (b't', &object.table),
+            (b'c', &object.column),
+            (b'n', &object.constraint),
+        ] {
+            if let Some(name) = name {
+                field(out, code, name);
+            }
+        }
+        if error.message() == CHANGED_RESULT {
+            // Drivers prepare again where this routine of PostgreSQL's complains.
+            field(out, b'R', "RevalidateCachedQuery");
         }
         out.push(0);
     });

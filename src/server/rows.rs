@@ -117,6 +117,31 @@ impl Rows {
         Ok(Sent { suspended: true, ..sent })
     }
 
+    /// Goes over rows without sending them; how many there were.
+    ///
+    /// # Errors
+    /// Those of the query and of the cancel token.
+    pub(super) async fn skip(&mut self, most: u64, cancel: &CancelToken) -> Result<u64> {
+        let mut skipped = 0;
+        while skipped < most {
+            let Some((batch, row)) = self.next_rows(cancel).await? else { break };
+            let left = usize::try_from(most - skipped).unwrap_or(usize::MAX);
+            let count = left.min(batch.num_rows() - row);
+            skipped += count as u64;
+            self.batch = Some((batch, row + count));
+        }
+        Ok(skipped)
+    }
+
+    pub(super) fn columns(&self) -> &[OutputColumn] {
+        &self.columns
+    }
+
+    /// Sends in these formats from here on; those it had.
+    pub(super) fn set_formats(&mut self, formats: Formats) -> Formats {
+        std::mem::replace(&mut self.formats, formats)
+    }
+
     /// The batch that has rows left, and the first of these.
     async fn next_rows(&mut self, cancel: &CancelToken) -> Result<Option<(RecordBatch, usize)>> {
         loop {

@@ -10,6 +10,7 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::answer::{Answer, Bounds, rows_of};
 use super::hooks::StatementTables;
+use super::locate::located;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
@@ -39,7 +40,8 @@ impl Session {
         self.cancel.check()?;
         self.check_not_failed(&prepared.parsed.statement)?;
         self.begin_statement();
-        self.run_prepared(prepared, parameters).await
+        let ran = self.run_prepared(prepared, parameters).await;
+        ran.map_err(|error| located(error, &prepared.parsed))
     }
 
     pub(super) async fn run_prepared(

@@ -15,6 +15,7 @@ mod database;
 mod execute;
 mod fetch;
 mod hooks;
+mod locate;
 mod lookup;
 mod prepare;
 mod set;
@@ -34,7 +35,7 @@ use parking_lot::Mutex;
 pub use crate::command::copy::CopyPiece;
 pub use copy::CopyIn;
 pub use database::Database;
-pub use prepare::Prepared;
+pub use prepare::{CursorStatement, Prepared};
 pub use statements::Named;
 pub use work::TransactionStatus;
 

@@ -8,12 +8,13 @@ use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, FromTable, Query, SetExpr, Visit, Visitor};
 
+use super::locate::located;
 use super::lookup::Lookup;
 use super::{OutputColumn, Session};
 use crate::command::write::{insert_columns, insert_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::parse::{CopyTarget, History, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, Fetch, History, Parsed, Show, Statement};
 use crate::plan::functions::type_of;
 use crate::plan::parameters::{cast_types, inferred_types, placeholder};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
@@ -37,10 +38,28 @@ pub struct Prepared {
     pub(super) lookup: Option<Lookup>,
 }
 
+/// A statement about an open cursor.
+#[derive(Clone, Copy, Debug)]
+pub enum CursorStatement<'a> {
+    /// FETCH, MOVE.
+    Fetch(&'a Fetch),
+    /// CLOSE.
+    Close(&'a str),
+}
+
 impl Prepared {
     /// Whether it is answered by key, without the planner: in microseconds, on any thread.
     pub fn is_look_up(&self) -> bool {
         self.lookup.is_some()
+    }
+
+    /// What it does to a cursor that is open already.
+    pub fn cursor_statement(&self) -> Option<CursorStatement<'_>> {
+        match &self.parsed.statement {
+            Statement::Fetch(fetch) => Some(CursorStatement::Fetch(fetch)),
+            Statement::Close(Some(name)) => Some(CursorStatement::Close(name)),
+            _ => None,
+        }
     }
 
     fn new(parsed: Arc<Parsed>, described: Described) -> Prepared {
@@ -78,6 +97,15 @@ impl Session {
     /// # Errors
     /// Whatever planning gives; FailedTransaction inside a block that failed.
     pub async fn prepare(
+        &mut self,
+        parsed: Arc<Parsed>,
+        types: &[Option<Type>],
+    ) -> Result<Arc<Prepared>> {
+        let prepared = self.prepare_parsed(Arc::clone(&parsed), types);
+        prepared.map_err(|error| located(error, &parsed))
+    }
+
+    fn prepare_parsed(
         &mut self,
         parsed: Arc<Parsed>,
         types: &[Option<Type>],

@@ -50,7 +50,7 @@ pub fn type_of(field: &Field) -> Option<Type> {
 /// What a cast between the fields does; None where it is left to Arrow.
 pub fn way(from: &Field, to: &Field) -> Option<Way> {
     if let (Some(from), Some(to)) = (item_of(from), item_of(to)) {
-        return way(from, to).map(|items| Way::Items(Box::new(items)));
+        return way(&from, &to).map(|items| Way::Items(Box::new(items)));
     }
     let (source, target) = (type_of(from)?, type_of(to)?);
     match (is_text(from.data_type()), is_text(to.data_type())) {
@@ -63,9 +63,9 @@ pub fn way(from: &Field, to: &Field) -> Option<Way> {
     }
 }
 
-fn item_of(array: &Field) -> Option<&Field> {
-    match array.data_type() {
-        DataType::List(item) => Some(item),
+fn item_of(array: &Field) -> Option<Field> {
+    match (array.data_type(), Type::of_field(array)) {
+        (DataType::List(_), Some(Type::Array(item))) => Some(item.field("item", true)),
         _ => None,
     }
 }
