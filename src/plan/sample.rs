@@ -10,24 +10,23 @@ use std::sync::Arc;
 use arrow::array::{AsArray, BooleanArray};
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::common::{Column, DFSchema, Result as DataFusionResult, ScalarValue, exec_err};
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, Ident, ObjectNamePart, TableFactor, TableSample, TableSampleKind,
-    TableSampleMethod,
+    Expr as SqlExpr, TableFactor, TableSample, TableSampleKind, TableSampleMethod,
 };
 
-use super::names::ROWS_CATALOG;
 use super::scope::{Reading, external};
 use super::time_travel::{constant, name_parts, reference};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::scan::HIDDEN;
+use crate::exec::scan::{HIDDEN, TableScan};
 use crate::store::ROW_ID;
 
 /// How many rows SYSTEM takes or leaves together.
@@ -121,36 +120,47 @@ impl RelationPlanner for SamplePlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> DataFusionResult<RelationPlanning> {
-        let (sample, relation) = take_sample(relation);
+        let (sample, mut relation) = take_sample(relation);
         let Some(sample) = sample else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let sampling = self.sampling(sample, context)?;
-        let TableFactor::Table { name, alias, args: None, .. } = &relation else {
+        let TableFactor::Table { name, alias, args: None, .. } = &mut relation else {
             return Err(external(not_a_table()));
         };
-        let (name, alias) = (name.clone(), alias.clone());
-        let Ok(rows) = context.plan(with_hidden(relation.clone())) else {
-            // The plain name has the better error, or is something that has no rows of its own.
-            context.plan(relation)?;
-            return Err(external(not_a_table()));
-        };
-        let column = |at: usize| Expr::Column(Column::from(rows.schema().qualified_field(at)));
-        let count = rows.schema().fields().len();
-        let is_hidden = |at: &usize| HIDDEN.contains(&rows.schema().field(*at).name().as_str());
-        let number = (0..count).find(|at| rows.schema().field(*at).name() == ROW_ID);
-        let Some(number) = number else { return Err(external(not_a_table())) };
-        let taken = ScalarUDF::new_from_impl(sampling).call(vec![column(number)]);
-        let visible: Vec<Expr> = (0..count).filter(|at| !is_hidden(at)).map(column).collect();
-        let parts = name_parts(&name).map_err(external)?;
+        let alias = alias.take();
+        let parts = name_parts(name).map_err(external)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let plan = LogicalPlanBuilder::from(rows)
-            .filter(taken)?
-            .project(visible)?
-            .alias(reference(&parts))?
-            .build()?;
+        let written = reference(&parts);
+        let plan = sampled(context.plan(relation)?, sampling)?;
+        let plan = LogicalPlanBuilder::from(plan).alias(written)?.build()?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan, alias })))
     }
+}
+
+/// The scan of a table, sampled.
+fn sampled(plan: LogicalPlan, sampling: Sampling) -> DataFusionResult<LogicalPlan> {
+    let scan = match plan {
+        LogicalPlan::SubqueryAlias(alias) => {
+            return sampled(Arc::unwrap_or_clone(alias.input), sampling);
+        }
+        LogicalPlan::TableScan(scan) => scan,
+        _ => return Err(external(not_a_table())),
+    };
+    let provider = source_as_provider(&scan.source)?;
+    let Some(table) = provider.downcast_ref::<TableScan>() else {
+        return Err(external(not_a_table()));
+    };
+    let rows = provider_as_source(Arc::new(TableScan::with_hidden(Arc::clone(table.table()))));
+    let rows = LogicalPlanBuilder::scan(scan.table_name, rows, None)?.build()?;
+    let names = rows.schema().iter().map(|(of, field)| Column::new(of.cloned(), field.name()));
+    let (hidden, visible): (Vec<_>, Vec<_>) =
+        names.partition(|column| HIDDEN.contains(&column.name()));
+    let number = hidden.into_iter().find(|column| column.name() == ROW_ID);
+    let number = number.ok_or_else(|| external(not_a_table()))?;
+    let taken = ScalarUDF::new_from_impl(sampling).call(vec![Expr::Column(number)]);
+    let visible = visible.into_iter().map(Expr::Column);
+    LogicalPlanBuilder::from(rows).filter(taken)?.project(visible)?.build()
 }
 
 fn not_a_table() -> Error {
@@ -169,16 +179,6 @@ fn take_sample(mut relation: TableFactor) -> (Option<TableSample>, TableFactor) 
         }
     });
     (sample, relation)
-}
-
-/// The table with its hidden columns.
-fn with_hidden(mut relation: TableFactor) -> TableFactor {
-    if let TableFactor::Table { name, alias, .. } = &mut relation {
-        *alias = None;
-        let rows = Ident::with_quote('"', ROWS_CATALOG);
-        name.0.insert(0, ObjectNamePart::Identifier(rows));
-    }
-    relation
 }
 
 /// Whether the row of a number is taken.

@@ -131,7 +131,7 @@ impl Session {
         let memory = || MemoryConsumer::new("cursor").register(&reading.runtime.memory_pool);
         let kept = scroll.then(|| Kept { batches: Vec::new(), rows: 0, memory: memory() });
         let schema = stream.schema();
-        let stream = Answer::stream(stream, self.cancel.clone(), bounds);
+        let stream = Answer::stream(stream, bounds);
         let rows = Rows { stream, schema, at: 0, ended: false, rest: None, kept };
         let facts = CursorFacts {
             name: declare.name.clone(),

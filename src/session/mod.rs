@@ -14,6 +14,7 @@ mod cursor;
 mod database;
 mod execute;
 mod fetch;
+mod hints;
 mod hooks;
 mod locate;
 mod lookup;

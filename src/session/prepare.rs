@@ -1,26 +1,23 @@
 //! A statement planned far enough to tell its parameters and its columns.
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, FromTable, Query, SetExpr, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::Query;
 
 use super::locate::located;
 use super::lookup::Lookup;
 use super::{OutputColumn, Session};
-use crate::command::write::{insert_columns, insert_name};
-use crate::error::{Error, ErrorKind, Result};
+use crate::command::write::{self, Scene};
+use crate::error::Result;
 use crate::fault;
 use crate::parse::{CopyTarget, Fetch, History, Parsed, Show, Statement};
 use crate::plan::functions::type_of;
-use crate::plan::parameters::{cast_types, inferred_types, placeholder};
+use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
-use crate::plan::time_travel::name_parts;
-use crate::plan::{Parameters, Reading, names, plan_query};
+use crate::plan::{Parameters, Reading, plan_query};
 use crate::spec::Type;
 
 /// A statement, ready to run.
@@ -158,9 +155,13 @@ impl Session {
                 columns: self.cursor_columns(&fetch.cursor).map(|columns| columns.to_vec()),
                 ..Described::default()
             },
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
-                self.hints(reading, statement, &mut fields)?;
-                Described::default()
+            Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Merge(_)
+            | Statement::With(_) => {
+                let columns = self.describe_change(reading, statement, &mut fields)?;
+                return Ok(Described { fields, columns });
             }
             Statement::Show(Show::Name(name)) => Described::columns(&[(name, Type::Text)]),
             Statement::Show(Show::All) => Described::columns(&[
@@ -210,72 +211,32 @@ impl Session {
         }
     }
 
-    /// Types that the target of a write gives to parameters.
-    fn hints(
+    /// What a statement that changes rows tells: the columns of RETURNING, and parameters by what
+    /// they meet. A statement that answers nothing is planned only where it has parameters.
+    fn describe_change(
         &self,
         reading: &Reading,
         statement: &Statement,
         fields: &mut [Option<FieldRef>],
-    ) -> Result<()> {
-        let mut hints = HashMap::new();
-        match statement {
-            Statement::Insert(insert) => {
-                cast_types(&insert.insert, fields)?;
-                let parts = name_parts(insert_name(&insert.insert)?)?;
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                let (table, _) = names::table(reading, &parts)?;
-                let names = insert_columns(&table, &insert.insert)?;
-                if let Some(source) = &insert.insert.source {
-                    let column = |at: usize| {
-                        let (_, column) = table.schema().column_named(names.get(at)?)?;
-                        Some(column.data_type.clone())
-                    };
-                    hint_values(&source.body, &column, &mut hints);
-                    take_hints(hints, fields);
-                    if fields.iter().any(Option::is_none) {
-                        // What cannot be planned is told when it runs.
-                        let _ = self.plan_typed(reading, source, fields);
-                    }
-                    return Ok(());
-                }
-            }
-            Statement::Update(update) => {
-                cast_types(&update.update, fields)?;
-                if let Ok(parts) = factor_parts(&update.update.table.relation) {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    for assignment in &update.update.assignments {
-                        let name = assignment.target.to_string();
-                        let column = table.schema().column_named(name.trim_matches('"'));
-                        hint(&assignment.value, column.map(|(_, c)| &c.data_type), &mut hints);
-                    }
-                    hint_conditions(&update.update.selection, &table, &mut hints);
-                }
-            }
-            Statement::Delete(delete) => {
-                cast_types(&delete.delete, fields)?;
-                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
-                    &delete.delete.from;
-                if let Some(first) = from.first()
-                    && let Ok(parts) = factor_parts(&first.relation)
-                {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    hint_conditions(&delete.delete.selection, &table, &mut hints);
-                }
-            }
-            _ => {}
+    ) -> Result<Option<Vec<OutputColumn>>> {
+        self.hints(reading, statement, fields)?;
+        let returns = returns(statement);
+        if fields.is_empty() && !returns {
+            return Ok(None);
         }
-        take_hints(hints, fields);
-        Ok(())
-    }
-}
-
-fn take_hints(hints: HashMap<usize, Type>, fields: &mut [Option<FieldRef>]) {
-    for (at, hint) in hints {
-        if let Some(slot @ None) = fields.get_mut(at) {
-            *slot = Some(Arc::new(hint.field("", true)));
+        let reading = typed(reading, fields);
+        let scene = Scene::described(&reading, &self.state);
+        let described = match write::describe(&scene, statement) {
+            Ok(described) => described,
+            // Parameters without a type may keep it from being planned before they have values.
+            Err(_) if !returns => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        inferred_types(&described.plan, fields)?;
+        if let Some(planned) = &described.returning {
+            inferred_types(&planned.plan, fields)?;
         }
+        Ok(described.returning.as_ref().map(output_columns))
     }
 }
 
@@ -291,6 +252,20 @@ fn planned_field(field: &FieldRef) -> FieldRef {
     match Type::of_field(field) {
         Some(Type::Varchar(_) | Type::Char(_)) => Arc::new(Type::Text.field("", true)),
         _ => Arc::clone(field),
+    }
+}
+
+/// Whether a statement that changes rows answers some.
+fn returns(statement: &Statement) -> bool {
+    match statement {
+        Statement::Insert(insert) => insert.insert.returning.is_some(),
+        Statement::Update(update) => update.update.returning.is_some(),
+        Statement::Delete(delete) => delete.delete.returning.is_some(),
+        Statement::Merge(merge) => merge.merge.output.is_some(),
+        Statement::With(with) => {
+            matches!(with.main.as_ref(), Statement::Query(_)) || returns(&with.main)
+        }
+        _ => false,
     }
 }
 
@@ -325,77 +300,4 @@ pub(super) fn output_columns(planned: &Planned) -> Vec<OutputColumn> {
             table: None,
         })
         .collect()
-}
-
-fn factor_parts(factor: &datafusion::sql::sqlparser::ast::TableFactor) -> Result<Vec<String>> {
-    match factor {
-        datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } => name_parts(name),
-        _ => Err(Error::new(ErrorKind::Syntax, "only a table can be written")),
-    }
-}
-
-/// In VALUES a parameter has its column's type; so has one that a SELECT hands through.
-fn hint_values(
-    body: &SetExpr,
-    column: &dyn Fn(usize) -> Option<Type>,
-    hints: &mut HashMap<usize, Type>,
-) {
-    match body {
-        SetExpr::Values(values) => {
-            for row in &values.rows {
-                for (at, value) in row.content.iter().enumerate() {
-                    hint(value, column(at).as_ref(), hints);
-                }
-            }
-        }
-        SetExpr::Select(select) => {
-            use datafusion::sql::sqlparser::ast::SelectItem;
-            for (at, item) in select.projection.iter().enumerate() {
-                if let SelectItem::UnnamedExpr(value)
-                | SelectItem::ExprWithAlias { expr: value, .. } = item
-                {
-                    hint(value, column(at).as_ref(), hints);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn hint(value: &SqlExpr, data_type: Option<&Type>, hints: &mut HashMap<usize, Type>) {
-    if let (Some(number), Some(data_type)) = (placeholder(value), data_type) {
-        hints.insert(number, data_type.clone());
-    }
-}
-
-/// `column <op> $n` anywhere in a condition gives the parameter the column's type.
-fn hint_conditions(
-    condition: &Option<SqlExpr>,
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) {
-    struct Comparisons<'a>(&'a crate::store::Table, &'a mut HashMap<usize, Type>);
-    impl Visitor for Comparisons<'_> {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<()> {
-            if let SqlExpr::BinaryOp { left, right, .. } = expr {
-                for (column, value) in [(left, right), (right, left)] {
-                    let name = match column.as_ref() {
-                        SqlExpr::Identifier(ident) => Some(crate::parse::fold(ident)),
-                        SqlExpr::CompoundIdentifier(parts) => parts.last().map(crate::parse::fold),
-                        _ => None,
-                    };
-                    let found = name.and_then(|name| {
-                        let (_, column) = self.0.schema().column_named(&name)?;
-                        Some(column.data_type.clone())
-                    });
-                    hint(value, found.as_ref(), self.1);
-                }
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    if let Some(condition) = condition {
-        let _ = condition.visit(&mut Comparisons(table, hints));
-    }
 }

@@ -12,6 +12,7 @@
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
 //! | `(f(x)).field` | `get_field(f(x), 'field')` |
 //! | `CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE …)`, where there is no domain | without that arm |
+//! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
 //! Every rule keeps the meaning of any statement it matches; none looks at a statement's text. The
@@ -23,6 +24,7 @@ mod expressions;
 mod from;
 mod subqueries;
 mod unreachable;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -78,6 +80,10 @@ impl VisitorMut for Rewriter {
             self.ctes.insert(cte.alias.name.value.to_lowercase());
         }
         from::drop_empty_arm(&mut query.body);
+        // INSERT's own VALUES take the types of its columns.
+        if self.depth > 1 {
+            values::give_types(&mut query.body);
+        }
         ControlFlow::Continue(())
     }
 
