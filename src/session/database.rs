@@ -105,7 +105,10 @@ impl Database {
         };
         let settings = Arc::new(Mutex::new(settings));
         let work = Arc::new(Mutex::new(Work::default()));
-        let hooks = Arc::new(Hooks::new(self, &options, &settings, &work));
+        let statements = Arc::default();
+        let cursors = Arc::default();
+        let hooks = Hooks::new(self, &options, &settings, &work);
+        let hooks = Arc::new(hooks.with_named(&statements, &cursors));
         let facts = Arc::new(SessionFacts {
             user: options.user.clone(),
             database: name.to_owned(),
@@ -128,6 +131,8 @@ impl Database {
             work,
             state,
             hooks,
+            statements,
+            cursors,
             notices: Vec::new(),
             cancel: options.cancel,
         })

@@ -63,7 +63,8 @@ impl Session {
 
     /// What RETURNING shows: all of it is there, and committed outside a block.
     fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
-        let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
+        let column =
+            |(name, data_type)| OutputColumn { name, data_type, catalog_type: None, table: None };
         let columns = Arc::new(returned.columns.into_iter().map(column).collect());
         let stream = Answer::stream(returned.rows.stream(), bounds);
         Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }
