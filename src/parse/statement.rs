@@ -193,7 +193,7 @@ pub enum Replace {
     /// OVERWRITE: all.
     All,
     /// REPLACE WHERE: those that the condition is true of; new rows must be such ones, too.
-    Where(ast::Expr),
+    Where(Box<ast::Expr>),
 }
 
 /// UPDATE.

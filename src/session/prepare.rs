@@ -116,7 +116,8 @@ impl Session {
     }
 
     /// What a statement that changes rows tells: the columns of RETURNING, and parameters by what
-    /// they meet. A statement that answers nothing is planned only where it has parameters.
+    /// they meet. A statement that answers nothing is planned only where a parameter's type is not
+    /// known yet.
     fn describe_change(
         &self,
         reading: &Reading,
@@ -125,7 +126,8 @@ impl Session {
     ) -> Result<Described> {
         let hints = self.hints(reading, statement, parameters)?;
         let returns = returns(statement);
-        if parameters == 0 && !returns {
+        let known = (0..parameters).all(|n| hints.contains_key(&n));
+        if known && !returns {
             return Ok(Described { parameters: hints, columns: None });
         }
         let scene = Scene::described(reading, &self.state);
