@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
+use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -21,7 +22,6 @@ use crate::exec::copy::{
 };
 use crate::fault;
 use crate::parse;
-use crate::plan::time_travel::constant;
 use crate::segment::{ParquetOut, ParquetRows};
 use crate::spec::text::TextOptions;
 use crate::spec::{Column, Type};
@@ -46,7 +46,8 @@ pub struct CopyInto {
 
 enum Source {
     Field(usize),
-    Value(ScalarValue),
+    /// Evaluated for every row, over no columns.
+    Value(Arc<dyn PhysicalExpr>),
 }
 
 impl CopyInto {
@@ -175,7 +176,13 @@ impl CopyInto {
                 }
                 Source::Field(at) => cast(batch.column(*at), &storage).map_err(fault::of_arrow),
                 Source::Value(value) => {
-                    value.to_array_of_size(batch.num_rows()).map_err(fault::of_datafusion)
+                    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                    let none = Arc::new(Schema::empty());
+                    let none = RecordBatch::try_new_with_options(none, Vec::new(), &rows);
+                    let value = value.evaluate(&none.map_err(fault::of_arrow)?);
+                    value
+                        .and_then(|value| value.into_array(batch.num_rows()))
+                        .map_err(fault::of_datafusion)
                 }
             }
         };
@@ -210,8 +217,8 @@ fn sources(writing: &Writing<'_>, table: &Table, names: &[String]) -> Result<Vec
                     default_of(&writing.reading, writing.state, column)?,
                     storage,
                 );
-                let value = constant(&writing.reading, writing.state, expr)?;
-                Source::Value(value.unwrap_or(ScalarValue::Null))
+                let expr = writing.state.create_physical_expr(expr, &DFSchema::empty());
+                Source::Value(expr.map_err(fault::of_datafusion)?)
             }
         });
     }

@@ -4,3 +4,4 @@ pub mod asof_join;
 pub mod copy;
 pub mod scan;
 pub mod spool;
+pub mod stop;

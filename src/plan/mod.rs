@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod names;
 pub mod pg_catalog;
 pub mod query;
+pub mod rows;
 pub mod scope;
 pub mod state;
 pub mod time_travel;

@@ -1,7 +1,10 @@
 //! A query's tree to a logical plan.
 
+use std::sync::Arc;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::SqlToRel;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Query, SelectItem, SetExpr, Statement, TableWithJoins, With,
@@ -14,7 +17,10 @@ use super::scope::{Reading, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
-use crate::spec::Type;
+use crate::spec::{Type, View};
+
+/// Steps of the largest plan.
+const PLAN_NODES_MAX: usize = 10_000;
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -68,17 +74,58 @@ fn plan_named(
     let plan = planner
         .sql_statement_to_plan(Statement::Query(Box::new(query)))
         .map_err(fault::of_datafusion)?;
+    check_size(&plan)?;
     Ok(Planned { plan })
 }
 
-/// Plans the text of a view.
+/// A view or WITH that is named twice stands twice in the plan: thirty of them, each of the one
+/// before, make a billion nodes, which optimising would visit one by one.
+///
+/// # Errors
+/// TooComplex.
+fn check_size(plan: &LogicalPlan) -> Result<()> {
+    let mut nodes = 0;
+    let count = |_: &LogicalPlan| {
+        nodes += 1;
+        Ok(match nodes > PLAN_NODES_MAX {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    };
+    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
+    if nodes <= PLAN_NODES_MAX {
+        return Ok(());
+    }
+    let message = format!("the statement has more than {PLAN_NODES_MAX} steps");
+    Err(Error::new(ErrorKind::TooComplex, message)
+        .hint("views and WITH queries count as often as they are named: keep one in a table"))
+}
+
+/// Plans the text of a view; its names mean what they meant when it was made.
 ///
 /// # Errors
 /// As [`plan_query`].
-pub fn plan_view(reading: &Reading, state: &SessionState, text: &str) -> Result<LogicalPlan> {
+pub fn plan_view(reading: &Reading, state: &SessionState, view: &Arc<View>) -> Result<LogicalPlan> {
     // A view has no parameters, whatever the statement around it has.
-    let reading = Reading { parameters: None, ..reading.clone() };
-    Ok(plan_query(&reading, state, &*parse::query(text)?)?.plan)
+    let reading = Reading { parameters: None, view: Some(Arc::clone(view)), ..reading.clone() };
+    let plan = plan_query(&reading, state, &*parse::query(&view.query)?)?.plan;
+    if view.columns.is_empty() {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| {
+            let column = Expr::Column(field.into());
+            match view.columns.get(at) {
+                Some(name) => column.alias(name.clone()),
+                None => column,
+            }
+        })
+        .collect();
+    let named = LogicalPlanBuilder::from(plan).project(columns);
+    named.and_then(LogicalPlanBuilder::build).map_err(fault::of_datafusion)
 }
 
 /// A SELECT that a statement which writes is made of.

@@ -23,7 +23,9 @@ use super::asof::AsofRelationPlanner;
 use super::given::{Given, GivenPlanner};
 use super::names;
 use super::time_travel::VersionPlanner;
+use crate::activity::CancelToken;
 use crate::error::Error;
+use crate::spec::View;
 use crate::spec::text::TextOptions;
 use crate::store::Snapshot;
 
@@ -50,8 +52,12 @@ pub struct Reading {
     pub system: Arc<dyn SystemTables>,
     /// What the statement may use: memory and room to spill.
     pub runtime: Arc<RuntimeEnv>,
+    /// Stops the statement.
+    pub cancel: CancelToken,
     /// What the statement's client is told beside its answer.
     pub notices: Arc<Mutex<Vec<String>>>,
+    /// The view whose text is planned: its names mean what they meant when it was made.
+    pub view: Option<Arc<View>>,
 }
 
 impl Reading {

@@ -9,16 +9,18 @@ use super::copy::{CopyIn, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
+use crate::command::alter::alter_table;
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
-use crate::command::drop::drop_objects;
+use crate::command::drop::{drop_objects, word_of};
+use crate::command::object::{alter_object, comment, create_index};
+use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned, insert_name};
 use crate::command::{Before, Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
-    self, Copy, CopyFormat, CopyLocation, CopyTarget, ObjectKind, Statement, TableVersionSpec,
-    version_of,
+    self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
 };
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
@@ -73,7 +75,7 @@ impl Session {
     fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
         let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
         let columns = Arc::new(returned.columns.into_iter().map(column).collect());
-        let stream = Answer::stream(returned.rows.stream(), self.cancel.clone(), bounds);
+        let stream = Answer::stream(returned.rows.stream(), bounds);
         Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }
     }
 
@@ -94,7 +96,7 @@ impl Session {
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
         let (source, bounds) = self.bounded(&source)?;
-        let cancelled = self.cancel.clone();
+        let cancelled = source.cancel.clone();
         let mut writing = Writing {
             reading: source,
             state: &self.state,
@@ -233,11 +235,11 @@ impl Session {
             },
             CopyTarget::Query(_) => reading,
         };
+        let (reading, bounds) = self.bounded(&reading)?;
         let planned = plan_query(&reading, &self.state, &query)?;
         let columns: Vec<(String, Type)> = planned.columns();
-        let (reading, bounds) = self.bounded(&reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let rows = Answer::stream(rows, self.cancel.clone(), bounds);
+        let rows = Answer::stream(rows, bounds);
         let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
         match &copy.location {
             CopyLocation::File(path) => {
@@ -316,21 +318,30 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             Ok(created("CREATE SCHEMA", &create.name, made))
         }
         Statement::Drop(drop) => {
-            let word = match drop.kind {
-                ObjectKind::Table => "table",
-                ObjectKind::View => "view",
-                other => {
-                    let message = format!("DROP of a {other:?}");
-                    return Err(Error::new(ErrorKind::NotSupported, message));
-                }
-            };
-            let missing = drop_objects(writing, drop)?;
-            let notice = |name| format!("{word} \"{name}\" does not exist, skipping");
-            Ok(Written {
-                tag: format!("DROP {}", word.to_uppercase()),
-                notices: missing.into_iter().map(notice).collect(),
-                returned: None,
-            })
+            let notices = drop_objects(writing, drop)?;
+            let tag = format!("DROP {}", word_of(drop.kind).to_uppercase());
+            Ok(Written { tag, notices, returned: None })
+        }
+        Statement::AlterTable(alter) => {
+            let notices = alter_table(writing, alter).await?;
+            Ok(Written { tag: "ALTER TABLE".to_owned(), notices, returned: None })
+        }
+        Statement::AlterObject(alter) => {
+            let notices = alter_object(writing, alter)?;
+            let word = if alter.view { "VIEW" } else { "SEQUENCE" };
+            Ok(Written { tag: format!("ALTER {word}"), notices, returned: None })
+        }
+        Statement::CreateIndex(index) => {
+            let notices = create_index(writing, index).await?;
+            Ok(Written { tag: "CREATE INDEX".to_owned(), notices, returned: None })
+        }
+        Statement::CreateSequence(create) => {
+            let made = create_sequence(writing, create)?;
+            Ok(created("CREATE SEQUENCE", &create.name, made))
+        }
+        Statement::Comment(said) => {
+            comment(writing, said)?;
+            plain("COMMENT".to_owned())
         }
         other => Err(refuse(other)),
     }

@@ -194,7 +194,7 @@ impl Returning {
     pub async fn run(
         &self,
         reading: &Reading,
-        state: &SessionState,
+        state: &Arc<SessionState>,
         rows: Spooled,
     ) -> Result<Returned> {
         let planned = self.plan(reading, state, rows.provider()?)?;
