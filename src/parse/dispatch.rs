@@ -153,7 +153,12 @@ impl Grammar<'_> {
             Some(condition) => Some(Replace::Where(Box::new(self.condition(condition)?))),
             None => insert.overwrite.then_some(Replace::All),
         };
-        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+        Ok(Statement::Insert(Box::new(Insert {
+            insert,
+            version,
+            replace,
+            overriding: self.overriding,
+        })))
     }
 
     /// A condition whose tokens were kept aside.

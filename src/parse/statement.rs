@@ -188,6 +188,8 @@ pub struct Insert {
     pub insert: ast::Insert,
     /// The version of the target.
     pub version: Option<TableVersionSpec>,
+    /// OVERRIDING SYSTEM VALUE: identity columns that make their own values take those given.
+    pub overriding: bool,
     /// The rows that go when the new ones come.
     pub replace: Option<Replace>,
 }

@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub settings: Settings,
     pub runtime: Arc<RuntimeEnv>,
     pub started_us: i64,
+    /// Where statements that lost several times wait for each other.
+    pub losers: tokio::sync::Mutex<()>,
     _watch: MemoryWatch,
 }
 
@@ -62,6 +64,7 @@ impl Database {
         Ok(Database(Arc::new(Inner {
             activity: Activity::new(settings.clock.clone()),
             started_us: settings.clock.now_us(),
+            losers: tokio::sync::Mutex::new(()),
             store,
             memory,
             settings,

@@ -13,7 +13,9 @@ use super::hooks::StatementTables;
 use super::locate::located;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
+use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
+use crate::command::write::{self, Scene};
 use crate::command::{call, history, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
@@ -278,16 +280,15 @@ impl Session {
         parsed: &Parsed,
         parameters: Parameters,
     ) -> Result<Outcome> {
-        let query = match explain.statement.as_ref() {
-            Statement::Query(query) => query,
-            Statement::Insert(insert) if insert.insert.source.is_some() && !explain.analyze => {
-                insert.insert.source.as_ref().expect("just asked")
+        let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
+        let plan = match explain.statement.as_ref() {
+            Statement::Query(query) => plan_query(&reading, &self.state, query)?.plan,
+            change if row_word(change).is_some() && !explain.analyze => {
+                write::describe(&Scene::described(&reading, &self.state), change)?.plan
             }
             other => return Err(refuse(other).hint("EXPLAIN the SELECT it runs")),
         };
-        let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
-        let planned = plan_query(&reading, &self.state, query)?;
-        let plan = LogicalPlanBuilder::from(planned.plan)
+        let plan = LogicalPlanBuilder::from(plan)
             .explain(explain.verbose, explain.analyze)
             .and_then(LogicalPlanBuilder::build)
             .map_err(fault::of_datafusion)?;

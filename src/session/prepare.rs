@@ -212,7 +212,8 @@ impl Session {
     }
 
     /// What a statement that changes rows tells: the columns of RETURNING, and parameters by what
-    /// they meet. A statement that answers nothing is planned only where it has parameters.
+    /// they meet. A statement that answers nothing is planned only where a parameter's type is not
+    /// known yet.
     fn describe_change(
         &self,
         reading: &Reading,
@@ -221,7 +222,7 @@ impl Session {
     ) -> Result<Option<Vec<OutputColumn>>> {
         self.hints(reading, statement, fields)?;
         let returns = returns(statement);
-        if fields.is_empty() && !returns {
+        if fields.iter().all(Option::is_some) && !returns {
             return Ok(None);
         }
         let reading = typed(reading, fields);

@@ -29,6 +29,8 @@ use crate::vfs::outside;
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
+/// One that lost so often runs alone among those that did: each round one of them gets through.
+const ROUNDS_AT_ONCE: usize = 3;
 
 /// What a statement that writes answers.
 struct Written {
@@ -47,6 +49,14 @@ impl Session {
         let mut round = 0;
         loop {
             round += 1;
+            let database = self.database.clone();
+            let _alone = match round > ROUNDS_AT_ONCE {
+                true => tokio::select! {
+                    turn = database.inner().losers.lock() => Some(turn),
+                    reason = self.cancel.cancelled() => return Err(reason.error()),
+                },
+                false => None,
+            };
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
