@@ -9,6 +9,8 @@
 
 pub mod asof;
 pub mod clauses;
+pub mod expressions;
+mod float_keys;
 pub mod functions;
 pub mod given;
 pub mod metadata;
@@ -21,6 +23,7 @@ pub mod sample;
 pub mod scope;
 pub mod state;
 pub mod time_travel;
+mod using;
 
 pub use given::Given;
 pub use parameters::Parameters;

@@ -25,6 +25,7 @@ use super::names;
 use super::parameters::Parameters;
 use super::sample::SamplePlanner;
 use super::time_travel::VersionPlanner;
+use super::using::UsingPlanner;
 use crate::activity::CancelToken;
 use crate::error::Error;
 use crate::spec::View;
@@ -89,7 +90,12 @@ impl<'a> Scope<'a> {
         let samples = SamplePlanner::new(reading.clone(), Arc::clone(&shared));
         let versions = VersionPlanner::new(reading.clone(), shared);
         let relation_planners: Vec<Arc<dyn RelationPlanner>> =
-            vec![Arc::new(AsofRelationPlanner), Arc::new(samples), Arc::new(versions)];
+            vec![
+                Arc::new(AsofRelationPlanner),
+                Arc::new(UsingPlanner),
+                Arc::new(samples),
+                Arc::new(versions),
+            ];
         Scope { reading, state, relation_planners }
     }
 

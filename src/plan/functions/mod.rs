@@ -8,23 +8,30 @@
 //! [`row_function`], which says how one is declared.
 
 mod array;
+mod at_time_zone;
 mod casts;
 mod catalog;
 mod clock;
 mod date_part;
 mod facts;
+mod floats;
 mod interval;
+mod json;
+mod json_build;
 mod long_value;
 mod operators;
 mod privilege;
+mod round;
 mod row_function;
 mod sequence;
 mod session;
+mod similar_to;
 mod single_value;
 mod size;
 mod sleep;
 mod text;
 mod to_char;
+mod total_order;
 mod type_planner;
 mod unknown_literal;
 mod uuid;
@@ -40,6 +47,9 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub use casts::type_of;
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use operators::PostgresOperators;
+pub use round::ROUND_EVEN;
+pub use similar_to::SIMILAR;
+pub use total_order::{is_total_order, total_order};
 pub use type_planner::PostgresTypes;
 pub use unknown_literal::ALIKE;
 
@@ -59,7 +69,9 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
         state.register_udf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::from(single_value::SingleValue::new())))?;
-    casts::install(state, facts)
+    casts::install(state, facts)?;
+    state.add_analyzer_rule(Arc::new(floats::CheckFloats));
+    Ok(())
 }
 
 fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
@@ -75,6 +87,11 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(long_value::functions());
     functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
+    functions.push(at_time_zone::function());
+    functions.push(round::function());
+    functions.extend(similar_to::functions());
+    functions.extend(json::functions());
+    functions.extend(json_build::functions(facts));
     functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
     functions

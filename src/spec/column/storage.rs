@@ -297,6 +297,8 @@ impl<'a> Micros<'a> {
     }
 }
 
+const DAY_US: i64 = 86_400_000_000;
+
 /// µs, rounded down; the limits of i64 stay what they are.
 fn micros(value: i64, unit: TimeUnit) -> i64 {
     match unit {
@@ -353,7 +355,12 @@ impl<'a> Intervals<'a> {
             }
             Intervals::DayTime(v) => (0, v[row].days, i64::from(v[row].milliseconds) * 1_000),
             Intervals::YearMonth(v) => (v[row], 0, 0),
-            Intervals::Duration(v, unit) => (0, 0, micros(v[row], *unit)),
+            // The difference of two times: PostgreSQL counts its days.
+            Intervals::Duration(v, unit) => {
+                let us = micros(v[row], *unit);
+                // Of 64 bits of µs the days are fewer than 2^31.
+                (0, (us / DAY_US) as i32, us % DAY_US)
+            }
         }
     }
 }
