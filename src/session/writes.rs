@@ -139,6 +139,23 @@ impl Session {
                     None => Ok(self.base.clone()),
                 }
             }
+            Statement::Truncate(truncate) => {
+                let tables = truncate.tables.iter();
+                let bases = tables.map(|t| self.branch_of(reading, &t.name, t.version.as_ref()));
+                let bases = bases.collect::<Result<Vec<Base>>>()?;
+                let same = |base: &Base| match (base, &bases[0]) {
+                    (Base::Branch(name), Base::Branch(first)) => name == first,
+                    _ => bases.len() == 1,
+                };
+                match bases.iter().find(|base| !same(base)) {
+                    None => Ok(bases[0].clone()),
+                    Some(_) => Err(Error::new(
+                        ErrorKind::NotSupported,
+                        "one TRUNCATE of tables on several branches",
+                    )
+                    .hint("truncate the tables of each branch by a statement of its own")),
+                }
+            }
             _ => Ok(self.base.clone()),
         }
     }

@@ -137,6 +137,7 @@ pub fn inputs() -> CatalogInputs {
         activity: vec![Activity { pid: 42, state: "active".to_owned(), ..Activity::default() }],
         prepared: Vec::new(),
         cursors: Vec::new(),
+        sequences: Vec::new(),
     }
 }
 
