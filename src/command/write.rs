@@ -120,13 +120,16 @@ pub async fn insert_plan(
     let plan = LogicalPlanBuilder::from(source).project(exprs).and_then(LogicalPlanBuilder::build);
     let plan = plan.map_err(fault::of_datafusion)?;
     let mut stream = run::start(&writing.reading, writing.state, plan).await?;
-    let mut load = Load::new(table);
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(fault::of_datafusion)?;
-        check_lengths(table.schema(), &batch)?;
-        load.push(&batch)?;
-    }
-    let loaded = load.finish()?;
+    let (mut load, schema) = (Load::new(table), Arc::clone(table.schema()));
+    let work = async move {
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(fault::of_datafusion)?;
+            check_lengths(&schema, &batch)?;
+            load.push(&batch)?;
+        }
+        load.finish()
+    };
+    let loaded = run::apart(&writing.reading.cancel, work).await?;
     let rows = loaded.rows;
     writing.transaction.insert(table, loaded)?;
     Ok(rows)

@@ -3,4 +3,5 @@
 pub mod asof_join;
 pub mod copy;
 pub mod scan;
+pub mod slice;
 pub mod stop;

@@ -1,6 +1,5 @@
 //! A query's tree to a logical plan.
 
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::planner::SqlToRel;
@@ -9,6 +8,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, TableWithJoins,
 };
 
+use super::extent::{check_plan, check_query};
 use super::names::ROWS_CATALOG;
 use super::pg_catalog::output_names::{name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -17,9 +17,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
 use crate::spec::Type;
-
-/// Steps of the largest plan.
-const PLAN_NODES_MAX: usize = 10_000;
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -49,37 +46,15 @@ pub fn plan_query(reading: &Reading, state: &SessionState, query: &Query) -> Res
 
 /// Plans a query whose results have their names already.
 fn plan_named(reading: &Reading, state: &SessionState, mut query: Query) -> Result<Planned> {
+    check_query(&query)?;
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
     let plan = planner
         .sql_statement_to_plan(Statement::Query(Box::new(query)))
         .map_err(fault::of_datafusion)?;
-    check_size(&plan)?;
+    check_plan(&plan)?;
     Ok(Planned { plan })
-}
-
-/// A view or WITH that is named twice stands twice in the plan: thirty of them, each of the one
-/// before, make a billion nodes, which optimising would visit one by one.
-///
-/// # Errors
-/// TooComplex.
-fn check_size(plan: &LogicalPlan) -> Result<()> {
-    let mut nodes = 0;
-    let count = |_: &LogicalPlan| {
-        nodes += 1;
-        Ok(match nodes > PLAN_NODES_MAX {
-            true => TreeNodeRecursion::Stop,
-            false => TreeNodeRecursion::Continue,
-        })
-    };
-    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
-    if nodes <= PLAN_NODES_MAX {
-        return Ok(());
-    }
-    let message = format!("the statement has more than {PLAN_NODES_MAX} steps");
-    Err(Error::new(ErrorKind::TooComplex, message)
-        .hint("views and WITH queries count as often as they are named: keep one in a table"))
 }
 
 /// Plans the text of a view.

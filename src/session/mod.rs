@@ -141,6 +141,7 @@ pub struct Session {
     hooks: Arc<Hooks>,
     notices: Vec<Notice>,
     cancel: CancelToken,
+    pid: i32,
 }
 
 impl Session {
