@@ -72,6 +72,21 @@ pub async fn start(
     Ok(Box::pin(rows))
 }
 
+/// As [`start`], in one partition: rows get their ids in the order they come in, and that order has to
+/// be the same every time, or two that tie would be told apart by which thread was faster.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in_order(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    let mut state = SessionState::clone(state);
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    start(reading, &Arc::new(state), plan).await
+}
+
 async fn open(
     reading: &Reading,
     state: &SessionState,

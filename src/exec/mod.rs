@@ -4,4 +4,5 @@ pub mod asof_join;
 pub mod copy;
 pub mod scan;
 pub mod slice;
+pub mod spool;
 pub mod stop;

@@ -87,6 +87,7 @@ impl Session {
             runtime: Arc::clone(&self.database.inner().runtime),
             cancel: self.cancel.clone(),
             notices: Arc::default(),
+            view: None,
         };
         drop(settings);
         self.hooks.read(&reading, &self.state);
@@ -111,10 +112,17 @@ impl Session {
             Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
+            | Statement::Merge(_)
+            | Statement::With(_)
             | Statement::Truncate(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::CreateIndex(_)
+            | Statement::CreateSequence(_)
+            | Statement::AlterTable(_)
+            | Statement::AlterObject(_)
+            | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
             Statement::CreateRef(_)
             | Statement::DropRef { .. }

@@ -125,7 +125,8 @@ impl Store {
         }
     }
 
-    fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
+    /// The database as of a commit that is known to be there.
+    pub fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
         let point = self.point(commit)?;
         Ok(Snapshot { store: self.clone(), point, reference: None, overlay: None })
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::functions::{encoding, regex, string, unicode};
+use datafusion::functions::{core, encoding, regex, string, unicode};
 use datafusion::functions_nested as nested;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
@@ -39,7 +39,7 @@ pub fn functions(call_bytes_max: u64) -> Vec<ScalarUDF> {
         bounded(regex::regexp_replace(), reckon::regexp_replaced),
         bounded(string::concat(), reckon::sum),
         bounded(string::concat_ws(), reckon::joined),
-        bounded(string::overlay(), reckon::sum),
+        bounded(core::overlay(), reckon::sum),
         bounded(encoding::encode(), reckon::doubled),
         bounded(nested::repeat::array_repeat_udf(), reckon::times),
         bounded(nested::resize::array_resize_udf(), reckon::resized),

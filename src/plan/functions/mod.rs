@@ -22,6 +22,7 @@ mod operators;
 mod ordered_set;
 mod privilege;
 mod row_function;
+mod sequence;
 mod session;
 mod single_value;
 mod size;
@@ -29,6 +30,7 @@ mod sleep;
 mod text;
 mod to_char;
 mod type_planner;
+mod unknown_literal;
 mod uuid;
 
 use std::sync::Arc;
@@ -40,10 +42,11 @@ use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub use facts::{SessionFacts, SessionHooks, Times};
+pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use folding::while_planning;
 pub use operators::PostgresOperators;
 pub use type_planner::PostgresTypes;
+pub use unknown_literal::ALIKE;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
 pub fn with_planners(
@@ -86,7 +89,9 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(date_part::functions());
     functions.extend(array::functions());
     functions.extend(long_value::functions(facts.call_bytes_max));
+    functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
+    functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
     functions
 }
