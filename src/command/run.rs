@@ -68,7 +68,13 @@ pub async fn start(
         poll_fn(|context| rows.poll_end(context)).await;
         return Err(CancelReason::Shutdown.error());
     };
-    rows.schema = schema?;
+    match schema {
+        Ok(schema) => rows.schema = schema,
+        Err(error) => {
+            poll_fn(|context| rows.poll_end(context)).await;
+            return Err(error);
+        }
+    }
     Ok(Box::pin(rows))
 }
 
@@ -153,6 +159,8 @@ struct Rows {
     /// Of this run alone.
     cancel: CancelToken,
     cancelled: BoxFuture<'static, CancelReason>,
+    /// Told once the task has ended: who hears of the error may close the database next.
+    failed: Option<DataFusionError>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -164,7 +172,7 @@ impl Rows {
     ) -> Rows {
         let token = cancel.clone();
         let cancelled = async move { token.cancelled().await }.boxed();
-        Rows { schema: Arc::new(Schema::empty()), batches, cancel, cancelled, task: Some(task) }
+        Rows { schema: Arc::new(Schema::empty()), batches, cancel, cancelled, failed: None, task: Some(task) }
     }
 
     /// Waits for the task to end. Its panic goes on here, where the statement is caught.
@@ -188,13 +196,15 @@ impl Stream for Rows {
             self.cancelled = async move { token.cancelled().await }.boxed();
             return Poll::Ready(Some(Err(DataFusionError::External(Box::new(reason.error())))));
         }
-        match ready!(self.batches.poll_recv(context)) {
-            Some(batch) => Poll::Ready(Some(batch)),
-            None => {
-                ready!(self.poll_end(context));
-                Poll::Ready(None)
+        if self.failed.is_none() {
+            match ready!(self.batches.poll_recv(context)) {
+                Some(Ok(batch)) => return Poll::Ready(Some(Ok(batch))),
+                Some(Err(error)) => self.failed = Some(error),
+                None => {}
             }
         }
+        ready!(self.poll_end(context));
+        Poll::Ready(self.failed.take().map(Err))
     }
 }
 
