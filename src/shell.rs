@@ -182,7 +182,7 @@ async fn print_rows(
         RowsTag::Tagged(word @ ("INSERT 0" | "UPDATE" | "DELETE" | "MERGE")) => {
             print(&format!("{word} {count}\n"))
         }
-        RowsTag::Select | RowsTag::Tagged(_) => Ok(()),
+        RowsTag::Select | RowsTag::Fetch { .. } | RowsTag::Tagged(_) => Ok(()),
     }
 }
 
@@ -291,6 +291,9 @@ fn print_notice(notice: &Notice) {
     eprintln!("{}:  {}", notice.severity, notice.message);
     if let Some(hint) = &notice.hint {
         eprintln!("HINT:  {hint}");
+    }
+    if let Some(context) = error.context_text() {
+        eprintln!("CONTEXT:  {context}");
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub settings: Settings,
     pub runtime: Arc<RuntimeEnv>,
     pub started_us: i64,
+    /// Where statements that lost several times wait for each other.
+    pub losers: tokio::sync::Mutex<()>,
     _watch: MemoryWatch,
 }
 
@@ -62,6 +64,7 @@ impl Database {
         Ok(Database(Arc::new(Inner {
             activity: Activity::new(settings.clock.clone()),
             started_us: settings.clock.now_us(),
+            losers: tokio::sync::Mutex::new(()),
             store,
             memory,
             settings,
@@ -105,7 +108,10 @@ impl Database {
         };
         let settings = Arc::new(Mutex::new(settings));
         let work = Arc::new(Mutex::new(Work::default()));
-        let hooks = Arc::new(Hooks::new(self, &options, &settings, &work));
+        let statements = Arc::default();
+        let cursors = Arc::default();
+        let hooks = Hooks::new(self, &options, &settings, &work);
+        let hooks = Arc::new(hooks.with_named(&statements, &cursors));
         let facts = Arc::new(SessionFacts {
             user: options.user.clone(),
             database: name.to_owned(),
@@ -129,6 +135,8 @@ impl Database {
             work,
             state,
             hooks,
+            statements,
+            cursors,
             notices: Vec::new(),
             cancel: options.cancel,
             pid: options.pid,

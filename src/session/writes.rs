@@ -30,6 +30,8 @@ use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
+/// One that lost so often runs alone among those that did: each round one of them gets through.
+const ROUNDS_AT_ONCE: usize = 3;
 
 /// What a statement that writes answers.
 struct Written {
@@ -48,6 +50,14 @@ impl Session {
         let mut round = 0;
         loop {
             round += 1;
+            let database = self.database.clone();
+            let _alone = match round > ROUNDS_AT_ONCE {
+                true => tokio::select! {
+                    turn = database.inner().losers.lock() => Some(turn),
+                    reason = self.cancel.cancelled() => return Err(reason.error()),
+                },
+                false => None,
+            };
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
@@ -64,7 +74,8 @@ impl Session {
 
     /// What RETURNING shows: all of it is there, and committed outside a block.
     fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
-        let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
+        let column =
+            |(name, data_type)| OutputColumn { name, data_type, catalog_type: None, table: None };
         let columns = Arc::new(returned.columns.into_iter().map(column).collect());
         let stream = Answer::stream(returned.rows.stream(), bounds);
         Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Row};
 use super::server::TestServer;
 
 async fn copies(client: &Client) -> Vec<Row> {
-    let sql = "SELECT p.*, a.state, a.query FROM pg_stat_progress_copy p
+    let sql = "SELECT p.*, p.relid = 0 AS of_query, a.state, a.query FROM pg_stat_progress_copy p
                JOIN pg_stat_activity a USING (pid)";
     client.query(sql, &[]).await.unwrap()
 }
@@ -64,7 +64,7 @@ async fn a_copy_to_stdout_is_shown_until_the_client_has_it() {
     let text = |name| row.get::<_, &str>(name);
     assert_eq!((text("command"), text("type")), ("COPY TO", "PIPE"));
     assert!(row.get::<_, i64>("bytes_processed") > 100, "{row:?}");
-    assert_eq!(row.get::<_, u32>("relid"), 0, "of a query");
+    assert!(row.get::<_, bool>("of_query"));
     let rest: Vec<Bytes> = out.try_collect().await.unwrap();
     assert_eq!(rest.len() + usize::from(!first.is_empty()), 300_000);
     assert!(copies(&other).await.is_empty());
