@@ -8,7 +8,11 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+<<<<<<< HEAD
+mod extent;
+=======
 pub mod clauses;
+>>>>>>> main
 pub mod functions;
 pub mod given;
 pub mod metadata;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
@@ -10,7 +9,11 @@ use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Query, SelectItem, SetExpr, Statement, TableWithJoins, With,
 };
 
+<<<<<<< HEAD
+use super::extent::{check_plan, check_query};
+=======
 use super::clauses;
+>>>>>>> main
 use super::given::Given;
 use super::pg_catalog::output_names::{name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -19,9 +22,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
 use crate::spec::{Type, View};
-
-/// Steps of the largest plan.
-const PLAN_NODES_MAX: usize = 10_000;
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -69,7 +69,11 @@ fn plan_named(
     mut query: Query,
     given: &[Given],
 ) -> Result<Planned> {
+<<<<<<< HEAD
+    check_query(&query)?;
+=======
     clauses::honour(&mut query)?;
+>>>>>>> main
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state).with_given(given);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
@@ -77,10 +81,12 @@ fn plan_named(
     let plan = planner
         .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
         .map_err(fault::of_datafusion)?;
-    check_size(&plan)?;
+    check_plan(&plan)?;
     Ok(Planned { plan })
 }
 
+<<<<<<< HEAD
+=======
 /// What the planner knows of the parameters.
 fn context_of(reading: &Reading) -> PlannerContext {
     let fields = reading.parameters.as_ref().map(|parameters| parameters.fields.clone());
@@ -110,6 +116,7 @@ fn check_size(plan: &LogicalPlan) -> Result<()> {
         .hint("views and WITH queries count as often as they are named: keep one in a table"))
 }
 
+>>>>>>> main
 /// Plans the text of a view; its names mean what they meant when it was made.
 ///
 /// # Errors

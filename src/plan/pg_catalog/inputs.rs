@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
+<<<<<<< HEAD
+use crate::activity::CopySnapshot;
+use crate::spec::{TableSchema, Type, View};
+=======
 use crate::spec::{Sequence, TableSchema, Type, View};
+>>>>>>> main
 
 /// What one session sees.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +107,8 @@ pub struct Activity {
     pub transaction_start_us: Option<i64>,
     /// When its statement began.
     pub query_start_us: Option<i64>,
+    /// The COPY it runs.
+    pub copying: Option<CopySnapshot>,
 }
 
 /// One row of `pg_cursors`.
