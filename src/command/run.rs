@@ -26,12 +26,8 @@ use crate::exec::slice::sliced;
 use crate::exec::stop::stoppable;
 use crate::fault;
 use crate::memory::{Account, charged};
-<<<<<<< HEAD
-use crate::plan::Reading;
 use crate::plan::functions::while_planning;
-=======
 use crate::plan::{Parameters, Reading};
->>>>>>> main
 
 /// Batches that wait for whoever takes them.
 const WAITING_BATCHES: usize = 1;
@@ -177,7 +173,14 @@ impl Rows {
     ) -> Rows {
         let token = cancel.clone();
         let cancelled = async move { token.cancelled().await }.boxed();
-        Rows { schema: Arc::new(Schema::empty()), batches, cancel, cancelled, failed: None, task: Some(task) }
+        Rows {
+            schema: Arc::new(Schema::empty()),
+            batches,
+            cancel,
+            cancelled,
+            failed: None,
+            task: Some(task),
+        }
     }
 
     /// Waits for the task to end. Its panic goes on here, where the statement is caught.

@@ -8,11 +8,8 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
-<<<<<<< HEAD
-mod extent;
-=======
 pub mod clauses;
->>>>>>> main
+mod extent;
 pub mod functions;
 pub mod given;
 pub mod metadata;

@@ -9,11 +9,8 @@ use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Query, SelectItem, SetExpr, Statement, TableWithJoins, With,
 };
 
-<<<<<<< HEAD
-use super::extent::{check_plan, check_query};
-=======
 use super::clauses;
->>>>>>> main
+use super::extent::{check_plan, check_query};
 use super::given::Given;
 use super::pg_catalog::output_names::{name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -69,11 +66,8 @@ fn plan_named(
     mut query: Query,
     given: &[Given],
 ) -> Result<Planned> {
-<<<<<<< HEAD
     check_query(&query)?;
-=======
     clauses::honour(&mut query)?;
->>>>>>> main
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state).with_given(given);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
@@ -85,38 +79,12 @@ fn plan_named(
     Ok(Planned { plan })
 }
 
-<<<<<<< HEAD
-=======
 /// What the planner knows of the parameters.
 fn context_of(reading: &Reading) -> PlannerContext {
     let fields = reading.parameters.as_ref().map(|parameters| parameters.fields.clone());
     PlannerContext::new().with_prepare_param_data_types(fields.unwrap_or_default())
 }
 
-/// A view or WITH that is named twice stands twice in the plan: thirty of them, each of the one
-/// before, make a billion nodes, which optimising would visit one by one.
-///
-/// # Errors
-/// TooComplex.
-fn check_size(plan: &LogicalPlan) -> Result<()> {
-    let mut nodes = 0;
-    let count = |_: &LogicalPlan| {
-        nodes += 1;
-        Ok(match nodes > PLAN_NODES_MAX {
-            true => TreeNodeRecursion::Stop,
-            false => TreeNodeRecursion::Continue,
-        })
-    };
-    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
-    if nodes <= PLAN_NODES_MAX {
-        return Ok(());
-    }
-    let message = format!("the statement has more than {PLAN_NODES_MAX} steps");
-    Err(Error::new(ErrorKind::TooComplex, message)
-        .hint("views and WITH queries count as often as they are named: keep one in a table"))
-}
-
->>>>>>> main
 /// Plans the text of a view; its names mean what they meant when it was made.
 ///
 /// # Errors

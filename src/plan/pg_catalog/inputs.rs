@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-<<<<<<< HEAD
 use crate::activity::CopySnapshot;
-use crate::spec::{TableSchema, Type, View};
-=======
 use crate::spec::{Sequence, TableSchema, Type, View};
->>>>>>> main
 
 /// What one session sees.
 #[derive(Clone, Debug, Default)]

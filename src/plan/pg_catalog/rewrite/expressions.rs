@@ -123,17 +123,10 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if is_uuid && !is_placeholder(inner) {
         return Some(build::call("asofdb_uuid", vec![take(inner)]));
     }
-<<<<<<< HEAD
     if matches!(data_type, DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_)) {
         exact_number(inner);
         return None;
     }
-    if matches!(data_type, DataType::Array(_)) {
-        *inner = array_literal(inner)?;
-        return None;
-    }
-=======
->>>>>>> main
     let shown = matches!(data_type, DataType::Text | DataType::Varchar(_))
         || matches!(last(data_type).as_deref(), Some("text" | "varchar" | "name"));
     if shown && show_name(inner) {
