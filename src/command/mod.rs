@@ -12,6 +12,7 @@ pub mod history;
 pub mod refs;
 pub mod run;
 pub mod table;
+pub mod table_refs;
 pub mod write;
 
 use datafusion::execution::session_state::SessionState;

@@ -81,7 +81,9 @@ pub enum Statement {
     /// ALTER BRANCH b FAST FORWARD TO x.
     FastForward { branch: String, to: String },
     /// ALTER BRANCH b RENAME TO c.
-    RenameBranch { branch: String, to: String },
+    RenameBranch { branch: String, to: String, table: Option<ast::ObjectName> },
+    /// ALTER BRANCH b [IN TABLE t] SET PROTECTED, SET UNPROTECTED.
+    ProtectBranch { branch: String, protected: bool, table: Option<ast::ObjectName> },
     /// RESTORE TABLE t TO a version.
     RestoreTable(Box<RestoreTable>),
     /// ROLLBACK BRANCH b TO a version.

@@ -9,6 +9,7 @@
 //! [`Session::execute`].
 
 mod answer;
+mod branches;
 mod copy;
 mod database;
 mod execute;
@@ -178,11 +179,17 @@ impl Session {
     }
 
     fn notice(&mut self, message: String) {
-        self.notices.push(Notice { severity: "NOTICE", code: "00000", message, hint: None });
+        let least = self.settings.lock().get("client_min_messages").unwrap_or_default();
+        if !["warning", "error", "fatal", "panic"].contains(&least.to_ascii_lowercase().as_str()) {
+            self.notices.push(Notice { severity: "NOTICE", code: "00000", message, hint: None });
+        }
     }
 
     fn warning(&mut self, code: &'static str, message: &str) {
-        let message = message.to_owned();
-        self.notices.push(Notice { severity: "WARNING", code, message, hint: None });
+        let least = self.settings.lock().get("client_min_messages").unwrap_or_default();
+        if !["error", "fatal", "panic"].contains(&least.to_ascii_lowercase().as_str()) {
+            let message = message.to_owned();
+            self.notices.push(Notice { severity: "WARNING", code, message, hint: None });
+        }
     }
 }

@@ -48,6 +48,15 @@ impl Session {
     ) -> Result<Arc<Prepared>> {
         self.check_not_failed(&parsed.statement)?;
         self.begin_statement();
+        if matches!(parsed.statement, Statement::SetTransaction { .. }) {
+            // A block reads what it says, so nothing may be read before it has said it.
+            return Ok(Arc::new(Prepared {
+                parameters: Vec::new(),
+                columns: None,
+                parsed,
+                lookup: None,
+            }));
+        }
         let reading = self.reading(None)?;
         let lookup = self.recognise(&reading, &parsed, types)?;
         if let Some((lookup, parameters, columns)) = lookup {

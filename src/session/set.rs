@@ -94,6 +94,12 @@ impl Session {
             }
             Some(_) => Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is a tag"))
                 .hint(format!("to read it, SET as_of = '{name}'"))),
+            None if store.is_table_branch(name)? => {
+                self.base = Base::TableBranch(name.into());
+                let mut settings = self.settings.lock();
+                settings.set("as_of", None, false)?;
+                settings.set("branch", Some(name), false).map(drop)
+            }
             None => Err(Error::new(
                 ErrorKind::UndefinedObject,
                 format!("branch \"{name}\" does not exist"),
@@ -106,12 +112,15 @@ impl Session {
     fn set_as_of(&mut self, value: Option<&str>) -> Result<()> {
         self.need_no_block("SET as_of")?;
         let branch = self.settings.lock().get("branch").unwrap_or_else(|| MAIN.to_owned());
-        self.base = Base::Branch(branch);
+        self.base = match self.database.store().find_ref(&branch)? {
+            Some(_) => Base::Branch(branch),
+            None => Base::TableBranch(branch.into()),
+        };
         if let Some(text) = value {
             let reading = self.reading(None)?;
             let spec = version_literal(text);
             let value = ScalarValue::Utf8(Some(text.to_owned()));
-            let at = snapshot_of(&reading, &reading.snapshot, &spec, &value)?;
+            let at = snapshot_of(&reading, &reading.snapshot, None, &spec, &value)?;
             self.notice(format!("reading {}", describe(&at)));
             // A branch named as the past stands still too.
             let store = self.database.store();
@@ -188,6 +197,7 @@ impl Session {
         }
         match (name, &self.base) {
             ("branch", Base::Branch(branch)) => Some(branch.clone()),
+            ("branch", Base::TableBranch(branch)) => Some(branch.to_string()),
             ("transaction_read_only", _) => {
                 let read_only = self.work.lock().read_only || matches!(self.base, Base::Past(_));
                 Some(if read_only { "on" } else { "off" }.to_owned())

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{CommitOptions, Snapshot, Store, Transaction};
+use crate::store::{CommitOptions, MAIN, Snapshot, Store, Transaction, Version};
 
 /// What a session reads when a statement says nothing else.
 #[derive(Clone)]
 pub(super) enum Base {
     /// A branch's head.
     Branch(String),
+    /// A branch that some tables have of their own; others are read and not written on main.
+    TableBranch(Arc<str>),
     /// A snapshot that does not move: a tag, a commit, a time.
     Past(Snapshot),
 }
@@ -19,6 +21,7 @@ impl Base {
     pub(super) fn snapshot(&self, store: &Store) -> Result<Snapshot> {
         match self {
             Base::Branch(name) => store.head(name),
+            Base::TableBranch(_) => store.head(MAIN),
             Base::Past(snapshot) => Ok(snapshot.clone()),
         }
     }
@@ -69,35 +72,43 @@ pub(super) struct Work {
 impl Work {
     /// What a statement reads: the block's snapshot with its own changes, else a fresh one.
     pub fn reading(&mut self, base: &Base, store: &Store) -> Result<Snapshot> {
-        if let Some(transaction) = &self.transaction {
-            return Ok(transaction.snapshot());
-        }
-        if let Some(snapshot) = &self.snapshot {
-            return Ok(snapshot.clone());
-        }
-        let snapshot = base.snapshot(store)?;
-        if self.block != Block::None {
+        let snapshot = match &self.snapshot {
+            Some(snapshot) => snapshot.clone(),
+            None => base.snapshot(store)?,
+        };
+        if self.block != Block::None && self.snapshot.is_none() {
             self.snapshot = Some(snapshot.clone());
         }
-        Ok(snapshot)
+        let Some(transaction) = &self.transaction else { return Ok(snapshot) };
+        let written = transaction.snapshot();
+        let own = snapshot.reference().is_some_and(|(name, _)| name == transaction.branch());
+        Ok(if own { written } else { snapshot.with_written(written) })
     }
 
     /// Takes the block's transaction, or begins one, for a statement that writes.
     ///
+    /// `base` is what it writes, `own` what the session reads.
+    ///
     /// # Errors
     /// ReadOnly.
-    pub fn writing(&mut self, base: &Base, store: &Store) -> Result<Transaction> {
+    pub fn writing(&mut self, base: &Base, own: &Base, store: &Store) -> Result<Transaction> {
         if self.read_only {
             return Err(Error::new(ErrorKind::ReadOnly, "cannot write in a read-only transaction"));
         }
         if let Some(transaction) = &self.transaction {
             return Ok(transaction.clone());
         }
-        let snapshot = self.reading(base, store)?;
+        // All refs are pinned at once, also where another branch is written first.
+        let pinned = self.reading(own, store)?;
+        let snapshot = match base {
+            Base::Branch(name) => store.resolve(&pinned, &Version::Ref(name.clone()))?,
+            Base::TableBranch(_) => pinned,
+            Base::Past(snapshot) => snapshot.clone(),
+        };
         store.begin(&snapshot)
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         *self =
             Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
     }

@@ -11,6 +11,7 @@ pub mod commit;
 pub mod ids;
 pub mod key;
 pub mod manifest;
+mod retention;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod segment;
@@ -19,9 +20,13 @@ pub mod text;
 pub mod types;
 pub mod value;
 
-pub use commit::{Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange};
+pub use commit::{
+    Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange, ref_label, ref_table,
+    table_ref,
+};
 pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
 pub use manifest::{DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion};
+pub use retention::Retention;
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
 pub use table::{Column, PrimaryKey, TableSchema, View};
 pub use types::Type;

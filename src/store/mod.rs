@@ -11,11 +11,13 @@
 //! Start reading at [`Snapshot`], then [`Transaction`], then [`commit`].
 
 mod catalog;
+mod changes;
 mod check;
 mod commit;
 mod format;
 mod inline;
 mod keys;
+mod lineage;
 mod load;
 mod lookup;
 mod open;
@@ -35,9 +37,12 @@ use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
+pub use changes::{RowBatches, RowDifference, RowShape, RowSources};
+pub use inline::InlineBatch;
 pub use keys::KeyBatch;
+pub use lineage::{TableHistory, TableStep};
 pub use load::{Load, Loaded};
-pub use refs::Advance;
+pub use refs::{Advance, NewRef, check_unprotected};
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
 pub use table::{
@@ -92,7 +97,7 @@ struct Shared {
     next_id: AtomicU64,
     /// The next row id of each table that was written to.
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
-    heads: RwLock<HashMap<String, Arc<snapshot::Point>>>,
+    heads: RwLock<snapshot::Heads>,
     /// The time of the last commit, and of the last AS OF that was answered.
     last_commit_us: AtomicI64,
     as_of_served_us: AtomicI64,

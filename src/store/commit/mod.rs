@@ -12,6 +12,7 @@
 mod apply;
 mod counters;
 mod proposal;
+mod refs;
 mod validate;
 
 use std::sync::atomic::Ordering;
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 
 use self::apply::Batch;
 pub(super) use self::counters::{Counters, next_epoch, next_id, put_line_tip, row_ids as counter};
+pub use self::proposal::NewRef;
 pub(super) use self::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};

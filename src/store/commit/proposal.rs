@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::segment::InlineRows;
-use crate::spec::{CommitId, RefKind, ReflogAction, SegmentMeta, TableId, TableSchema, View};
+use crate::spec::{
+    CommitId, RefKind, ReflogAction, Retention, SegmentMeta, TableId, TableSchema, View,
+};
 use crate::store::transaction::RowRefs;
 
 /// A transaction, as far as the committer needs to know it.
@@ -55,12 +57,31 @@ impl CatalogWrite {
     }
 }
 
+/// A branch or tag to be made.
+#[derive(Clone, Debug)]
+pub struct NewRef {
+    /// Its full name.
+    pub name: String,
+    /// Branch or tag.
+    pub kind: RefKind,
+    /// Where it points.
+    pub at: CommitId,
+    /// How long it lasts.
+    pub retention: Retention,
+    /// One of this name and kind moves there instead.
+    pub replace: bool,
+}
+
 /// A change of refs.
 pub(in crate::store) enum RefRequest {
-    Create {
+    Create(NewRef),
+    Rename {
         name: String,
-        kind: RefKind,
-        at: CommitId,
+        to: String,
+    },
+    Protect {
+        name: String,
+        protected: bool,
     },
     Drop {
         name: String,
