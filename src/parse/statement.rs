@@ -28,6 +28,8 @@ pub struct Parsed {
     pub parameters: usize,
     /// `… AS OF SYSTEM TIME e`: the whole statement reads the past. Only on statements that read.
     pub as_of: Option<ast::Expr>,
+    /// What comments beside it say: `/* run_id=42 */`.
+    pub properties: Vec<(String, String)>,
     /// Characters of the text sent before this statement's own.
     pub offset: usize,
     /// Where `text` begins in the text sent: the spans in the tree count from the same origin.

@@ -39,6 +39,7 @@ impl Session {
         self.cancel.check()?;
         self.check_not_failed(&prepared.parsed.statement)?;
         self.begin_statement();
+        self.work.lock().said(&prepared.parsed.properties);
         if let Some(lookup) = &prepared.lookup
             && let Some(outcome) = self.look_up(lookup, &parameters)?
         {

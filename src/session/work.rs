@@ -1,5 +1,6 @@
 //! The transaction of a session: none, one statement's, or a block's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Session;
@@ -67,6 +68,8 @@ pub(super) struct Work {
     pub statement_us: i64,
     /// Its number, once something asked for it.
     pub number: Option<u64>,
+    /// What comments of its statements said; the last word on a name counts.
+    properties: BTreeMap<String, String>,
 }
 
 impl Work {
@@ -106,6 +109,14 @@ impl Work {
             Base::Past(snapshot) => snapshot.clone(),
         };
         store.begin(&snapshot)
+    }
+
+    /// A statement begins whose comments say this.
+    pub fn said(&mut self, properties: &[(String, String)]) {
+        if self.block == Block::None {
+            self.properties.clear();
+        }
+        self.properties.extend(properties.iter().cloned());
     }
 
     pub(super) fn end(&mut self) {
@@ -184,6 +195,7 @@ impl Session {
     }
 
     async fn commit_block(&mut self) -> Result<()> {
+        let options = self.commit_options();
         let transaction = {
             let mut work = self.work.lock();
             let transaction = work.transaction.take();
@@ -192,7 +204,9 @@ impl Session {
         };
         self.settings.lock().forget_local();
         match transaction {
-            Some(transaction) => self.commit_transaction(transaction).await,
+            Some(transaction) => {
+                self.database.inner().store.commit(transaction, &options).await.map(drop)
+            }
             None => Ok(()),
         }
     }
@@ -203,8 +217,12 @@ impl Session {
     }
 
     pub(super) fn commit_options(&self) -> CommitOptions {
-        let mut properties = self.settings.lock().commit_properties();
-        properties.push(("user".to_owned(), self.user.clone()));
+        let mut all = self.settings.lock().commit_properties();
+        all.push(("user".to_owned(), self.user.clone()));
+        // What a statement says of itself comes before what the session says of all of them.
+        let said = self.work.lock().properties.clone();
+        all.retain(|(name, _)| !said.contains_key(name));
+        let properties = said.into_iter().chain(all).collect();
         CommitOptions { properties }
     }
 

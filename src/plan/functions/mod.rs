@@ -26,6 +26,7 @@ mod text;
 mod to_char;
 mod type_planner;
 mod uuid;
+mod versions;
 
 use std::sync::Arc;
 
@@ -71,5 +72,6 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(long_value::functions());
     functions.push(sleep::function());
     functions.extend(uuid::functions());
+    functions.extend(versions::functions(facts));
     functions
 }
