@@ -86,6 +86,7 @@ pub fn table(from: &Snapshot, table: TableId, limit: Option<u64>) -> Result<Reco
     batch([
         ("version", numbers(found.iter().map(|(c, _)| Some(c.id.0)))),
         ("timestamp", times(found.iter().map(|(c, _)| c.time_us).collect())),
+        ("userName", texts(found.iter().map(|(c, _)| user(c)))),
         ("operation", texts(found.iter().map(|(c, _)| operation(c.kind).to_owned()))),
         ("added_rows", numbers(found.iter().map(|(_, change)| Some(change.added_rows)))),
         ("deleted_rows", numbers(found.iter().map(|(_, change)| Some(change.deleted_rows)))),
@@ -102,6 +103,11 @@ fn operation(kind: CommitKind) -> &'static str {
         CommitKind::Merge => "merge",
         CommitKind::Maintain => "maintain",
     }
+}
+
+fn user(commit: &Commit) -> String {
+    let user = commit.properties.iter().find(|(name, _)| name == "user");
+    user.map_or_else(String::new, |(_, user)| user.clone())
 }
 
 fn properties(commit: &Commit) -> String {

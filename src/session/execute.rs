@@ -289,7 +289,7 @@ impl Session {
         Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("EXPLAIN")))
     }
 
-    fn history(&self, what: &History) -> Result<Outcome> {
+    pub(super) fn history(&self, what: &History) -> Result<Outcome> {
         let reading = self.reading(None)?;
         let store = reading.snapshot.store();
         let batch = match what {

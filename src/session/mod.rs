@@ -118,6 +118,16 @@ pub enum Outcome {
     Empty,
 }
 
+impl Outcome {
+    /// The columns of its rows.
+    fn into_columns(self) -> Option<Vec<OutputColumn>> {
+        match self {
+            Outcome::Rows { columns, .. } => Some(columns.as_ref().clone()),
+            _ => None,
+        }
+    }
+}
+
 /// Bytes of COPY TO STDOUT.
 pub struct CopyOut {
     /// How many columns a row has.

@@ -12,7 +12,7 @@ use super::{OutputColumn, Session};
 use crate::command::write::{insert_columns, insert_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::parse::{CopyTarget, History, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, Parsed, Show, Statement};
 use crate::plan::query::Planned;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
@@ -98,13 +98,11 @@ impl Session {
                 ("setting", Type::Text),
                 ("description", Type::Text),
             ]),
+            Statement::History(what) => Described {
+                columns: self.history(what)?.into_columns(),
+                ..Described::default()
+            },
             Statement::Show(Show::Tables | Show::Schemas | Show::Databases)
-            | Statement::History(
-                History::Branches(_)
-                | History::Tags(_)
-                | History::Log { .. }
-                | History::Table { .. },
-            )
             | Statement::Describe(_)
             | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },
             Statement::Copy(copy) => {

@@ -1,13 +1,17 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod bad_input;
+mod changes;
 mod command_line;
 mod crash;
+mod documents;
 mod guest;
 mod history;
 mod isolation;
 mod process;
 mod sql;
+mod time;
+mod versions;
 mod wire;
 
 #[global_allocator]
