@@ -5,15 +5,24 @@
 //!
 //! Start reading at [`mod@write`].
 
+pub mod alter;
 pub mod call;
+mod constraint;
 pub mod copy;
+mod depend;
 pub mod drop;
+mod generated;
 pub mod history;
+pub mod object;
 pub mod refs;
+mod rules;
 pub mod run;
+pub mod sequence;
 pub mod table;
 pub mod table_refs;
 pub mod write;
+
+use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
 
@@ -25,7 +34,7 @@ pub struct Writing<'a> {
     /// The transaction's snapshot, its own changes included.
     pub reading: Reading,
     /// To plan and run with.
-    pub state: &'a SessionState,
+    pub state: &'a Arc<SessionState>,
     /// Where changes go.
     pub transaction: &'a mut Transaction,
 }

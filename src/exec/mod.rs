@@ -4,3 +4,5 @@ pub mod asof_join;
 pub mod changes;
 pub mod copy;
 pub mod scan;
+pub mod spool;
+pub mod stop;

@@ -110,6 +110,28 @@ pub fn put(
     transaction.put(Space::Links, &key([id.0]), &link.encode())
 }
 
+/// Writes a link that says all that is hidden up to it, `after`: what it hides itself need not go
+/// by the link's own commit.
+pub fn put_union(
+    transaction: &Transaction,
+    id: LinkId,
+    parent: Option<LinkId>,
+    commit: CommitId,
+    rows: Vec<RowId>,
+    positions: &Positions,
+    after: &Deletes,
+) -> Result<()> {
+    let link = DeleteLink {
+        parent,
+        commit,
+        rows,
+        positions: positions.iter().map(|(id, bitmap)| (*id, serialise(bitmap))).collect(),
+        depth: 0,
+        union: Some(write_down(after)),
+    };
+    transaction.put(Space::Links, &key([id.0]), &link.encode())
+}
+
 fn write_down(deletes: &Deletes) -> DeleteUnion {
     let mut rows: Vec<_> = deletes.rows.iter().map(|(row, commit)| (*row, *commit)).collect();
     rows.sort_unstable();

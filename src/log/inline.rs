@@ -47,9 +47,41 @@ pub fn read(
     Ok(found)
 }
 
+/// Gives another table the batches of a range: pieces are copied, folded stretches named again.
+pub fn copy(
+    transaction: &Transaction,
+    from: TableId,
+    to: TableId,
+    range: &LineRange,
+) -> Result<()> {
+    for space in [Space::Inline, Space::Folds] {
+        let mut found = Vec::new();
+        let start = key([from.0, range.line.0, 0, 0]);
+        let end = key([from.0, range.line.0, range.to.0 + 1, 0]);
+        transaction.scan(space, &start, &end, &mut |at, value| {
+            let kept = match space {
+                // (table, line, from, to): a stretch that ends before the range is of no use.
+                Space::Folds => part(at, 3).is_none_or(|last| last >= range.from.0),
+                _ => part(at, 2).is_none_or(|commit| commit >= range.from.0),
+            };
+            if kept {
+                found.push(([&key([to.0]), &at[8..]].concat(), value.to_vec()));
+            }
+            Ok(true)
+        })?;
+        for (at, value) in found {
+            transaction.put(space, &at, &value)?;
+        }
+    }
+    Ok(())
+}
+
+fn part(at: &[u8], i: usize) -> Option<u64> {
+    at.get(i * 8..i * 8 + 8)?.try_into().ok().map(u64::from_be_bytes)
+}
+
 fn parts(at: &[u8]) -> Result<(CommitId, u64)> {
-    let part = |i: usize| at.get(i * 8..i * 8 + 8)?.try_into().ok().map(u64::from_be_bytes);
-    match (part(2), part(3)) {
+    match (part(at, 2), part(at, 3)) {
         (Some(commit), Some(chunk)) => Ok((CommitId(commit), chunk)),
         _ => Err(Error::new(ErrorKind::Corrupt, "the key of an inline batch is damaged")),
     }

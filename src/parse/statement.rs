@@ -9,6 +9,7 @@ use super::copy::Copy;
 use super::create::{CreateIndex, CreateSchema, CreateTable, CreateView};
 use super::cursor::{Declare, Fetch};
 use super::drop::{Comment, Drop};
+use super::sequence::{AlterObject, CreateSequence};
 use super::setting::{Set, Show};
 use super::transaction::TransactionModes;
 use super::version::TableVersionSpec;
@@ -65,6 +66,10 @@ pub enum Statement {
     CreateSchema(CreateSchema),
     /// CREATE INDEX: known so that clients may say it.
     CreateIndex(Box<CreateIndex>),
+    /// CREATE SEQUENCE.
+    CreateSequence(Box<CreateSequence>),
+    /// ALTER SEQUENCE, ALTER VIEW.
+    AlterObject(Box<AlterObject>),
     /// DROP of anything but a branch or tag.
     Drop(Drop),
     /// ALTER TABLE, also CREATE / DROP BRANCH / TAG on one table.
@@ -185,6 +190,17 @@ pub struct Insert {
     pub insert: ast::Insert,
     /// The version of the target.
     pub version: Option<TableVersionSpec>,
+    /// The rows that go when the new ones come.
+    pub replace: Option<Replace>,
+}
+
+/// Which rows an INSERT replaces.
+#[derive(Clone, Debug)]
+pub enum Replace {
+    /// OVERWRITE: all.
+    All,
+    /// REPLACE WHERE: those that the condition is true of; new rows must be such ones, too.
+    Where(ast::Expr),
 }
 
 /// UPDATE.

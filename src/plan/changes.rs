@@ -400,7 +400,7 @@ fn diff_of_all(from: &Snapshot, to: &Snapshot) -> Result<LogicalPlan> {
         Ok(relations
             .filter_map(|relation| match relation {
                 Relation::Table(table) => Some(table),
-                Relation::View(_) => None,
+                Relation::View(_) | Relation::Sequence(_) => None,
             })
             .collect())
     };

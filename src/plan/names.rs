@@ -15,10 +15,10 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Result as DataFusionResult, TableReference};
+use datafusion::common::{Column, Result as DataFusionResult, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableSource};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
 use futures::FutureExt;
 
 use super::metadata;
@@ -27,14 +27,11 @@ use super::scope::Reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
-use crate::spec::{RefKind, TableId};
+use crate::spec::{RefKind, Sequence, TableId, ViewUse};
 use crate::store::{Relation, Snapshot, Table, Version};
 
 /// The catalog of schemas made without one.
 const MAIN_CATALOG: &str = "main";
-
-/// Where rows with their hidden columns are found; only our own statements name it.
-pub const ROWS_CATALOG: &str = "asofdb rows";
 
 /// Where tables about the whole database are found.
 const SYSTEM_SCHEMA: &str = "asofdb";
@@ -70,15 +67,10 @@ pub fn source(
     parts: &[&str],
     version: Option<&At>,
 ) -> Result<Arc<dyn TableSource>> {
-    let (hidden, parts) = match parts {
-        [ROWS_CATALOG, rest @ ..] => (true, rest),
-        _ => (false, parts),
-    };
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
-        Named::Table(table) if hidden => Arc::new(TableScan::with_hidden(table)),
-        Named::Table(table) => Arc::new(TableScan::new(table)),
+        Named::Table(table) => shown_in_view(reading, parts, table)?,
         Named::View(view, at) => {
-            let plan = plan_view(&reading.at(at.clone()), state, &view.query)?;
+            let plan = plan_view(&reading.at(at.clone()), state, &view)?;
             let plan = scans_at(plan, &at).map_err(fault::of_datafusion)?;
             Arc::new(ViewTable::new(plan, Some(view.query.clone())))
         }
@@ -86,6 +78,37 @@ pub fn source(
         Named::System(provider) => provider,
     };
     Ok(provider_as_source(provider))
+}
+
+/// A table as the view around its name knew it: with the columns of then, by their names of then.
+fn shown_in_view(
+    reading: &Reading,
+    parts: &[&str],
+    table: Arc<Table>,
+) -> Result<Arc<dyn TableProvider>> {
+    let scan = Arc::new(TableScan::new(Arc::clone(&table)));
+    let Some(used) = used(reading, parts).filter(|used| used.object == table.id()) else {
+        return Ok(scan);
+    };
+    let schema = table.schema();
+    let today = schema.columns.iter().map(|column| (column.id, column.name.as_str()));
+    if today.eq(used.columns.iter().map(|(id, name)| (*id, name.as_str()))) {
+        return Ok(scan);
+    }
+    let shown = used.columns.iter().filter_map(|(id, name)| {
+        let column = schema.column(*id)?;
+        Some(Expr::Column(Column::new_unqualified(&column.name)).alias(name))
+    });
+    let source = provider_as_source(scan);
+    let name = at_commit(&TableReference::bare(schema.name.as_str()), &reading.snapshot);
+    let plan = LogicalPlanBuilder::scan(name, source, None)
+        .and_then(|plan| plan.project(shown.collect::<Vec<Expr>>()))
+        .and_then(LogicalPlanBuilder::build);
+    Ok(Arc::new(ViewTable::new(plan.map_err(fault::of_datafusion)?, None)))
+}
+
+fn used<'a>(reading: &'a Reading, parts: &[&str]) -> Option<&'a ViewUse> {
+    reading.view.as_ref()?.uses.iter().find(|used| used.written.iter().eq(parts))
 }
 
 /// The name under which a version of a table is scanned. DataFusion holds two scans of one name to be
@@ -156,7 +179,7 @@ pub fn table_id(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Opti
     if let Some(found) = relation(reading, parts, at)? {
         return Ok(match found {
             Relation::Table(table) => Some(table.id()),
-            Relation::View(_) => None,
+            Relation::View(_) | Relation::Sequence(_) => None,
         });
     }
     match peel(parts) {
@@ -224,6 +247,7 @@ fn plain(reading: &Reading, parts: &[&str], version: Option<&At>) -> Result<Opti
         return Ok(match relation(reading, parts, &reading.snapshot)? {
             Some(Relation::Table(table)) => Some(Named::Table(on_own_branch(reading, table)?)),
             Some(Relation::View(view)) => Some(Named::View(view, reading.snapshot.clone())),
+            Some(Relation::Sequence(sequence)) => return Err(no_rows(&sequence)),
             None => None,
         });
     };
@@ -233,9 +257,9 @@ fn plain(reading: &Reading, parts: &[&str], version: Option<&At>) -> Result<Opti
     }
     let view = match relation(reading, parts, &version.views)? {
         Some(Relation::View(view)) => Some(view),
-        Some(Relation::Table(_)) | None => match then {
+        _ => match then {
             Some(Relation::View(view)) => Some(view),
-            Some(Relation::Table(_)) | None => None,
+            _ => None,
         },
     };
     Ok(view.map(|view| Named::View(view, version.data.clone())))
@@ -261,8 +285,13 @@ fn about(
     refuse_second(suffix, version)?;
     match relation(reading, &base, &past)? {
         Some(Relation::Table(table)) => Ok(Some((table, past))),
-        Some(Relation::View(_)) | None => Ok(None),
+        _ => Ok(None),
     }
+}
+
+fn no_rows(sequence: &Sequence) -> Error {
+    let message = format!("\"{}\" is a sequence and holds no rows", sequence.name);
+    Error::new(ErrorKind::WrongState, message)
 }
 
 /// # Errors
@@ -310,7 +339,50 @@ fn borrowed(parts: &[String]) -> Vec<&str> {
     parts.iter().map(String::as_str).collect()
 }
 
+/// The sequence of a name.
+///
+/// # Errors
+/// UndefinedTable; WrongState where the name is of something else.
+pub fn sequence(reading: &Reading, parts: &[&str]) -> Result<Arc<Sequence>> {
+    match any_relation(reading, parts, &reading.snapshot)? {
+        Some(Relation::Sequence(sequence)) => Ok(sequence),
+        Some(_) => {
+            let message = format!("\"{}\" is not a sequence", parts.join("."));
+            Err(Error::new(ErrorKind::WrongState, message))
+        }
+        None => {
+            let message = format!("relation \"{}\" does not exist", parts.join("."));
+            Err(Error::new(ErrorKind::UndefinedTable, message))
+        }
+    }
+}
+
+/// What holds rows under this name at a version: what has the name there, else what has it today.
 fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
+    if let Some(used) = used(reading, parts)
+        && let Some(found) = at.relation_by_id(used.object)?
+    {
+        return Ok(Some(found));
+    }
+    let rows = |found: &Relation| !matches!(found, Relation::Sequence(_));
+    if let Some(found) = any_relation(reading, parts, at)?.filter(rows) {
+        return Ok(Some(found));
+    }
+    // Renamed since: the name of today is as good.
+    if at.commit() == reading.snapshot.commit() {
+        return Ok(None);
+    }
+    match any_relation(reading, parts, &reading.snapshot)?.filter(rows) {
+        Some(today) => at.relation_by_id(today.id()),
+        None => Ok(None),
+    }
+}
+
+/// What has this name in a snapshot.
+///
+/// # Errors
+/// Whatever reading the catalog gives.
+pub fn any_relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
     match parts {
         [name] => {
             for namespace in &reading.search_path {

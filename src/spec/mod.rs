@@ -8,6 +8,7 @@ pub mod binary;
 pub mod codec;
 mod column;
 pub mod commit;
+pub mod constraint;
 pub mod ids;
 pub mod key;
 pub mod manifest;
@@ -19,15 +20,18 @@ pub mod table;
 pub mod text;
 pub mod types;
 pub mod value;
+pub mod view;
 
 pub use commit::{
     Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange, ref_label, ref_table,
     table_ref,
 };
+pub use constraint::{Check, EnforcedKey, Generated, PrimaryKey, UniqueKey};
 pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
 pub use manifest::{DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion};
 pub use retention::Retention;
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
-pub use table::{Column, PrimaryKey, TableSchema, View};
+pub use table::{Column, TableSchema};
 pub use types::Type;
 pub use value::Value;
+pub use view::{Sequence, View, ViewUse};

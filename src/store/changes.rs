@@ -205,7 +205,7 @@ impl InlinePair<'_> {
                 for (range, other) in was.iter().filter_map(|r| Some((r, of_line(is, r.line)?))) {
                     let from = range.from.max(other.from);
                     let to = range.to.min(other.to);
-                    let both = self.rows(range, from..=to)?;
+                    let both = self.rows(new, range, from..=to)?;
                     let touches = |row| touched.as_ref().is_none_or(|rows| rows.contains(&row));
                     removed.extend(keep(&both, |row, commit| {
                         touches(row) && !old.hides(row, commit) && new.hides(row, commit)
@@ -235,19 +235,24 @@ impl InlinePair<'_> {
         let mut found = Vec::new();
         for range in these {
             for stretch in stretches(range, of_line(others, range.line)) {
-                let rows = self.rows(range, stretch)?;
+                let rows = self.rows(table, range, stretch)?;
                 found.extend(keep(&rows, |row, commit| !table.hides(row, commit))?);
             }
         }
         Ok(found)
     }
 
-    fn rows(&self, range: &LineRange, commits: RangeInclusive<CommitId>) -> Result<Batches> {
+    fn rows(
+        &self,
+        table: &Table,
+        range: &LineRange,
+        commits: RangeInclusive<CommitId>,
+    ) -> Result<Batches> {
         let (from, to) = (*commits.start(), *commits.end());
         if from > to {
             return Ok(Vec::new());
         }
-        self.store.inline_run(self.schema, &LineRange { from, to, ..*range })
+        self.store.inline_run(table.lines_of, self.schema, &LineRange { from, to, ..*range })
     }
 
     /// The rows that only one of the states deleted; None where that takes a look at each.

@@ -71,7 +71,7 @@ impl Table {
     pub fn inline_batches(&self) -> Result<Vec<InlineBatch>> {
         let mut found: Vec<InlineBatch> = Vec::new();
         for range in self.version().map_or(&[][..], |version| &version.ranges) {
-            for batch in self.store().inline_run(self.schema(), range)? {
+            for batch in self.store().inline_run(self.lines_of, self.schema(), range)? {
                 let size = |column: &arrow::array::ArrayRef| {
                     column.to_data().get_slice_memory_size().unwrap_or(0) as u64
                 };
@@ -99,13 +99,14 @@ impl Table {
 }
 
 impl Store {
-    /// The rows of a range of inline batches, deleted ones included, as stored batches.
+    /// The rows of a range of a table's inline batches, deleted ones included, as stored batches.
     pub(super) fn inline_run(
         &self,
+        table: TableId,
         schema: &Arc<TableSchema>,
         range: &LineRange,
     ) -> Result<Vec<RecordBatch>> {
-        let at = (schema.table, range.line, schema.id);
+        let at = (table, range.line, schema.id);
         let known = self.shared.inline_runs.get(&at).filter(|run| run.from <= range.from);
         if let Some(run) = &known
             && run.to >= range.to
@@ -117,7 +118,7 @@ impl Store {
             |run| run.as_ref().clone(),
         );
         let missing = LineRange { from: CommitId(run.to.0 + 1), ..*range };
-        let encoded = inline::read(&self.shared.log.read()?, schema.table, &missing)?;
+        let encoded = inline::read(&self.shared.log.read()?, table, &missing)?;
         let mut fresh = Vec::with_capacity(encoded.len());
         for (commit, bytes) in encoded {
             let rows = self.decode_inline(&bytes)?;

@@ -14,15 +14,20 @@ mod catalog;
 mod changes;
 mod check;
 mod commit;
+mod define;
 mod format;
 mod inline;
 mod keys;
 mod lineage;
 mod load;
 mod lookup;
+mod merge;
 mod open;
+mod past;
+mod probe;
 mod refs;
 mod resolve;
+mod sequence;
 mod snapshot;
 mod table;
 mod transaction;
@@ -41,7 +46,10 @@ pub use changes::{RowBatches, RowDifference, RowShape, RowSources};
 pub use inline::InlineBatch;
 pub use keys::KeyBatch;
 pub use lineage::{TableHistory, TableStep};
-pub use load::{Load, Loaded};
+pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
+pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
+pub use past::{SOURCE_PROPERTY, TableAhead};
+pub use probe::Place;
 pub use refs::{Advance, NewRef, check_unprotected};
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
@@ -98,6 +106,7 @@ struct Shared {
     /// The next row id of each table that was written to.
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
     heads: RwLock<snapshot::Heads>,
+    sequences: sequence::Sequences,
     /// The time of the last commit, and of the last AS OF that was answered.
     last_commit_us: AtomicI64,
     as_of_served_us: AtomicI64,
@@ -114,6 +123,14 @@ struct Shared {
     queue: commit::Queue,
     /// Keeps other processes out; released last.
     _lock: Lock,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Err(error) = self.return_reserved() {
+            tracing::warn!(%error, "sequences keep a gap");
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -164,6 +181,11 @@ impl Store {
         let schema = Arc::new(catalog::schema(&self.shared.log.read()?, id)?);
         self.shared.schemas.insert(id, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    /// Keeps a shape that no commit has written yet, so that rows can be read in it.
+    fn keep_schema(&self, schema: &Arc<TableSchema>) {
+        self.shared.schemas.insert(schema.id, Arc::clone(schema));
     }
 
     /// The open file of a segment: footer and page index verified.

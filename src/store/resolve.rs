@@ -131,7 +131,8 @@ impl Store {
         }
     }
 
-    pub(super) fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
+    /// The database as of a commit that is known to be there.
+    pub fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
         let point = self.point(commit)?;
         let (heads, store) = (self.shared.heads.read().clone(), self.clone());
         Ok(Snapshot { store, point, reference: None, overlay: None, heads, written: None })

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::{cast, filter_record_batch, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use roaring::RoaringBitmap;
 
 use super::Store;
-use super::keys::KeyMap;
+use super::keys::KeyMaps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::segment::InlineRows;
@@ -60,10 +60,12 @@ pub struct Table {
     pub(super) record: Option<Arc<TableVersion>>,
     pub(super) segments: Arc<Vec<TableSegment>>,
     pub(super) deletes: Arc<Deletes>,
+    /// Whose inline batches its ranges name: its own, or of the table that it will be a clone of.
+    pub(super) lines_of: TableId,
     /// Rows of a transaction that has not committed.
     pub(super) pending: Arc<Vec<InlineRows>>,
     /// Built when first asked for, handed on from commit to commit.
-    pub(super) inline_keys: Arc<OnceLock<KeyMap>>,
+    pub(super) inline_keys: Arc<OnceLock<KeyMaps>>,
     pub(super) rows: u64,
 }
 
@@ -75,7 +77,7 @@ pub(super) struct TableState {
     record: Option<Arc<TableVersion>>,
     segments: Arc<Vec<TableSegment>>,
     deletes: Arc<Deletes>,
-    inline_keys: Arc<OnceLock<KeyMap>>,
+    inline_keys: Arc<OnceLock<KeyMaps>>,
     rows: u64,
 }
 
@@ -84,6 +86,7 @@ impl TableState {
     pub(super) fn table(self, store: &Store) -> Table {
         Table {
             store: store.clone(),
+            lines_of: self.schema.table,
             schema: self.schema,
             record: self.record,
             segments: self.segments,
@@ -111,6 +114,7 @@ impl Table {
     pub(super) fn empty(store: Store, schema: Arc<TableSchema>) -> Table {
         Table {
             store,
+            lines_of: schema.table,
             schema,
             record: None,
             segments: Arc::default(),
@@ -119,6 +123,11 @@ impl Table {
             inline_keys: Arc::default(),
             rows: 0,
         }
+    }
+
+    /// The same rows, shown in another shape.
+    pub(super) fn in_shape(self, schema: Arc<TableSchema>) -> Table {
+        Table { schema, inline_keys: Arc::default(), ..self }
     }
 
     /// The table's id.
@@ -171,7 +180,7 @@ impl Table {
         let mut batches = Vec::new();
         if let Some(record) = &self.record {
             for range in &record.ranges {
-                batches.extend(self.store.inline_run(&self.schema, range)?);
+                batches.extend(self.store.inline_run(self.lines_of, &self.schema, range)?);
             }
         }
         for rows in self.pending.iter() {
@@ -183,6 +192,18 @@ impl Table {
             .map(living)
             .filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0))
             .collect()
+    }
+
+    /// The same under another shape's name, in a shape of its own.
+    pub(super) fn rename_as(&mut self, named: &TableSchema) {
+        let mut schema = self.schema.as_ref().clone();
+        schema.id = crate::spec::SchemaId(self.store.next_id());
+        (schema.namespace, schema.name) = (named.namespace.clone(), named.name.clone());
+        self.schema = Arc::new(schema);
+        self.store.keep_schema(&self.schema);
+        if let Some(record) = &mut self.record {
+            Arc::make_mut(record).schema = self.schema.id;
+        }
     }
 
     pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {
@@ -219,17 +240,18 @@ pub fn hidden_columns(batch: &RecordBatch) -> (&UInt64Array, &UInt64Array) {
     (column(2), column(1))
 }
 
-/// The visible columns of a table, then `_commit` and `_row_id`.
+/// The visible columns of a table, then `_commit` and `_row_id`. Every visible column is nullable,
+/// whatever the table says: a row that is gone may have been written before NOT NULL was.
 pub fn stored_schema(schema: &TableSchema) -> SchemaRef {
-    let visible = schema.arrow();
-    let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
+    let field = |c: &crate::spec::Column| Arc::new(c.data_type.field(&c.name, true));
+    let mut fields: Vec<Arc<Field>> = schema.columns.iter().map(field).collect();
     fields.push(Arc::new(Field::new(COMMIT, DataType::UInt64, false)));
     fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, false)));
     Arc::new(Schema::new(fields))
 }
 
 /// Brings rows of an older shape into the shape they are read in: columns by id, widened where the
-/// type was, NULL where the column came later.
+/// type was, the stored default where the column came later.
 pub fn reshape(batch: &RecordBatch, from: &TableSchema, to: &TableSchema) -> Result<Vec<ArrayRef>> {
     let positions: HashMap<_, _> =
         from.columns.iter().enumerate().map(|(i, c)| (c.id, i)).collect();
@@ -238,7 +260,10 @@ pub fn reshape(batch: &RecordBatch, from: &TableSchema, to: &TableSchema) -> Res
         match positions.get(&wanted.id) {
             Some(&i) if *batch.column(i).data_type() == storage => Ok(Arc::clone(batch.column(i))),
             Some(&i) => cast(batch.column(i), &storage).map_err(internal),
-            None => Ok(arrow::array::new_null_array(&storage, batch.num_rows())),
+            None => {
+                let first = UInt64Array::from_value(0, batch.num_rows());
+                take(&wanted.missing_value()?, &first, None).map_err(internal)
+            }
         }
     };
     to.columns.iter().map(column).collect()

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use super::Answer;
 use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
 use super::proposal::{CatalogWrite, Proposal, TableProposal};
-use super::validate::{Verdict, judge, same_shape};
+use super::take::{renamed, segments_between, taken_rows};
+use super::validate::{Verdict, judge, same_rows, same_shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
@@ -63,10 +64,10 @@ impl<'a> Batch<'a> {
         }
         let id = CommitId(self.counters.next_commit);
         self.counters.next_commit += 1;
-        let line = self.line(&head, id)?;
+        let line = self.line(&head, id, self.needs_line(&proposal, &head)?)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
-        entries.extend(self.write_catalog(&proposal.catalog)?);
-        let names_changed = !proposal.catalog.is_empty();
+        entries.extend(self.write_catalog(&proposal.catalog, head.root)?);
+        let names_changed = !proposal.catalog.is_empty() || proposal.takes();
         let root = self.update_catalog(head.root, &entries)?;
         let commit = self.record(&proposal, &head, id, line, root, changes)?;
         let moved =
@@ -126,13 +127,15 @@ impl<'a> Batch<'a> {
         Ok(Ok((target, point)))
     }
 
-    fn table(&self, root: u64, id: TableId) -> Result<Option<Arc<Table>>> {
+    pub(super) fn table(&self, root: u64, id: TableId) -> Result<Option<Arc<Table>>> {
         match catalog::object(&self.transaction, root, id)? {
             Some(Object::Table(_, version)) => match self.tables.get(&version) {
                 Some(table) => Ok(Some(Arc::clone(table))),
                 None => self.store.table_at(&self.transaction, version).map(Some),
             },
-            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+            Some(Object::View(..) | Object::Sequence(..) | Object::Namespace(..)) | None => {
+                Ok(None)
+            }
         }
     }
 
@@ -143,14 +146,21 @@ impl<'a> Batch<'a> {
         if proposal.base == head.commit {
             return Ok(Verdict::Stands);
         }
+        if self.is_overtaken(proposal, head)? {
+            return Ok(Verdict::Stale);
+        }
         let base = self.store.point(proposal.base)?;
         for (id, change) in &proposal.tables {
-            if proposal.catalog.iter().any(|write| write.made() == Some(*id)) {
+            let made = proposal.catalog.iter().any(|write| write.made() == Some(*id));
+            if made || change.taken.is_some() {
                 continue;
             }
             let table = self.table(head.root, *id)?;
             if let (Some(table), Some(old)) = (&table, self.table(base.root, *id)?) {
                 same_shape(&old, table)?;
+                if proposal.verified(*id) {
+                    same_rows(&old, table)?;
+                }
             }
             if let Verdict::Stale = judge(proposal, change, table.as_ref())? {
                 return Ok(Verdict::Stale);
@@ -166,31 +176,29 @@ impl<'a> Batch<'a> {
         before: &[CatalogWrite],
         head: &Point,
     ) -> Result<()> {
-        let (namespace, name) = match write {
-            CatalogWrite::CreateTable(schema) => (&schema.namespace, &schema.name),
-            CatalogWrite::CreateView(view) => (&view.namespace, &view.name),
-            CatalogWrite::CreateNamespace(_) => return Ok(()),
-            CatalogWrite::Drop { id, name, .. } => {
-                return match catalog::object(&self.transaction, head.root, *id)? {
-                    Some(_) => Ok(()),
-                    None => Err(Error::new(
-                        ErrorKind::Conflict,
-                        format!("\"{name}\" was dropped by another transaction"),
-                    )),
-                };
-            }
+        let gone = match write {
+            CatalogWrite::Drop { id, name, .. } => Some((*id, name.as_str())),
+            _ => write.alters().map(|id| (id, write.name())),
         };
-        match self.store.named(&self.transaction, head.root, namespace, name)? {
-            Some(found) if !before.iter().any(|write| write.drops(found.id())) => {
-                Err(catalog::duplicate(name))
-            }
-            Some(_) | None => Ok(()),
+        if let Some((id, name)) = gone
+            && !before.iter().any(|earlier| earlier.made() == Some(id))
+            && catalog::object(&self.transaction, head.root, id)?.is_none()
+        {
+            let message = format!("\"{name}\" was dropped by another transaction");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let Some((namespace, name)) = write.takes() else { return Ok(()) };
+        let taken = self.store.named(&self.transaction, head.root, namespace, name)?.is_some();
+        match taken && !before.iter().any(|earlier| earlier.frees(namespace, name)) {
+            true => Err(catalog::duplicate(name)),
+            false => Ok(()),
         }
     }
 
-    fn line(&mut self, head: &Point, id: CommitId) -> Result<LineId> {
+    fn line(&mut self, head: &Point, id: CommitId, new: bool) -> Result<LineId> {
         let tip = line_tip(&self.transaction, head.line)?;
-        let line = if tip == head.commit { head.line } else { LineId(self.store.next_id()) };
+        let on = tip == head.commit && !new;
+        let line = if on { head.line } else { LineId(self.store.next_id()) };
         put_line_tip(&self.transaction, line, id)?;
         Ok(line)
     }
@@ -213,14 +221,26 @@ impl<'a> Batch<'a> {
                 Some(_) => None,
                 None => self.table(head.root, *table)?,
             };
-            let schema = match (&old, made) {
-                (_, Some(schema)) => Arc::clone(schema),
-                (Some(old), None) => Arc::clone(old.schema()),
-                (None, None) => unreachable!("a proposal for a table that is gone was refused"),
+            let altered = proposal.catalog.iter().rev().find_map(|write| match write {
+                CatalogWrite::AlterTable { schema, .. } if schema.table == *table => Some(schema),
+                _ => None,
+            });
+            let from = match (&change.taken, &old, made) {
+                (Some(taken), _, _) => {
+                    entries.extend(renamed(old.as_deref(), &taken.table));
+                    self.take_over(taken, old.as_deref(), id)?
+                }
+                (None, Some(old), _) => old.as_ref().clone(),
+                (None, None, Some(schema)) => Table::empty(self.store.clone(), Arc::clone(schema)),
+                (None, None, None) => {
+                    unreachable!("a proposal for a table that is gone was refused")
+                }
             };
-            let empty = || Table::empty(self.store.clone(), schema);
-            let from = old.as_deref().cloned().unwrap_or_else(empty);
-            let next = Arc::new(self.write_table(&from, change, id, line)?);
+            let from = match altered {
+                Some(schema) => from.in_shape(Arc::clone(schema)),
+                None => from,
+            };
+            let next = Arc::new(self.write_table(&from, old.as_deref(), change, (id, line))?);
             let version = next.version().expect("it was just written").id;
             self.tables.insert(version, Arc::clone(&next));
             entries.push(Change::Put(Object::Table(*table, version)));
@@ -228,8 +248,8 @@ impl<'a> Batch<'a> {
                 table: *table,
                 old: old.as_ref().and_then(|old| old.version()).map(|v| v.id),
                 new: Some(version),
-                added_rows: change.added_rows,
-                deleted_rows: change.deleted_rows,
+                added_rows: change.added_rows + taken_rows(change, |taken| taken.added_rows),
+                deleted_rows: change.deleted_rows + taken_rows(change, |taken| taken.deleted_rows),
             });
             tables.push(next);
         }
@@ -250,15 +270,15 @@ impl<'a> Batch<'a> {
         Ok((changes, entries, tables))
     }
 
-    /// Writes one table's next version and returns it as it will be read.
+    /// Writes one table's next version, `from` with the change, and returns it as it will be read.
     fn write_table(
         &mut self,
         from: &Table,
+        old: Option<&Table>,
         change: &TableProposal,
-        id: CommitId,
-        line: LineId,
+        (id, line): (CommitId, LineId),
     ) -> Result<Table> {
-        let old = from.version();
+        let start = from.version();
         let mut next = from.clone();
         next.pending = Arc::default();
         next.inline_keys = Arc::default();
@@ -274,12 +294,15 @@ impl<'a> Batch<'a> {
             added: Vec::new(),
             removed: Vec::new(),
             retired: Vec::new(),
-            ranges: old.map(|v| v.ranges.clone()).unwrap_or_default(),
-            deletes: old.and_then(|v| v.deletes),
+            ranges: start.map(|v| v.ranges.clone()).unwrap_or_default(),
+            deletes: start.and_then(|v| v.deletes),
             rows: next.rows,
             segments: 0,
         };
-        let mut segments = SegmentChange::default();
+        let mut segments = match &change.taken {
+            Some(_) => segments_between(old, from),
+            None => SegmentChange::default(),
+        };
         for meta in &change.segments {
             self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
             let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
@@ -290,13 +313,13 @@ impl<'a> Batch<'a> {
         self.write_deletes(&mut next, &mut record, change, id)?;
         retire(&mut next, &mut segments, id);
         self.write_inline(from, &mut next, &mut record, change, (id, line))?;
-        if !change.segments.is_empty() || change.inline.is_some() {
+        if !change.segments.is_empty() || change.inline.is_some() || change.taken.is_some() {
             let counter = self.store.row_id_counter(from.id())?.load(Ordering::Acquire);
             put_row_ids(&self.transaction, from.id(), counter)?;
         }
-        let store = self.store;
+        let (store, previous) = (self.store, old.and_then(Table::version));
         let record =
-            put_version(&self.transaction, old, record, segments, &mut || store.next_id())?;
+            put_version(&self.transaction, previous, record, segments, &mut || store.next_id())?;
         next.record = Some(Arc::new(record));
         Ok(next)
     }
@@ -346,7 +369,7 @@ impl<'a> Batch<'a> {
         if let Some(keys) = known {
             let mut keys = keys.clone();
             let more = keys_of(from.schema(), std::slice::from_ref(&rows.batch))?;
-            keys.insert(&more.encoded, &rows.row_ids, id);
+            keys.insert(&more, &rows.row_ids, id);
             let _ = next.inline_keys.set(keys);
         }
         inline::put(&self.transaction, from.id(), line, id, &rows.encode()?)?;
@@ -357,7 +380,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn write_catalog(&mut self, writes: &[CatalogWrite]) -> Result<Vec<Change>> {
+    fn write_catalog(&mut self, writes: &[CatalogWrite], root: u64) -> Result<Vec<Change>> {
         let mut entries = Vec::new();
         for write in writes {
             match write {
@@ -367,21 +390,43 @@ impl<'a> Batch<'a> {
                     let (namespace, name) = (schema.namespace.clone(), schema.name.clone());
                     entries.push(Change::Name(namespace, name, schema.table));
                 }
+                CatalogWrite::AlterTable { was, schema, .. } => {
+                    let at = key([schema.id.0]);
+                    self.transaction.put(Space::Schemas, &at, &schema.encode())?;
+                    rename(&mut entries, write, was, schema.table);
+                }
                 CatalogWrite::CreateView(view) => {
                     let record = self.write_view(view)?;
                     entries.push(Change::Put(Object::View(view.id, record)));
                     let (namespace, name) = (view.namespace.clone(), view.name.clone());
                     entries.push(Change::Name(namespace, name, view.id));
                 }
+                CatalogWrite::AlterView { was, view } => {
+                    let record = self.write_view(view)?;
+                    entries.push(Change::Put(Object::View(view.id, record)));
+                    rename(&mut entries, write, was, view.id);
+                }
+                CatalogWrite::CreateSequence(sequence) => {
+                    let record = self.write_record(&sequence.encode())?;
+                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
+                    let (namespace, name) = (sequence.namespace.clone(), sequence.name.clone());
+                    entries.push(Change::Name(namespace, name, sequence.id));
+                }
+                CatalogWrite::AlterSequence { was, sequence } => {
+                    let record = self.write_record(&sequence.encode())?;
+                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
+                    rename(&mut entries, write, was, sequence.id);
+                }
                 CatalogWrite::CreateNamespace(name) => {
                     let id = TableId(self.store.next_id());
-                    let record = self.write_view(&View {
-                        id,
-                        namespace: name.clone(),
-                        name: String::new(),
-                        query: String::new(),
-                    })?;
+                    let namespace = View { id, namespace: name.clone(), ..View::default() };
+                    let record = self.write_view(&namespace)?;
                     entries.push(Change::Put(Object::Namespace(id, record)));
+                }
+                CatalogWrite::DropNamespace(name) => {
+                    if let Some(id) = catalog::namespace(&self.transaction, root, name)? {
+                        entries.push(Change::Remove(id));
+                    }
                 }
                 CatalogWrite::Drop { id, namespace, name } => {
                     entries.push(Change::Unname(namespace.clone(), name.clone(), *id));
@@ -393,8 +438,12 @@ impl<'a> Batch<'a> {
     }
 
     fn write_view(&self, view: &View) -> Result<SchemaId> {
+        self.write_record(&view.encode())
+    }
+
+    fn write_record(&self, bytes: &[u8]) -> Result<SchemaId> {
         let record = SchemaId(self.store.next_id());
-        self.transaction.put(Space::Schemas, &key([record.0]), &view.encode())?;
+        self.transaction.put(Space::Schemas, &key([record.0]), bytes)?;
         Ok(record)
     }
 
@@ -416,7 +465,7 @@ impl<'a> Batch<'a> {
         let commit = Commit {
             id,
             parent: Some(parent.id),
-            merge_parent: None,
+            merge_parent: proposal.merged,
             depth,
             jump,
             time_us: self.next_time(),
@@ -465,6 +514,18 @@ impl<'a> Batch<'a> {
     }
 }
 
+fn rename(
+    entries: &mut Vec<Change>,
+    write: &CatalogWrite,
+    (namespace, name): &(String, String),
+    id: TableId,
+) {
+    if let Some((new_namespace, new_name)) = write.takes() {
+        entries.push(Change::Unname(namespace.clone(), name.clone(), id));
+        entries.push(Change::Name(new_namespace.to_owned(), new_name.to_owned(), id));
+    }
+}
+
 /// Segments of which no row lives go to the history list.
 fn retire(next: &mut Table, change: &mut SegmentChange, until: CommitId) {
     if next.segments.iter().all(|segment| segment.rows() > 0) {
@@ -483,6 +544,9 @@ fn retire(next: &mut Table, change: &mut SegmentChange, until: CommitId) {
 }
 
 fn kind_of(proposal: &Proposal, changes: &[TableChange]) -> CommitKind {
+    if proposal.merged.is_some() {
+        return CommitKind::Merge;
+    }
     let added = changes.iter().any(|change| change.added_rows > 0);
     let deleted = changes.iter().any(|change| change.deleted_rows > 0);
     match (proposal.catalog.is_empty(), added, deleted) {
