@@ -56,7 +56,8 @@ fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('\'') else {
         let end = text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len());
         let bare = &text[..end];
-        return (!bare.is_empty() && !bare.contains(['=', '\''])).then(|| (bare.to_owned(), &text[end..]));
+        return (!bare.is_empty() && !bare.contains(['=', '\'']))
+            .then(|| (bare.to_owned(), &text[end..]));
     };
     let bytes = quoted.as_bytes();
     let closes = |at: &usize| bytes[*at] == b'\'' && (*at == 0 || bytes[*at - 1] != b'\\');
@@ -101,8 +102,18 @@ mod tests {
             of(&[("route", "/polls 1"), ("controller", "in'dex")])
         );
         for prose in [
-            "", "+ SeqScan(t)", "a = b is true", "x=", "=1", "why: k=v", "k='open", "k=v;", "k=%ZZ'",
-            "a==b", "k='%F'", "k='v'w=1",
+            "",
+            "+ SeqScan(t)",
+            "a = b is true",
+            "x=",
+            "=1",
+            "why: k=v",
+            "k='open",
+            "k=v;",
+            "k=%ZZ'",
+            "a==b",
+            "k='%F'",
+            "k='v'w=1",
         ] {
             let found = properties(prose);
             assert!(found.is_none() || prose == "k=v;", "{prose}: {found:?}");

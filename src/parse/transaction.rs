@@ -110,8 +110,7 @@ impl Grammar<'_> {
         } else if self.accepts("AS OF SYSTEM TIME") {
             let value = self.constant()?;
             let slot = Slot::Time;
-            modes.as_of =
-                Some(TableVersionSpec { slot, value, before: false, within: None });
+            modes.as_of = Some(TableVersionSpec { slot, value, before: false, within: None });
         } else if let Some(version) = self.version()? {
             modes.as_of = Some(version);
         } else if self.accepts("SNAPSHOT") {

@@ -47,7 +47,8 @@ impl RelationPlanner for ChangesPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> DataFusionResult<RelationPlanning> {
-        let TableFactor::Table { name, alias, args: Some(arguments), version: None, .. } = &relation
+        let TableFactor::Table { name, alias, args: Some(arguments), version: None, .. } =
+            &relation
         else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
@@ -88,8 +89,10 @@ impl ChangesPlanner {
     ) -> DataFusionResult<Vec<Argument>> {
         let usage = format!("{function}({})", names.join(", "));
         let wrong = |why: &str| {
-            external(Error::new(ErrorKind::UndefinedFunction, format!("{function}: {why}"))
-                .hint(format!("call {usage}")))
+            external(
+                Error::new(ErrorKind::UndefinedFunction, format!("{function}: {why}"))
+                    .hint(format!("call {usage}")),
+            )
         };
         let mut values: Vec<Argument> = vec![None; names.len()];
         for (position, argument) in arguments.args.iter().enumerate() {
@@ -101,7 +104,8 @@ impl ChangesPlanner {
                 }
                 _ => return Err(wrong("an argument is not a value")),
             };
-            let at = at.filter(|at| *at < names.len()).ok_or_else(|| wrong("too many arguments"))?;
+            let at =
+                at.filter(|at| *at < names.len()).ok_or_else(|| wrong("too many arguments"))?;
             let expr = context.sql_to_expr(value.clone(), &DFSchema::empty())?;
             values[at] = Some(constant(&self.reading, &self.state, expr).map_err(external)?);
         }
@@ -127,7 +131,9 @@ fn text(argument: &Argument, what: &str) -> Result<Option<String>> {
 
 fn parts_of(name: &str) -> Result<Vec<String>> {
     match crate::parse::expression(name)? {
-        datafusion::sql::sqlparser::ast::Expr::Identifier(ident) => Ok(vec![crate::parse::fold(&ident)]),
+        datafusion::sql::sqlparser::ast::Expr::Identifier(ident) => {
+            Ok(vec![crate::parse::fold(&ident)])
+        }
         datafusion::sql::sqlparser::ast::Expr::CompoundIdentifier(idents) => {
             Ok(idents.iter().map(crate::parse::fold).collect())
         }
@@ -154,9 +160,10 @@ fn spec(slot: Slot) -> TableVersionSpec {
 // ---------------------------------------------------------------- table_changes
 
 fn table_changes(reading: &Reading, values: &[Argument]) -> Result<LogicalPlan> {
-    let name = text(&values[0], "the table")?
-        .ok_or_else(|| Error::new(ErrorKind::UndefinedFunction, "table_changes needs a table")
-            .hint("call table_changes('t', from, to), both ends included"))?;
+    let name = text(&values[0], "the table")?.ok_or_else(|| {
+        Error::new(ErrorKind::UndefinedFunction, "table_changes needs a table")
+            .hint("call table_changes('t', from, to), both ends included")
+    })?;
     let head = &reading.snapshot;
     let parts = parts_of(&name)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -193,7 +200,8 @@ fn start_of(
     value: &ScalarValue,
 ) -> Result<CommitId> {
     let id = Some(table.id());
-    let (base, version) = named_version(reading, &reading.snapshot, id, &spec(Slot::Version), value)?;
+    let (base, version) =
+        named_version(reading, &reading.snapshot, id, &spec(Slot::Version), value)?;
     let store = base.store();
     let start = match &version {
         // A time between two commits begins with the later one.
@@ -295,8 +303,10 @@ fn branch_diff(reading: &Reading, values: &[Argument]) -> Result<LogicalPlan> {
                 base.store().resolve(&base, &version)
             }
             Some(None) => Ok(own.clone()),
-            None => Err(Error::new(ErrorKind::UndefinedFunction, format!("branch_diff needs {what}"))
-                .hint("call branch_diff('main', 'branch', 'table')")),
+            None => {
+                Err(Error::new(ErrorKind::UndefinedFunction, format!("branch_diff needs {what}"))
+                    .hint("call branch_diff('main', 'branch', 'table')"))
+            }
         }
     };
     let (from, to) = (side(0, "where from")?, side(1, "where to")?);
@@ -360,7 +370,9 @@ fn pair(
         _ => vec!["_row_id".to_owned()],
     };
     let column = |side: &str, name: &str| Expr::Column(Column::new(Some(side.to_owned()), name));
-    let columns = |side: &str| keys.iter().map(|key| Column::new(Some(side.to_owned()), key)).collect::<Vec<_>>();
+    let columns = |side: &str| {
+        keys.iter().map(|key| Column::new(Some(side.to_owned()), key)).collect::<Vec<_>>()
+    };
     let left = LogicalPlanBuilder::from(left).alias("before")?;
     let right = LogicalPlanBuilder::from(right).alias("after")?.build()?;
     let by_row = keys == ["_row_id"];
@@ -369,7 +381,8 @@ fn pair(
         true => lit(false),
         false => lit(true),
     };
-    let joined = left.join(right, JoinType::Full, (columns("before"), columns("after")), Some(on))?;
+    let joined =
+        left.join(right, JoinType::Full, (columns("before"), columns("after")), Some(on))?;
     let change = when(column("before", "_row_id").is_null(), lit("insert"))
         .when(column("after", "_row_id").is_null(), lit("delete"))
         .otherwise(lit("update"))?;
@@ -378,14 +391,19 @@ fn pair(
     names.extend(more.filter(|name| old.schema().column_named(name).is_none()));
     let has = |table: &Table, name: &str| table.schema().column_named(name).is_some();
     let mut output = vec![change.alias("_change_type")];
-    let mut equal = column("before", "_row_id").is_not_null().and(column("after", "_row_id").is_not_null());
+    let mut equal =
+        column("before", "_row_id").is_not_null().and(column("after", "_row_id").is_not_null());
     for name in names {
         let value = |side: &str, table: &Table| match has(table, name) {
             true => column(side, name),
             false => lit(ScalarValue::Null),
         };
         let (from, to) = (value("before", old), value("after", new));
-        let alike = BinaryExpr::new(Box::new(from.clone()), Operator::IsNotDistinctFrom, Box::new(to.clone()));
+        let alike = BinaryExpr::new(
+            Box::new(from.clone()),
+            Operator::IsNotDistinctFrom,
+            Box::new(to.clone()),
+        );
         equal = equal.and(Expr::BinaryExpr(alike));
         output.push(from.alias(format!("from_{name}")));
         output.push(to.alias(format!("to_{name}")));
@@ -450,7 +468,8 @@ fn ancestors_of(reading: &Reading, values: &[Argument]) -> Result<LogicalPlan> {
         ("committed_at", Arc::new(times) as ArrayRef),
     ])
     .map_err(fault::of_arrow)?;
-    let rows = MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(fault::of_datafusion)?;
+    let rows =
+        MemTable::try_new(batch.schema(), vec![vec![batch]]).map_err(fault::of_datafusion)?;
     let label = format!("ancestors_of({:?},{})", table.map(|id| id.0), from.commit());
     let name = datafusion::common::TableReference::bare(label);
     LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(rows)), None)

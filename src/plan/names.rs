@@ -162,7 +162,9 @@ pub fn table(reading: &Reading, parts: &[&str]) -> Result<(Arc<Table>, Option<Sn
                     ErrorKind::WrongState,
                     format!("table \"{}\" has no branch \"{branch}\"", table.schema().name),
                 )
-                .hint("the session's branch is of other tables alone: RESET branch, or name another")),
+                .hint(
+                    "the session's branch is of other tables alone: RESET branch, or name another",
+                )),
             },
         },
         Named::View(view, _) => Err(not_a_table(&view.name, "a view")),

@@ -126,7 +126,12 @@ impl VersionPlanner {
     }
 
     /// The version that a clause behind a name asks for.
-    fn at(&self, parts: &[&str], spec: &TableVersionSpec, value: Option<ScalarValue>) -> Result<At> {
+    fn at(
+        &self,
+        parts: &[&str],
+        spec: &TableVersionSpec,
+        value: Option<ScalarValue>,
+    ) -> Result<At> {
         let own = &self.reading.snapshot;
         let table = names::table_id(&self.reading, parts, own)?;
         let base = match spec.within_name() {

@@ -145,6 +145,8 @@ pub struct Session {
     database: Database,
     user: String,
     connected: String,
+    /// Where the session began, and where RESET leads back to.
+    home: Base,
     base: Base,
     settings: Arc<Mutex<SessionSettings>>,
     work: Arc<Mutex<Work>>,

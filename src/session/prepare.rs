@@ -103,10 +103,9 @@ impl Session {
                 ("setting", Type::Text),
                 ("description", Type::Text),
             ]),
-            Statement::History(what) => Described {
-                columns: self.history(what)?.into_columns(),
-                ..Described::default()
-            },
+            Statement::History(what) => {
+                Described { columns: self.history(what)?.into_columns(), ..Described::default() }
+            }
             Statement::Show(Show::Tables | Show::Schemas | Show::Databases)
             | Statement::Describe(_)
             | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },

@@ -19,7 +19,7 @@ use crate::spec::RefKind;
 use crate::store::{MAIN, Relation};
 
 /// Other names of our own settings.
-fn own_name(name: &str) -> &str {
+pub(super) fn own_name(name: &str) -> &str {
     match name {
         "asofdb.branch" | "spark.wap.branch" => "branch",
         "asofdb.as_of" => "as_of",
@@ -66,9 +66,12 @@ impl Session {
         done("SET")
     }
 
-    fn assign(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+    pub(super) fn assign(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
         match name {
-            "branch" => self.set_branch(value.unwrap_or(MAIN)),
+            "branch" => match value {
+                Some(name) => self.set_branch(name),
+                None => self.go_home(),
+            },
             "as_of" => self.set_as_of(value.filter(|value| !value.is_empty())),
             "transaction_isolation" | "default_transaction_isolation"
                 if value.is_some_and(|v| v.eq_ignore_ascii_case("serializable")) =>
@@ -79,6 +82,15 @@ impl Session {
             name if name.starts_with("datafusion.") => self.set_engine(name, value),
             name => self.settings.lock().set(name, value, local).map(drop),
         }
+    }
+
+    /// Back to what the connection named: a pool that says DISCARD ALL stays on its branch.
+    fn go_home(&mut self) -> Result<()> {
+        self.need_no_block("RESET branch")?;
+        self.base = self.home.clone();
+        let mut settings = self.settings.lock();
+        settings.set("as_of", None, false)?;
+        settings.set("branch", None, false).map(drop)
     }
 
     fn set_branch(&mut self, name: &str) -> Result<()> {
@@ -112,9 +124,10 @@ impl Session {
     fn set_as_of(&mut self, value: Option<&str>) -> Result<()> {
         self.need_no_block("SET as_of")?;
         let branch = self.settings.lock().get("branch").unwrap_or_else(|| MAIN.to_owned());
-        self.base = match self.database.store().find_ref(&branch)? {
-            Some(_) => Base::Branch(branch),
-            None => Base::TableBranch(branch.into()),
+        self.base = match (&self.home, self.database.store().find_ref(&branch)?) {
+            (Base::Past(_), _) if branch == MAIN => self.home.clone(),
+            (_, Some(_)) => Base::Branch(branch),
+            (_, None) => Base::TableBranch(branch.into()),
         };
         if let Some(text) = value {
             let reading = self.reading(None)?;

@@ -19,6 +19,15 @@ pub(super) enum Base {
 }
 
 impl Base {
+    /// The branch's name; None where nothing can be written.
+    pub(super) fn branch(&self) -> Option<&str> {
+        match self {
+            Base::Branch(name) => Some(name),
+            Base::TableBranch(name) => Some(name),
+            Base::Past(_) => None,
+        }
+    }
+
     pub(super) fn snapshot(&self, store: &Store) -> Result<Snapshot> {
         match self {
             Base::Branch(name) => store.head(name),

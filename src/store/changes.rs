@@ -18,7 +18,9 @@ use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use crate::error::Result;
 use crate::log::deletes::rows_since;
 use crate::segment::{Projection, ScanRequest};
-use crate::spec::{ColumnId, CommitId, LineId, LineRange, RowId, TableSchema, TableVersion, VersionId};
+use crate::spec::{
+    ColumnId, CommitId, LineId, LineRange, RowId, TableSchema, TableVersion, VersionId,
+};
 
 /// Rows taken from a segment by position at a time.
 const TAKE_ROWS: usize = 8192;
@@ -104,7 +106,8 @@ impl Source {
             Source::Positions(segment, positions) => {
                 let (file, projection) = (store.open_segment(&segment.meta)?, projected(segment));
                 let positions: Vec<u64> = positions.iter().map(u64::from).collect();
-                let chunks: Vec<Vec<u64>> = positions.chunks(TAKE_ROWS).map(<[u64]>::to_vec).collect();
+                let chunks: Vec<Vec<u64>> =
+                    positions.chunks(TAKE_ROWS).map(<[u64]>::to_vec).collect();
                 Ok(Box::new(chunks.into_iter().map(move |rows| file.take(&projection, &rows))))
             }
             Source::Inline(batches) => {
@@ -149,7 +152,8 @@ impl Store {
 }
 
 fn compare_segments(old: Option<&Table>, new: Option<&Table>, found: &mut RowDifference) {
-    let (before, after) = (old.map_or(&[][..], Table::segments), new.map_or(&[][..], Table::segments));
+    let (before, after) =
+        (old.map_or(&[][..], Table::segments), new.map_or(&[][..], Table::segments));
     let known: std::collections::HashMap<_, _> = after.iter().map(|s| (s.meta.id, s)).collect();
     for segment in before {
         match known.get(&segment.meta.id) {
@@ -252,7 +256,7 @@ impl InlinePair<'_> {
         if from > to {
             return Ok(Vec::new());
         }
-        self.store.inline_run(table.lines_of, self.schema, &LineRange { from, to, ..*range })
+        table.rows_of_range(self.schema, &LineRange { from, to, ..*range })
     }
 
     /// The rows that only one of the states deleted; None where that takes a look at each.

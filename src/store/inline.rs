@@ -67,11 +67,20 @@ pub struct InlineBatch {
 }
 
 impl Table {
+    /// Every row of a range, dead ones too, in a shape, wherever they lie.
+    pub(super) fn rows_of_range(
+        &self,
+        schema: &Arc<TableSchema>,
+        range: &LineRange,
+    ) -> Result<Vec<RecordBatch>> {
+        self.store.inline_run(self.lines_of, schema, range)
+    }
+
     /// The inline batches of this version, by line and commit.
     pub fn inline_batches(&self) -> Result<Vec<InlineBatch>> {
         let mut found: Vec<InlineBatch> = Vec::new();
         for range in self.version().map_or(&[][..], |version| &version.ranges) {
-            for batch in self.store().inline_run(self.lines_of, self.schema(), range)? {
+            for batch in self.rows_of_range(self.schema(), range)? {
                 let size = |column: &arrow::array::ArrayRef| {
                     column.to_data().get_slice_memory_size().unwrap_or(0) as u64
                 };

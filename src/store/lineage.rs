@@ -96,12 +96,7 @@ impl Store {
 
 fn step_of(commit: &Commit, table: TableId) -> Option<TableStep> {
     let change = commit.changes.iter().find(|change| change.table == table)?;
-    Some(TableStep {
-        commit: commit.id,
-        time_us: commit.time_us,
-        old: change.old,
-        new: change.new,
-    })
+    Some(TableStep { commit: commit.id, time_us: commit.time_us, old: change.old, new: change.new })
 }
 
 /// A walk along a branch.

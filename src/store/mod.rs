@@ -41,8 +41,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
-pub use check::Problem;
 pub use changes::{RowBatches, RowDifference, RowShape, RowSources};
+pub use check::Problem;
 pub use inline::InlineBatch;
 pub use keys::KeyBatch;
 pub use lineage::{TableHistory, TableStep};

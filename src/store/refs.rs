@@ -1,7 +1,7 @@
 //! Branches and tags, as statements use them.
 
-use super::commit::{Answer, RefRequest, Request};
 pub use super::commit::NewRef;
+use super::commit::{Answer, RefRequest, Request};
 use super::snapshot::Snapshot;
 use super::{MAIN, Store};
 use crate::error::{Error, ErrorKind, Result};

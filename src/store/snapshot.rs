@@ -425,8 +425,11 @@ impl Store {
     pub fn head(&self, branch: &str) -> Result<Snapshot> {
         let heads = self.shared.heads.read();
         let (name, point) = heads.get_key_value(branch).ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedObject, format!("branch \"{}\" does not exist", ref_label(branch)))
-                .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
+            Error::new(
+                ErrorKind::UndefinedObject,
+                format!("branch \"{}\" does not exist", ref_label(branch)),
+            )
+            .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
         })?;
         Ok(Snapshot {
             store: self.clone(),

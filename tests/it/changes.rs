@@ -70,8 +70,7 @@ impl World {
         };
         let database = Database::open(&settings.data, settings.clone()).expect("a database");
         let (guest, mains) = (Guest::arrive(&database), Vec::new());
-        let world =
-            World { guest, clock, database: Some(database), mains, keyed, _folder: folder };
+        let world = World { guest, clock, database: Some(database), mains, keyed, _folder: folder };
         (world, settings)
     }
 
@@ -170,12 +169,12 @@ impl World {
             }
         }
         let (from, to) = (self.mains[0].0, self.clock.now_us());
-        let between = self.guest.must(&format!(
+        let sql = format!(
             "SELECT count(*) FROM t FOR SYSTEM_TIME FROM to_timestamp({}) TO to_timestamp({})",
             from / 1_000_000,
             to / 1_000_000
-        ));
-        assert_eq!(between.await, [[versions.len().to_string()]]);
+        );
+        assert_eq!(self.guest.must(&sql).await, [[versions.len().to_string()]]);
     }
 
     /// The changes of each commit lead from the state before it to the state after it.
@@ -205,9 +204,8 @@ impl World {
     }
 
     async fn changes(&mut self, arguments: &str) -> Vec<(i64, String, i64, i64, i64)> {
-        let sql = format!(
-            "SELECT _commit, _change_type, _row_id, k, v FROM table_changes({arguments})"
-        );
+        let sql =
+            format!("SELECT _commit, _change_type, _row_id, k, v FROM table_changes({arguments})");
         let rows: Rows = self.guest.must(&sql).await;
         let change = |row: &Vec<String>| {
             (number(&row[0]), row[1].clone(), number(&row[2]), number(&row[3]), number(&row[4]))
@@ -227,7 +225,8 @@ impl World {
                     "SELECT _change_type, from_k, from_v, to_k, to_v FROM branch_diff('{a}', '{b}', 't')"
                 ))
                 .await;
-            let side_of = |row: &[String]| (row[0] != "NULL").then(|| (number(&row[0]), number(&row[1])));
+            let side_of =
+                |row: &[String]| (row[0] != "NULL").then(|| (number(&row[0]), number(&row[1])));
             let mut before = State::new();
             let mut after = State::new();
             for row in &rows {
@@ -243,7 +242,8 @@ impl World {
                 before.extend(old);
                 after.extend(new);
             }
-            let only = |one: &State, other: &State| one.difference(other).copied().collect::<State>();
+            let only =
+                |one: &State, other: &State| one.difference(other).copied().collect::<State>();
             if self.keyed {
                 assert_eq!(before, only(from, to), "only in {a}");
                 assert_eq!(after, only(to, from), "only in {b}");

@@ -19,6 +19,15 @@ pub(super) type Rows = Vec<Vec<String>>;
 
 impl Guest {
     pub(super) fn arrive(database: &Database) -> Guest {
+        Guest::arrive_at(database, "main", &[]).expect("a session")
+    }
+
+    /// A session that names its database, and settings, as a client would when it connects.
+    pub(super) fn arrive_at(
+        database: &Database,
+        name: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Guest> {
         let facts = SessionFacts {
             user: "ann".to_owned(),
             database: "main".to_owned(),
@@ -27,13 +36,13 @@ impl Guest {
         let activity = database.activity().register(facts, "it");
         let options = SessionOptions {
             user: "ann".to_owned(),
-            database: "main".to_owned(),
+            database: name.to_owned(),
             application_name: "it".to_owned(),
-            parameters: Vec::new(),
+            parameters: parameters.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             cancel: activity.cancel_token(),
             pid: activity.pid(),
         };
-        Guest { session: database.session(options).expect("a session"), activity }
+        Ok(Guest { session: database.session(options)?, activity })
     }
 
     /// Runs statements as the server would run one message each; the last one's rows.

@@ -6,6 +6,7 @@
 //!       └──► place.replace("{}", spelling of that version) ─┴─► the same rows, or 25006 for a write
 //! ```
 
+mod connections;
 mod places;
 mod spellings;
 
@@ -93,7 +94,10 @@ impl World {
             Edit::Insert(rows) => {
                 let from = self.fresh;
                 self.fresh += rows + 1;
-                format!("INSERT INTO {target} SELECT n, n * 2 FROM generate_series({from}, {}) g(n)", from + rows)
+                format!(
+                    "INSERT INTO {target} SELECT n, n * 2 FROM generate_series({from}, {}) g(n)",
+                    from + rows
+                )
             }
             Edit::Update(every) => format!("UPDATE {target} SET v = v + 1 WHERE k % {every} = 0"),
             Edit::Delete(every) => format!("DELETE FROM {target} WHERE k % 5 = {every}"),
@@ -104,7 +108,12 @@ impl World {
     /// Notes what t holds on main as the version that was just made.
     async fn note_main(&mut self) {
         let rows = self.rows_of("t").await;
-        let version = Version { name: None, commit: self.head("main"), time_us: Some(self.clock.now_us()), rows };
+        let version = Version {
+            name: None,
+            commit: self.head("main"),
+            time_us: Some(self.clock.now_us()),
+            rows,
+        };
         self.mains.push(version);
     }
 
@@ -222,7 +231,8 @@ fn with_world<F: AsyncFnOnce(&mut World)>(work: F) {
 #[test]
 fn every_spelling_in_every_place() {
     with_world(async |world| {
-        let edits = [Edit::Insert(3), Edit::Update(2), Edit::Delete(1), Edit::Insert(1), Edit::Update(1)];
+        let edits =
+            [Edit::Insert(3), Edit::Update(2), Edit::Delete(1), Edit::Insert(1), Edit::Update(1)];
         world.live(&edits).await;
         let versions = world.versions.clone();
         let head = world.clock.now_us();

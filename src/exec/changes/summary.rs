@@ -70,7 +70,8 @@ impl ChangeSummary {
             let schema = table.schema();
             rows.push((schema.namespace.clone(), schema.name.clone(), change, counts));
         }
-        let texts = |values: Vec<&str>| Arc::new(StringViewArray::from_iter_values(values)) as ArrayRef;
+        let texts =
+            |values: Vec<&str>| Arc::new(StringViewArray::from_iter_values(values)) as ArrayRef;
         let numbers = |of: fn(&Counts) -> i64| {
             Arc::new(rows.iter().map(|r| of(&r.3)).collect::<Int64Array>()) as ArrayRef
         };

@@ -78,11 +78,7 @@ impl Walk {
         let columns = projection.iter().copied().filter(|at| *at < visible).collect();
         Walk {
             shape: RowShape { schema: Arc::clone(&scan.table), columns },
-            output: Output {
-                schema: Arc::clone(schema),
-                projection: projection.to_vec(),
-                visible,
-            },
+            output: Output { schema: Arc::clone(schema), projection: projection.to_vec(), visible },
             memory: MemoryConsumer::new("Changes").register(context.memory_pool()),
             births_memory: MemoryConsumer::new("Births").register(context.memory_pool()),
             births: Arc::default(),
@@ -201,18 +197,14 @@ impl Walk {
                 (births.of(row, commit), names.of_removed(row, commit) != Standing::Moved)
             };
             let (from, ends): (Vec<i64>, Vec<bool>) = pairs(&batch).map(ends).unzip();
-            let keep = from.iter().zip(ends).map(|(from, ends)| Some(ends && period.wants(*from, to)));
+            let keep =
+                from.iter().zip(ends).map(|(from, ends)| Some(ends && period.wants(*from, to)));
             output.with_period(&batch, &keep.collect(), &from, to)
         })
     }
 
     /// Remembers rows that came with a step and that another commit had made.
-    fn take_over(
-        &self,
-        moment: &Moment,
-        difference: &RowDifference,
-        names: &Names,
-    ) -> Result<()> {
+    fn take_over(&self, moment: &Moment, difference: &RowDifference, names: &Names) -> Result<()> {
         let nothing = RowShape { columns: Vec::new(), ..self.shape.clone() };
         for batch in difference.added.read(&self.scan.store, &nothing).map_err(external)? {
             let batch = batch.map_err(external)?;

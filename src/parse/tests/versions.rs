@@ -171,7 +171,11 @@ fn a_period_has_two_ends() {
             let sql = place.replace("{}", spelling);
             let found = versions(&one(&sql));
             assert_eq!(found.len(), 1, "{sql}");
-            assert_eq!((found[0].slot, found[0].value.to_string().as_str()), (slot, value), "{sql}");
+            assert_eq!(
+                (found[0].slot, found[0].value.to_string().as_str()),
+                (slot, value),
+                "{sql}"
+            );
         }
     }
 }

@@ -14,12 +14,11 @@ pub(super) fn functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
         session.hooks.commit(None).map(cell)
     });
     let session = Arc::clone(facts);
-    let as_of = RowFunction::new("snapshot_id_as_of", &["z"], "int8", move |row| {
-        match row.timestamp(0) {
+    let as_of =
+        RowFunction::new("snapshot_id_as_of", &["z"], "int8", move |row| match row.timestamp(0) {
             Some((time_us, _)) => session.hooks.commit(Some(time_us)).map(cell),
             None => Ok(Cell::Null),
-        }
-    });
+        });
     [current, as_of].into_iter().map(ScalarUDF::from).collect()
 }
 

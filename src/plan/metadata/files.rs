@@ -35,11 +35,7 @@ struct File {
 type Pairs = Vec<(String, String)>;
 
 impl File {
-    fn of_segment(
-        table: &TableSchema,
-        segment: &TableSegment,
-        text: &TextOptions,
-    ) -> Result<File> {
+    fn of_segment(table: &TableSchema, segment: &TableSegment, text: &TextOptions) -> Result<File> {
         let meta = &segment.meta;
         let (mut nulls, mut lower, mut upper) = (Vec::new(), Vec::new(), Vec::new());
         for statistics in &meta.statistics {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::segment::InlineRows;
 use crate::spec::{
-    CommitId, RefKind, ReflogAction, Retention, SegmentMeta, Sequence, TableId, TableSchema, VersionId,
-    View,
+    CommitId, RefKind, ReflogAction, Retention, SegmentMeta, Sequence, TableId, TableSchema,
+    VersionId, View,
 };
 use crate::store::table::Table;
 use crate::store::transaction::RowRefs;

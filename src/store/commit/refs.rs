@@ -32,8 +32,7 @@ impl Batch<'_> {
             return Ok(Err(exists(&made.name)));
         }
         let time_us = self.next_time();
-        let action =
-            if before.is_some() { ReflogAction::Reset } else { ReflogAction::Create };
+        let action = if before.is_some() { ReflogAction::Reset } else { ReflogAction::Create };
         let target = Ref {
             id: before.as_ref().map_or_else(|| self.store.next_id(), |b| b.id),
             name: made.name.clone(),
@@ -51,7 +50,8 @@ impl Batch<'_> {
     fn is_taken(&self, name: &str) -> Result<bool> {
         let (label, table) = (crate::spec::ref_label(name), crate::spec::ref_table(name));
         let clashes = |other: &Ref| {
-            other.label() == label && (other.table() == table || other.table().is_none() || table.is_none())
+            other.label() == label
+                && (other.table() == table || other.table().is_none() || table.is_none())
         };
         Ok(refs::list(&self.transaction, refs::DATABASE)?.iter().any(clashes))
     }
