@@ -152,7 +152,7 @@ async fn print_rows(
         RowsTag::Tagged(word @ ("INSERT 0" | "UPDATE" | "DELETE" | "MERGE")) => {
             print(&format!("{word} {count}\n"))
         }
-        RowsTag::Select | RowsTag::Tagged(_) => Ok(()),
+        RowsTag::Select | RowsTag::Fetch { .. } | RowsTag::Tagged(_) => Ok(()),
     }
 }
 
@@ -261,6 +261,9 @@ fn print_notice(notice: &Notice) {
     eprintln!("{}:  {}", notice.severity, notice.message);
     if let Some(hint) = &notice.hint {
         eprintln!("HINT:  {hint}");
+    }
+    if let Some(context) = error.context_text() {
+        eprintln!("CONTEXT:  {context}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::session_state::SessionState;
@@ -23,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::stoppable;
 use crate::fault;
 use crate::memory::{Account, charged};
-use crate::plan::Reading;
+use crate::plan::{Parameters, Reading};
 
 /// Batches that wait for whoever takes them.
 const WAITING_BATCHES: usize = 2;
@@ -210,9 +211,16 @@ pub async fn single(
     }
 }
 
-fn bind(plan: LogicalPlan, parameters: Option<&Vec<ScalarValue>>) -> Result<LogicalPlan> {
-    let Some(values) = parameters.filter(|values| !values.is_empty()) else { return Ok(plan) };
-    let values: Vec<_> = values.iter().cloned().map(Into::into).collect();
+fn bind(plan: LogicalPlan, parameters: Option<&Parameters>) -> Result<LogicalPlan> {
+    let values = parameters.map(|parameters| &parameters.values);
+    let Some(values) = values.filter(|values| !values.is_empty()) else { return Ok(plan) };
+    let fields = parameters.map_or(&[][..], |parameters| &parameters.fields);
+    let value = |(at, value): (usize, &ScalarValue)| {
+        let field = fields.get(at).and_then(Option::as_ref);
+        let metadata = field.map(|field| FieldMetadata::from(field.as_ref()));
+        ScalarAndMetadata::new(value.clone(), metadata)
+    };
+    let values = values.iter().enumerate().map(value).collect();
     plan.replace_params_with_values(&ParamValues::List(values)).map_err(fault::of_datafusion)
 }
 

@@ -27,6 +27,7 @@ mod grammar;
 mod limits;
 mod mentions;
 mod query;
+mod refused;
 mod rewrite;
 mod sequence;
 mod setting;
@@ -59,8 +60,8 @@ pub use rewrite::does_nothing;
 pub use sequence::{AlterObject, CreateSequence, ObjectChange, SequenceOptions};
 pub use setting::{Set, SettingValue, Show};
 pub use statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Prepare, Replace, Statement,
-    Target, Truncate, Update, Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Part, Prepare, Replace, Statement,
+    Target, Truncate, Update, Vacuum, With,
 };
 pub use transaction::{Isolation, TransactionModes};
 pub use types::map_type;

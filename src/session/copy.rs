@@ -107,7 +107,9 @@ impl CopyIn {
             }
         };
         if let Some(transaction) = commit {
+            let temporary = transaction.temporary().after_commit();
             self.store.commit(transaction, &self.options).await?;
+            self.work.lock().temporary = temporary;
         }
         Ok(format!("COPY {rows}"))
     }

@@ -40,6 +40,8 @@ pub(super) struct Inner {
     pub settings: Settings,
     pub runtime: Arc<RuntimeEnv>,
     pub started_us: i64,
+    /// Where statements that lost several times wait for each other.
+    pub losers: tokio::sync::Mutex<()>,
     _watch: MemoryWatch,
 }
 
@@ -63,6 +65,7 @@ impl Database {
         Ok(Database(Arc::new(Inner {
             activity: Activity::new(settings.clock.clone()),
             started_us: settings.clock.now_us(),
+            losers: tokio::sync::Mutex::new(()),
             store,
             memory,
             settings,
@@ -112,7 +115,10 @@ impl Database {
         }
         let settings = Arc::new(Mutex::new(settings));
         let work = Arc::new(Mutex::new(Work::default()));
-        let hooks = Arc::new(Hooks::new(self, &options, &settings, &work));
+        let statements = Arc::default();
+        let cursors = Arc::default();
+        let hooks = Hooks::new(self, &options, &settings, &work);
+        let hooks = Arc::new(hooks.with_named(&statements, &cursors));
         let facts = Arc::new(SessionFacts {
             user: options.user.clone(),
             database: name.to_owned(),
@@ -137,6 +143,8 @@ impl Database {
             work,
             state,
             hooks,
+            statements,
+            cursors,
             notices: Vec::new(),
             cancel: options.cancel,
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{CommitOptions, MAIN, Snapshot, Store, Transaction, Version};
+use crate::store::{CommitOptions, MAIN, Snapshot, Store, Temporary, Transaction, Version};
 
 /// What a session reads when a statement says nothing else.
 #[derive(Clone)]
@@ -71,6 +71,8 @@ pub(super) struct Work {
     pub transaction: Option<Transaction>,
     /// The state at each savepoint.
     savepoints: Vec<(String, Option<Transaction>)>,
+    /// The session's temporary tables, as the last transaction left them.
+    pub temporary: Temporary,
     /// When the block began, or the statement outside one: µs since 1970-01-01 UTC.
     pub began_us: i64,
     /// When the running statement came.
@@ -86,7 +88,7 @@ impl Work {
     pub fn reading(&mut self, base: &Base, store: &Store) -> Result<Snapshot> {
         let snapshot = match &self.snapshot {
             Some(snapshot) => snapshot.clone(),
-            None => base.snapshot(store)?,
+            None => base.snapshot(store)?.with_temporary(&self.temporary),
         };
         if self.block != Block::None && self.snapshot.is_none() {
             self.snapshot = Some(snapshot.clone());
@@ -129,8 +131,12 @@ impl Work {
     }
 
     pub(super) fn end(&mut self) {
-        *self =
-            Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
+        *self = Work {
+            began_us: self.began_us,
+            statement_us: self.statement_us,
+            temporary: std::mem::take(&mut self.temporary),
+            ..Work::default()
+        };
     }
 }
 
@@ -169,7 +175,10 @@ impl Session {
         let mut work = self.work.lock();
         match work.block {
             Block::Explicit => work.failed = true,
-            Block::Implicit | Block::None => work.end(),
+            Block::Implicit | Block::None => {
+                work.end();
+                self.cursors.lock().end_transaction(false);
+            }
         }
     }
 
@@ -197,6 +206,7 @@ impl Session {
         }
         if failed {
             self.work.lock().end();
+            self.cursors.lock().end_transaction(false);
             self.settings.lock().forget_local();
             return Ok(false);
         }
@@ -212,17 +222,24 @@ impl Session {
             transaction
         };
         self.settings.lock().forget_local();
-        match transaction {
-            Some(transaction) => {
-                self.database.inner().store.commit(transaction, &options).await.map(drop)
-            }
+        let committed = match transaction {
+            Some(transaction) => self.commit_as(transaction, &options).await,
             None => Ok(()),
-        }
+        };
+        self.cursors.lock().end_transaction(committed.is_ok());
+        committed
     }
 
     pub(super) async fn commit_transaction(&self, transaction: Transaction) -> Result<()> {
+        self.commit_as(transaction, &self.commit_options()).await
+    }
+
+    async fn commit_as(&self, transaction: Transaction, options: &CommitOptions) -> Result<()> {
         let store = &self.database.inner().store;
-        store.commit(transaction, &self.commit_options()).await.map(drop)
+        let temporary = transaction.temporary().after_commit();
+        store.commit(transaction, options).await?;
+        self.work.lock().temporary = temporary;
+        Ok(())
     }
 
     pub(super) fn commit_options(&self) -> CommitOptions {
@@ -240,6 +257,7 @@ impl Session {
             self.warning("25P01", "there is no transaction in progress");
         }
         self.work.lock().end();
+        self.cursors.lock().end_transaction(false);
         self.settings.lock().forget_local();
     }
 
@@ -256,6 +274,7 @@ impl Session {
         let mut work = self.work.lock();
         let state = work.transaction.clone();
         work.savepoints.push((name.to_owned(), state));
+        self.cursors.lock().savepoint(name);
         Ok(())
     }
 
@@ -273,6 +292,7 @@ impl Session {
         work.savepoints.truncate(at + 1);
         work.transaction = work.savepoints[at].1.clone();
         work.failed = false;
+        self.cursors.lock().roll_back_to(name);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned, insert_name};
-use crate::command::{Writing, refs, run};
+use crate::command::{Before, Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
@@ -30,6 +30,8 @@ use crate::vfs::outside;
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
+/// One that lost so often runs alone among those that did: each round one of them gets through.
+const ROUNDS_AT_ONCE: usize = 3;
 
 /// What a statement that writes answers.
 struct Written {
@@ -48,6 +50,14 @@ impl Session {
         let mut round = 0;
         loop {
             round += 1;
+            let database = self.database.clone();
+            let _alone = match round > ROUNDS_AT_ONCE {
+                true => tokio::select! {
+                    turn = database.inner().losers.lock() => Some(turn),
+                    reason = self.cancel.cancelled() => return Err(reason.error()),
+                },
+                false => None,
+            };
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
@@ -64,7 +74,8 @@ impl Session {
 
     /// What RETURNING shows: all of it is there, and committed outside a block.
     fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
-        let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
+        let column =
+            |(name, data_type)| OutputColumn { name, data_type, catalog_type: None, table: None };
         let columns = Arc::new(returned.columns.into_iter().map(column).collect());
         let stream = Answer::stream(returned.rows.stream(), bounds);
         Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }
@@ -89,8 +100,12 @@ impl Session {
         self.hooks.read(&source, &self.state);
         let (source, bounds) = self.bounded(&source)?;
         let cancelled = source.cancel.clone();
-        let mut writing =
-            Writing { reading: source, state: &self.state, transaction: &mut transaction };
+        let mut writing = Writing {
+            reading: source,
+            state: &self.state,
+            transaction: &mut transaction,
+            before: Before::default(),
+        };
         let written = tokio::select! {
             written = run_write(&mut writing, statement) => written?,
             reason = cancelled.cancelled() => return Err(reason.error()),
@@ -114,6 +129,10 @@ impl Session {
             }
             Statement::Update(update) => self.factor_branch(reading, &update.update.table.relation),
             Statement::Merge(merge) => self.factor_branch(reading, &merge.merge.table),
+            Statement::With(with) => match with.main.as_ref() {
+                Statement::Query(_) => self.base_of(reading, &with.parts[0].statement),
+                main => self.base_of(reading, main),
+            },
             Statement::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &delete.delete.from;
@@ -202,7 +221,9 @@ impl Session {
         let mut transaction = self.work.lock().writing(&base, &self.base, &store)?;
         check_branch(&base, transaction.branch())?;
         check_protected(&store, transaction.branch())?;
-        let writing = Writing { reading, state: &self.state, transaction: &mut transaction };
+        let before = Before::default();
+        let writing =
+            Writing { reading, state: &self.state, transaction: &mut transaction, before };
         let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
         let table = found.table;
         let into = CopyInto::new(&writing, table, columns, &copy.options)?;
@@ -380,6 +401,7 @@ pub(super) fn row_word(statement: &Statement) -> Option<&'static str> {
         Statement::Update(_) => Some("UPDATE"),
         Statement::Delete(_) => Some("DELETE"),
         Statement::Merge(_) => Some("MERGE"),
+        Statement::With(with) => row_word(&with.main).or(Some("SELECT")),
         _ => None,
     }
 }

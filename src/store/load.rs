@@ -14,7 +14,7 @@ use arrow::util::display::array_value_to_string;
 
 use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
 use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema};
 
@@ -272,7 +272,13 @@ pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
                 column.name, schema.name
             ),
         )
-        .detail(failing_row(batch, row)));
+        .detail(failing_row(batch, row))
+        .about(ObjectNames {
+            schema: Some(schema.namespace.clone()),
+            table: Some(schema.name.clone()),
+            column: Some(column.name.clone()),
+            constraint: None,
+        }));
     }
     Ok(())
 }

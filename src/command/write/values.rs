@@ -17,7 +17,7 @@ use crate::fault;
 use crate::parse;
 use crate::plan::query::plan_constant;
 use crate::plan::time_travel::{constant, name_parts};
-use crate::plan::{Given, Reading, Selecting, plan_selecting};
+use crate::plan::{Given, Reading, Selecting};
 use crate::spec::{Column, Generated, TableSchema, Type};
 
 /// # Errors
@@ -294,9 +294,9 @@ impl Evaluated {
             SelectItem::ExprWithAlias { expr, alias }
         }));
         let from = vec![rows.factor()?];
-        let given = std::slice::from_ref(rows);
+        let given = vec![rows.clone()];
         let selecting = Selecting { with, given, from, selection, items, ..Selecting::default() };
-        let plan = plan_selecting(&scene.reading, scene.state, selecting)?.plan;
+        let plan = scene.select(selecting)?;
         let width = plan.schema().fields().len() - count;
         Ok(Evaluated { plan, width })
     }

@@ -38,6 +38,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
+pub use casts::type_of;
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use operators::PostgresOperators;
 pub use type_planner::PostgresTypes;

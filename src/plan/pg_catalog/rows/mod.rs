@@ -41,6 +41,8 @@ fn builder(name: &str) -> Option<Builder> {
         "pg_tables" => views::pg_tables,
         "pg_views" => views::pg_views,
         "pg_indexes" => views::pg_indexes,
+        "pg_sequences" => views::pg_sequences,
+        "pg_sequence" => views::pg_sequence,
         "pg_stat_user_tables" | "pg_stat_all_tables" => views::pg_stat_tables,
         "pg_type" => static_facts::pg_type,
         "pg_am" => static_facts::pg_am,

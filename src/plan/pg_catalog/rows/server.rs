@@ -158,13 +158,14 @@ pub fn pg_prepared_statements(catalog: &Catalog, rows: &mut Rows) {
 }
 
 pub fn pg_cursors(catalog: &Catalog, rows: &mut Rows) {
-    for (name, statement) in &catalog.inputs().cursors {
+    for cursor in &catalog.inputs().cursors {
         rows.push([
-            ("name", name.into()),
-            ("statement", statement.into()),
-            ("is_holdable", false.into()),
-            ("is_binary", false.into()),
-            ("is_scrollable", false.into()),
+            ("name", cursor.name.as_str().into()),
+            ("statement", cursor.statement.as_str().into()),
+            ("is_holdable", cursor.hold.into()),
+            ("is_binary", cursor.binary.into()),
+            ("is_scrollable", cursor.scroll.into()),
+            ("creation_time", cursor.created_us.into()),
         ]);
     }
 }
