@@ -4,5 +4,6 @@ pub mod asof_join;
 pub mod changes;
 pub mod copy;
 pub mod scan;
+pub mod slice;
 pub mod spool;
 pub mod stop;

@@ -10,6 +10,7 @@
 pub mod asof;
 pub mod changes;
 pub mod clauses;
+mod extent;
 pub mod functions;
 pub mod given;
 pub mod metadata;

@@ -128,6 +128,7 @@ impl Database {
             server_start_us: self.0.started_us,
             server_address: None,
             client_address: None,
+            call_bytes_max: (self.0.settings.memory_limit_bytes / 4).clamp(32 << 20, 1 << 30),
             hooks: Arc::clone(&hooks) as _,
         });
         let config = config(&self.0.settings);
@@ -147,6 +148,7 @@ impl Database {
             cursors,
             notices: Vec::new(),
             cancel: options.cancel,
+            pid: options.pid,
         };
         for (name, value) in &versions {
             session.assign(own_name(name), Some(value), false)?;

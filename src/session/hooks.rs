@@ -148,6 +148,7 @@ impl Hooks {
             backend_start_us: session.facts.started_us,
             transaction_start_us: None,
             query_start_us: session.statement_started_us,
+            copying: session.copying,
         };
         sessions.into_iter().map(row).collect()
     }

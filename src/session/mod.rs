@@ -172,6 +172,7 @@ pub struct Session {
     cursors: Arc<Mutex<Cursors>>,
     notices: Vec<Notice>,
     cancel: CancelToken,
+    pid: i32,
 }
 
 impl Drop for Session {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
 
 use super::answer::{Answer, Bounds};
-use super::copy::{CopyIn, Spool};
+use super::copy::{CopyIn, Source, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
+use crate::activity::{CopyFacts, Copying};
 use crate::command::alter::alter_table;
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
 use crate::command::drop::{drop_objects, word_of};
@@ -26,7 +27,7 @@ use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
 use crate::spec::{RefKind, Type, ref_label, ref_table};
 use crate::store::{Store, check_unprotected};
-use crate::vfs::outside;
+use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
@@ -141,7 +142,23 @@ impl Session {
                     None => Ok(self.base.clone()),
                 }
             }
-            Statement::Truncate(truncate) => self.one_branch(reading, &truncate.tables),
+            Statement::Truncate(truncate) => {
+                let tables = truncate.tables.iter();
+                let bases = tables.map(|t| self.branch_of(reading, &t.name, t.version.as_ref()));
+                let bases = bases.collect::<Result<Vec<Base>>>()?;
+                let same = |base: &Base| match (base, &bases[0]) {
+                    (Base::Branch(name), Base::Branch(first)) => name == first,
+                    _ => bases.len() == 1,
+                };
+                match bases.iter().find(|base| !same(base)) {
+                    None => Ok(bases[0].clone()),
+                    Some(_) => Err(Error::new(
+                        ErrorKind::NotSupported,
+                        "one TRUNCATE of tables on several branches",
+                    )
+                    .hint("truncate the tables of each branch by a statement of its own")),
+                }
+            }
             _ => match &self.base {
                 Base::TableBranch(branch) => Err(Error::new(
                     ErrorKind::WrongState,
@@ -151,23 +168,6 @@ impl Session {
                 base => Ok(base.clone()),
             },
         }
-    }
-
-    /// The branch that every one of these tables names.
-    fn one_branch(&self, reading: &Reading, targets: &[parse::Target]) -> Result<Base> {
-        let mut found: Option<Base> = None;
-        for target in targets {
-            let base = self.branch_of(reading, &target.name, target.version.as_ref())?;
-            match (&found, &base) {
-                (Some(Base::Branch(one)), Base::Branch(other)) if one != other => {
-                    let message = "one statement writes one branch";
-                    return Err(Error::new(ErrorKind::NotSupported, message)
-                        .hint("TRUNCATE the tables of each branch by themselves"));
-                }
-                _ => found = Some(base),
-            }
-        }
-        Ok(found.unwrap_or_else(|| self.base.clone()))
     }
 
     fn factor_branch(&self, reading: &Reading, factor: &TableFactor) -> Result<Base> {
@@ -215,7 +215,8 @@ impl Session {
             return Err(Error::new(ErrorKind::NotSupported, "COPY FROM … WHERE")
                 .hint("COPY into a table of its own, then INSERT … SELECT … WHERE"));
         }
-        let reading = self.reading(parameters)?;
+        let (reading, bounds) = self.bounded(&self.reading(parameters)?)?;
+        let cancel = reading.cancel.clone();
         let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
         let store = self.database.store().clone();
         let mut transaction = self.work.lock().writing(&base, &self.base, &store)?;
@@ -226,24 +227,40 @@ impl Session {
             Writing { reading, state: &self.state, transaction: &mut transaction, before };
         let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
         let table = found.table;
-        let into = CopyInto::new(&writing, table, columns, &copy.options)?;
-        let spooled = into.is_parquet() && copy.location == CopyLocation::Stdin;
-        let mut copy_in = CopyIn {
+        let file = match &copy.location {
+            CopyLocation::File(path) => Some(outside::open(path)?),
+            CopyLocation::Stdin | CopyLocation::Stdout => None,
+        };
+        let copying = self.database.activity().copying(
+            self.pid,
+            CopyFacts {
+                from: true,
+                file: file.is_some(),
+                table: Some(table.id()),
+                bytes_total: file.as_ref().map_or(Ok(0), File::len)?,
+            },
+        );
+        let into = CopyInto::new(&writing, table, columns, &copy.options, copying)?;
+        let source = match file {
+            Some(file) => Source::File(file),
+            None if into.is_parquet() => Source::Spooled(Spool::new(&store)?),
+            None => Source::Client,
+        };
+        let copy_in = CopyIn {
             into,
             work: self.shared_work(),
             base,
             own: self.base.clone(),
             options: self.commit_options(),
-            spool: if spooled { Some(Spool::new(&store)?) } else { None },
+            source,
+            cancel,
             store,
+            _bounds: bounds,
             _state: Arc::clone(&self.state),
         };
         match &copy.location {
             CopyLocation::Stdin => Ok(Outcome::CopyIn(Box::new(copy_in))),
-            CopyLocation::File(path) => {
-                copy_in.into.write_file(&outside::open(path)?)?;
-                Ok(Outcome::Done { tag: copy_in.finish().await? })
-            }
+            CopyLocation::File(_) => Ok(Outcome::Done { tag: copy_in.finish().await? }),
             CopyLocation::Stdout => Err(Error::new(ErrorKind::Syntax, "COPY FROM STDOUT")
                 .hint("write COPY t FROM STDIN, or COPY t TO STDOUT")),
         }
@@ -271,7 +288,8 @@ impl Session {
         let columns: Vec<(String, Type)> = planned.columns();
         let rows = run::start(&reading, &self.state, planned.plan).await?;
         let rows = Answer::stream(rows, bounds);
-        let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
+        let copying = self.copying_to(&reading, copy);
+        let bytes = copy_out(&columns, rows, &copy.options, &reading.text, copying)?;
         match &copy.location {
             CopyLocation::File(path) => {
                 let rows = copy_to_file(bytes, path).await?;
@@ -284,6 +302,22 @@ impl Session {
                 rows: bytes.rows,
             })),
         }
+    }
+}
+
+impl Session {
+    /// COPY TO shows the table it copies, where it is one.
+    fn copying_to(&self, reading: &Reading, copy: &Copy) -> Copying {
+        let table = match &copy.target {
+            CopyTarget::Table { table, .. } => name_parts(&table.name).ok().and_then(|parts| {
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                Some(names::table(reading, &parts).ok()?.0.id())
+            }),
+            CopyTarget::Query(_) => None,
+        };
+        let file = matches!(copy.location, CopyLocation::File(_));
+        let facts = CopyFacts { from: false, file, table, bytes_total: 0 };
+        self.database.activity().copying(self.pid, facts)
     }
 }
 
