@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray}
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::{Column, DFSchema, JoinType, Result as DataFusionResult, ScalarValue};
 use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -394,11 +395,14 @@ fn pair(
     let mut equal =
         column("before", "_row_id").is_not_null().and(column("after", "_row_id").is_not_null());
     for name in names {
-        let value = |side: &str, table: &Table| match has(table, name) {
-            true => column(side, name),
-            false => lit(ScalarValue::Null),
+        let value = |side: &str, table: &Table, other: &Table| {
+            let known = other.schema().column_named(name).map(|(_, c)| c.data_type.arrow());
+            Ok::<Expr, DataFusionError>(match (has(table, name), known) {
+                (false, Some(storage)) => lit(ScalarValue::try_new_null(&storage)?),
+                _ => column(side, name),
+            })
         };
-        let (from, to) = (value("before", old), value("after", new));
+        let (from, to) = (value("before", old, new)?, value("after", new, old)?);
         let alike = BinaryExpr::new(
             Box::new(from.clone()),
             Operator::IsNotDistinctFrom,

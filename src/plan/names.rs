@@ -24,6 +24,7 @@ use futures::FutureExt;
 use super::metadata;
 use super::query::plan_view;
 use super::scope::Reading;
+use super::time_travel::{of_label, of_ref};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
@@ -467,7 +468,10 @@ fn suffix_version(
         // Neither the table nor the ref: the name as a whole is what does not exist.
         return Ok(None);
     }
-    super::time_travel::of_ref(at, table, kind, label).map(Some)
+    match kind {
+        Some(_) => of_ref(at, table, kind, label).map(Some),
+        None => of_label(at, table, label).map(Some),
+    }
 }
 
 fn system_table(reading: &Reading, parts: &[&str]) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -265,6 +265,18 @@ fn version_slot(
     .hint("SHOW BRANCHES, SHOW TAGS and SHOW LOG list what there is"))
 }
 
+/// What `t@label` names: a branch or tag, `v127`, `HEAD~2`.
+///
+/// # Errors
+/// UndefinedObject.
+pub fn of_label(base: &Snapshot, table: Option<TableId>, label: &str) -> Result<Snapshot> {
+    let (base, version) = match numbered(base, table, label)? {
+        Some(numbered) => numbered,
+        None => (base.clone(), Version::Ref(find_ref(base, table, None, label)?.name)),
+    };
+    base.store().resolve(&base, &version)
+}
+
 /// The snapshot of a branch or tag: of the table alone, else of the whole database.
 ///
 /// # Errors

@@ -147,9 +147,9 @@ impl World {
 
     /// Row versions over time, cut at any moment, are what was shown then.
     async fn check_moments(&mut self) {
-        let sql = "SELECT k, v, extract(epoch FROM _system_from) * 1000000, \
+        let sql = "SELECT k, v, (extract(epoch FROM _system_from) * 1000000)::bigint, \
                    CASE WHEN _system_to = 'infinity' THEN NULL \
-                        ELSE extract(epoch FROM _system_to) * 1000000 END \
+                        ELSE (extract(epoch FROM _system_to) * 1000000)::bigint END \
                    FROM t FOR SYSTEM_TIME ALL";
         let versions = self.guest.must(sql).await;
         let shown: Vec<(i64, i64, i64, i64)> = versions
