@@ -38,7 +38,7 @@ use super::returning::Returning;
 use super::target::Target;
 use super::values::{Assigned, Evaluated, numbered};
 use crate::command::{Writing, run};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fault;
 use crate::plan::Given;
 use crate::spec::TableSchema;
