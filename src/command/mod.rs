@@ -13,6 +13,7 @@ mod depend;
 pub mod drop;
 mod generated;
 pub mod history;
+mod like;
 pub mod object;
 pub mod refs;
 mod rules;

@@ -58,7 +58,7 @@ impl Grammar<'_> {
             "DEALLOCATE" => self.deallocate(),
             "LISTEN" | "UNLISTEN" | "NOTIFY" => self.notification(),
             "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CHECKPOINT" | "DO" => self.upkeep(),
-            _ => Err(self.unexpected()),
+            _ => Err(self.unknown_statement()),
         }
     }
 

@@ -11,7 +11,7 @@ use imbl::HashMap;
 use super::commit::TableProposal;
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::segment::{Projection, ScanRequest};
 use crate::spec::key::{KeyEncoder, Keys};
 use crate::spec::{
@@ -506,4 +506,10 @@ pub(super) fn duplicate(
         format!("duplicate key value violates unique constraint \"{}\"", key.name),
     )
     .detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
+    .about(ObjectNames {
+        schema: Some(schema.namespace.clone()),
+        table: Some(schema.name.clone()),
+        column: None,
+        constraint: Some(format!("{}_pkey", schema.name)),
+    })
 }

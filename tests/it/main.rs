@@ -8,6 +8,7 @@ mod guest;
 mod history;
 mod isolation;
 mod process;
+mod shape;
 mod sql;
 mod wire;
 
