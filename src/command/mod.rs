@@ -20,6 +20,7 @@ mod rules;
 pub mod run;
 pub mod sequence;
 pub mod table;
+pub mod verify;
 pub mod write;
 
 use std::sync::Arc;

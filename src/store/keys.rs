@@ -92,20 +92,22 @@ impl KeyBatch {
     }
 
     /// Which row a key is of.
-    pub(super) fn row(&self, at: usize) -> usize {
+    pub fn row(&self, at: usize) -> usize {
         self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
     }
 
-    /// The primary keys of rows whose first columns are the table's, in its order; None where the
-    /// table has no enforced one.
+    /// The keys of rows whose first columns are the table's, in its order; `key` is which of its
+    /// enforced keys.
     ///
     /// # Errors
     /// Internal where the columns are not the table's.
-    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Option<KeyBatch>> {
-        match enforced_key(schema) {
-            Some(_) => Ok(keys_of(schema, std::slice::from_ref(rows))?.into_iter().next()),
-            None => Ok(None),
-        }
+    pub fn of_rows(schema: &TableSchema, key: usize, rows: &RecordBatch) -> Result<KeyBatch> {
+        let key = schema.enforced_keys()[key];
+        let column = |id: &ColumnId| {
+            let at = schema.position(*id).expect("a key's columns are its table's");
+            Arc::clone(rows.column(at))
+        };
+        typed(schema, key, key.columns.iter().map(column).collect())
     }
 
     /// The bytes of one key; two keys are equal where these are.

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::keys::{KeyBatch, enforced_key};
+use super::keys::KeyBatch;
 use super::table::{ROW_ID, Table, TableSegment, hidden_columns, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Projection;
@@ -23,20 +23,20 @@ pub enum Place {
 }
 
 impl Table {
-    /// Which of the primary keys living rows have: (row of `keys`, place), in no promised order.
+    /// Which keys of one of the enforced kinds living rows have: (which of `keys`, place), in no promised order.
     ///
     /// # Errors
     /// Io, Corrupt.
-    pub fn places_of(&self, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
+    pub fn places_of(&self, key: usize, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let inline = self.inline_keys()?.of(0);
+        let inline = self.inline_keys()?.of(key);
         for row in 0..keys.len() {
             let there = inline.and_then(|inline| inline.get(keys.key(row)));
             if let Some((commit, id)) = there.filter(|(commit, id)| !self.hides(*id, *commit)) {
                 found.push((row, Place::Inline(commit, id)));
             }
         }
-        found.extend(self.places_in(&self.segments, keys)?);
+        found.extend(self.places_in(&self.segments, key, keys)?);
         Ok(found)
     }
 
@@ -47,10 +47,11 @@ impl Table {
     pub fn places_in(
         &self,
         segments: &[TableSegment],
+        key: usize,
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let Some((columns, _)) = enforced_key(&self.schema) else { return Ok(found) };
+        let columns = self.schema.enforced_keys()[key].columns;
         for segment in segments {
             let id = segment.meta.id;
             let there = self.positions_of(&self.schema, segment, columns, keys)?;

@@ -35,7 +35,11 @@ enum Kind {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add { kind: Kind, default: Option<i32>, after: Option<usize> },
+    Add {
+        kind: Kind,
+        default: Option<i32>,
+        after: Option<usize>,
+    },
     Drop(usize),
     Rename(usize),
     Widen(usize),
@@ -43,9 +47,19 @@ enum Step {
     Retype(usize),
     SetDefault(usize, Option<i32>),
     Move(usize, Option<usize>),
-    Insert { from: i32, rows: i32 },
-    Update { every: i32, column: usize, to: i32 },
-    Delete { from: i32, rows: i32 },
+    Insert {
+        from: i32,
+        rows: i32,
+    },
+    Update {
+        every: i32,
+        column: usize,
+        to: i32,
+    },
+    Delete {
+        from: i32,
+        rows: i32,
+    },
     Begin,
     Commit,
     Rollback,
@@ -148,9 +162,7 @@ impl State {
         self.columns.remove(from);
         let to = match &after {
             None => 0,
-            Some(name) => {
-                self.columns.iter().position(|c| c.name == *name).expect("picked") + 1
-            }
+            Some(name) => self.columns.iter().position(|c| c.name == *name).expect("picked") + 1,
         };
         self.columns.insert(to, moved);
         for row in self.rows.values_mut() {
@@ -283,7 +295,7 @@ impl World {
                 after.rows.values_mut().for_each(|row| row.push(default.clone()));
                 let last = after.columns.len() - 1;
                 let place = place.and_then(|n| after.place(last, Some(n)));
-                let said = default.map(|_| format!("DEFAULT {}", literal(&default)));
+                let said = default.as_ref().map(|_| format!("DEFAULT {}", literal(&default)));
                 let (said, place) = (said.unwrap_or_default(), place.unwrap_or_default());
                 let sql = format!("ALTER TABLE t ADD COLUMN {name} {} {said} {place}", kind.sql());
                 self.write(&sql, after).await;
@@ -373,8 +385,9 @@ impl World {
                     after.rows.insert(n, after.columns.iter().map(cell).collect());
                 }
                 let end = from + rows - 1;
-                let sql =
-                    format!("INSERT INTO t ({k}) SELECT i FROM generate_series({from}, {end}) g(i)");
+                let sql = format!(
+                    "INSERT INTO t ({k}) SELECT i FROM generate_series({from}, {end}) g(i)"
+                );
                 self.write(&sql, after).await;
             }
             Step::Update { every, column, to } => {

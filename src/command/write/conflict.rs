@@ -10,7 +10,7 @@
 //! | in the table | passed over | the row there changes, if WHERE says so; a second change is 21000 |
 //! | of this statement's own making | passed over | 21000 |
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ use crate::fault;
 use crate::parse::fold;
 use crate::plan::Given;
 use crate::plan::time_travel::name_parts;
-use crate::spec::TableSchema;
+use crate::spec::{EnforcedKey, TableSchema};
 use crate::store::{KeyBatch, KeyCheck, Place, Table};
 
 /// Rows that are looked for together.
@@ -51,6 +51,8 @@ const PAIRS: &str = "asofdb pairs";
 
 /// What happens to a row whose key is there.
 pub struct OnConflict {
+    /// Which of the table's enforced keys it is about: the one named, else all.
+    keys: Vec<usize>,
     update: Option<DoUpdate>,
 }
 
@@ -80,21 +82,21 @@ impl OnConflict {
         with: Option<&With>,
         clause: &ast::OnConflict,
     ) -> Result<OnConflict> {
-        match &clause.conflict_target {
-            Some(named) => check_target(target.schema(), named)?,
+        let keys = match &clause.conflict_target {
+            Some(named) => vec![key_of(target.schema(), named)?],
             None if matches!(clause.action, OnConflictAction::DoUpdate(_)) => {
                 let message =
                     "ON CONFLICT DO UPDATE requires inference specification or constraint name";
                 return Err(Error::new(ErrorKind::Syntax, message)
                     .hint("name the key's columns: ON CONFLICT (a, b) DO UPDATE …"));
             }
-            None => {}
-        }
+            None => (0..target.schema().enforced_keys().len()).collect(),
+        };
         let update = match &clause.action {
             OnConflictAction::DoNothing => None,
             OnConflictAction::DoUpdate(update) => Some(DoUpdate::new(scene, target, with, update)?),
         };
-        Ok(OnConflict { update })
+        Ok(OnConflict { keys, update })
     }
 
     /// Runs an INSERT that has the clause.
@@ -114,7 +116,8 @@ impl OnConflict {
         // Of new rows only the primary keys are looked up.
         let others = target.schema().unique.iter().any(|key| key.enforced);
         change.check_keys(check(!moves_keys && !others), check(!moves_keys));
-        let mut upsert = Upsert { change, update: self.update, moves_keys, own: HashSet::new() };
+        let (keys, update, own) = (self.keys, self.update, HashMap::new());
+        let mut upsert = Upsert { change, keys, update, moves_keys, own };
         let mut stream = run::start_in_order(&writing.reading, writing.state, source).await?;
         let mut chunk: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = stream.next().await {
@@ -135,43 +138,41 @@ impl OnConflict {
     }
 }
 
-fn check_target(schema: &TableSchema, target: &ConflictTarget) -> Result<()> {
-    let key = schema.primary_key.as_ref();
+/// Which of the table's enforced keys the clause names.
+fn key_of(schema: &TableSchema, target: &ConflictTarget) -> Result<usize> {
+    let keys = schema.enforced_keys();
     match target {
         ConflictTarget::Columns(columns) => {
             let mut named: Vec<String> = columns.iter().map(fold).collect();
             named.sort_unstable();
             named.dedup();
             check_columns(schema, &named)?;
-            let name = |id| schema.column(id).map(|column| column.name.clone());
-            let key_names = key.map(|key| {
-                let mut names: Vec<String> =
-                    key.columns.iter().filter_map(|id| name(*id)).collect();
+            let is_named = |key: &EnforcedKey<'_>| {
+                let columns = key.columns.iter().filter_map(|id| schema.column(*id));
+                let mut names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
                 names.sort_unstable();
-                names
-            });
-            if key_names == Some(named) && key.is_some_and(|key| key.enforced) {
-                return Ok(());
+                names == named
+            };
+            if let Some(key) = keys.iter().position(is_named) {
+                return Ok(key);
             }
             let error = Error::new(
                 ErrorKind::InvalidColumnReference,
                 "there is no unique or exclusion constraint matching the ON CONFLICT specification",
             );
-            Err(match key {
+            Err(match &schema.primary_key {
                 Some(key) if !key.enforced => error.hint("the key is NOT ENFORCED"),
-                Some(_) => error.hint("name the columns of the primary key"),
-                None => error.hint("the table has no key: give it a PRIMARY KEY"),
+                Some(_) => error.hint("name the columns of the primary key, or of a UNIQUE"),
+                None => error.hint("the table has no such key: give it a PRIMARY KEY or UNIQUE"),
             })
         }
         ConflictTarget::OnConstraint(name) => {
             let name = name_parts(name)?.pop().unwrap_or_default();
-            let known = format!("{}_pkey", schema.name);
-            if key.is_some_and(|key| key.enforced) && name == known {
-                return Ok(());
-            }
-            let message =
-                format!("constraint \"{name}\" for table \"{}\" does not exist", schema.name);
-            Err(Error::new(ErrorKind::UndefinedObject, message))
+            keys.iter().position(|key| key.name == name).ok_or_else(|| {
+                let message =
+                    format!("constraint \"{name}\" for table \"{}\" does not exist", schema.name);
+                Error::new(ErrorKind::UndefinedObject, message)
+            })
         }
     }
 }
@@ -255,10 +256,12 @@ impl PartitionStream for Pairs {
 /// An upsert in progress.
 struct Upsert {
     change: Change,
+    /// Which of the table's enforced keys are looked up; one where rows are updated.
+    keys: Vec<usize>,
     update: Option<DoUpdate>,
     moves_keys: bool,
-    /// Keys this statement gave to rows that are in no segment yet.
-    own: HashSet<Box<[u8]>>,
+    /// Keys this statement gave to rows that are in no segment yet, for each of `keys`.
+    own: HashMap<usize, HashSet<Box<[u8]>>>,
 }
 
 /// What is to be done with the rows of a chunk.
@@ -275,10 +278,15 @@ impl Upsert {
         let Some(first) = chunk.first() else { return Ok(()) };
         let rows = concat_batches(&first.schema(), &chunk).map_err(fault::of_arrow)?;
         let table = Arc::clone(&self.change.table);
-        let sorted = match KeyBatch::of_rows(table.schema(), &rows)? {
-            Some(keys) => self.sort(&keys)?,
-            None => Sorted { fresh: (0..rows.num_rows() as u64).collect(), ..Sorted::default() },
-        };
+        let mut sorted =
+            Sorted { fresh: (0..rows.num_rows() as u64).collect(), ..Sorted::default() };
+        for key in self.keys.clone() {
+            let left = pick(&rows, &sorted.fresh)?;
+            let next = self.sort(key, &KeyBatch::of_rows(table.schema(), key, &left)?, &left)?;
+            // Only a clause that names its one key updates: then these are all rows.
+            sorted.meet = next.meet;
+            sorted.fresh = next.fresh.iter().map(|row| sorted.fresh[*row as usize]).collect();
+        }
         let fresh = self.insert(&rows, &sorted.fresh)?;
         let changed = match sorted.meet.is_empty() {
             true => None,
@@ -287,49 +295,52 @@ impl Upsert {
         self.report(fresh, sorted.fresh, changed)
     }
 
-    /// Where the keys of a chunk are.
-    fn sort(&mut self, keys: &KeyBatch) -> Result<Sorted> {
-        let (there, own) = self.places(keys)?;
+    /// Where the keys of some rows are. Rows that a key leaves out meet no other.
+    fn sort(&mut self, key: usize, keys: &KeyBatch, rows: &RecordBatch) -> Result<Sorted> {
+        let (there, own) = self.places(key, keys)?;
         let mut sorted = Sorted::default();
         let order = keys.order();
         let mut start = 0;
         while start < order.len() {
-            let key = keys.key(order[start] as usize);
-            let same = |row: &&u64| keys.key(**row as usize) == key;
+            let bytes = keys.key(order[start] as usize);
+            let same = |at: &&u64| keys.key(**at as usize) == bytes;
             let end = start + order[start..].iter().take_while(same).count();
-            let group = &order[start..end];
-            let first = group[0] as usize;
+            let group = order[start..end].iter().map(|at| keys.row(*at as usize) as u64);
+            let first = order[start] as usize;
             match (there[first], own[first], self.update.is_some()) {
                 (_, true, true) => return Err(twice("ON CONFLICT DO UPDATE")),
                 (Some(place), false, true) => {
-                    sorted.meet.extend(group.iter().map(|row| (*row, place)));
+                    sorted.meet.extend(group.map(|row| (row, place)));
                 }
-                (None, false, true) if group.len() > 1 => {
+                (None, false, true) if end - start > 1 => {
                     return Err(twice("ON CONFLICT DO UPDATE"));
                 }
-                (None, false, _) => sorted.fresh.push(group[0]),
+                (None, false, _) => sorted.fresh.extend(group.min()),
                 (_, _, false) => {}
             }
             start = end;
         }
+        if keys.len() < rows.num_rows() {
+            let seen: HashSet<usize> = (0..keys.len()).map(|at| keys.row(at)).collect();
+            let left_out = (0..rows.num_rows()).filter(|row| !seen.contains(row));
+            sorted.fresh.extend(left_out.map(|row| row as u64));
+        }
         // Row ids count up in the order of the input.
         sorted.fresh.sort_unstable();
-        for row in &sorted.fresh {
-            self.own.insert(keys.key(*row as usize).into());
-        }
         Ok(sorted)
     }
 
     /// For each key the row there, and whether this statement gave the key to a row.
-    fn places(&mut self, keys: &KeyBatch) -> Result<(Vec<Option<Place>>, Vec<bool>)> {
+    fn places(&mut self, key: usize, keys: &KeyBatch) -> Result<(Vec<Option<Place>>, Vec<bool>)> {
         let table = Arc::clone(&self.change.table);
         let mut there = vec![None; keys.len()];
-        let mut own: Vec<bool> = (0..keys.len()).map(|r| self.own.contains(keys.key(r))).collect();
-        for (row, place) in table.places_of(keys)? {
+        let given = self.own.entry(key).or_default();
+        let mut own: Vec<bool> = (0..keys.len()).map(|at| given.contains(keys.key(at))).collect();
+        for (at, place) in table.places_of(key, keys)? {
             match self.change.gone.has(place) {
                 // Changed by this statement; where keys move it may have left this one.
-                true => own[row] |= !self.moves_keys,
-                false => there[row] = Some(place),
+                true => own[at] |= !self.moves_keys,
+                false => there[at] = Some(place),
             }
         }
         let mut loads = vec![&mut self.change.fresh];
@@ -337,15 +348,26 @@ impl Upsert {
             loads.push(&mut self.change.versions);
         }
         for load in loads {
-            for (row, _) in table.places_in(load.segments()?, keys)? {
-                own[row] = true;
+            for (at, _) in table.places_in(load.segments()?, key, keys)? {
+                own[at] = true;
             }
         }
         Ok((there, own))
     }
 
+    /// Notes the keys that rows of this statement have.
+    fn note(&mut self, rows: &RecordBatch) -> Result<()> {
+        for key in self.keys.clone() {
+            let keys = KeyBatch::of_rows(self.change.table.schema(), key, rows)?;
+            let given = self.own.entry(key).or_default();
+            given.extend((0..keys.len()).map(|at| Box::from(keys.key(at))));
+        }
+        Ok(())
+    }
+
     fn insert(&mut self, rows: &RecordBatch, fresh: &[u64]) -> Result<RecordBatch> {
         let picked = pick(rows, fresh)?;
+        self.note(&picked)?;
         self.change.fresh.push(&picked)?;
         self.forget_written();
         Ok(picked)
@@ -393,10 +415,8 @@ impl Upsert {
         let ids = UInt64Array::from_iter_values(numbers.iter().map(|n| ids.value(*n as usize)));
         self.change.versions.push_versions(&versions, ids)?;
         self.change.replace(numbers.iter().map(|n| places[*n as usize]));
-        if self.moves_keys
-            && let Some(keys) = KeyBatch::of_rows(table.schema(), &versions)?
-        {
-            self.own.extend((0..keys.len()).map(|row| keys.key(row).into()));
+        if self.moves_keys {
+            self.note(&versions)?;
         }
         self.forget_written();
         Ok((versions, numbers.iter().map(|n| picked[*n as usize]).collect()))
