@@ -58,7 +58,7 @@ impl Grammar<'_> {
             "DEALLOCATE" => self.deallocate(),
             "LISTEN" | "UNLISTEN" | "NOTIFY" => self.notification(),
             "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CHECKPOINT" | "DO" => self.upkeep(),
-            _ => Err(self.unexpected()),
+            _ => Err(self.unknown_statement()),
         }
     }
 
@@ -150,10 +150,15 @@ impl Grammar<'_> {
         self.fold_asof(&mut insert)?;
         let version = self.insert_version.take();
         let replace = match self.replace_where.take() {
-            Some(condition) => Some(Replace::Where(self.condition(condition)?)),
+            Some(condition) => Some(Replace::Where(Box::new(self.condition(condition)?))),
             None => insert.overwrite.then_some(Replace::All),
         };
-        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+        Ok(Statement::Insert(Box::new(Insert {
+            insert,
+            version,
+            replace,
+            overriding: self.overriding,
+        })))
     }
 
     /// A condition whose tokens were kept aside.

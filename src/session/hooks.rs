@@ -7,7 +7,9 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
+use super::cursor::Cursors;
 use super::settings::SessionSettings;
+use super::statements::Statements;
 use super::work::Work;
 use super::{Database, SessionOptions};
 use crate::activity::CancelReason;
@@ -32,6 +34,8 @@ pub(super) struct Hooks {
     connected: String,
     settings: Arc<Mutex<SessionSettings>>,
     work: Arc<Mutex<Work>>,
+    statements: Arc<Mutex<Statements>>,
+    cursors: Arc<Mutex<Cursors>>,
     /// What the running statement reads; None between statements.
     reading: Mutex<Option<Reading>>,
     catalog: Mutex<Option<Arc<Catalog>>>,
@@ -55,11 +59,22 @@ impl Hooks {
             connected: options.database.clone(),
             settings: Arc::clone(settings),
             work: Arc::clone(work),
+            statements: Arc::default(),
+            cursors: Arc::default(),
             reading: Mutex::default(),
             catalog: Mutex::default(),
             given: Mutex::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// With what the session has given names to.
+    pub fn with_named(
+        self,
+        statements: &Arc<Mutex<Statements>>,
+        cursors: &Arc<Mutex<Cursors>>,
+    ) -> Hooks {
+        Hooks { statements: Arc::clone(statements), cursors: Arc::clone(cursors), ..self }
     }
 
     /// A statement begins that reads this.
@@ -79,6 +94,8 @@ impl Hooks {
             search_path,
             settings: all,
             activity: self.activity(),
+            prepared: self.statements.lock().facts(),
+            cursors: self.cursors.lock().facts(),
             ..CatalogInputs::default()
         };
         let Some(reading) = self.reading.lock().clone() else { return Ok(inputs) };
@@ -130,6 +147,7 @@ impl Hooks {
             backend_start_us: session.facts.started_us,
             transaction_start_us: None,
             query_start_us: session.statement_started_us,
+            copying: session.copying,
         };
         sessions.into_iter().map(row).collect()
     }

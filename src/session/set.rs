@@ -50,6 +50,8 @@ impl Session {
                 }
                 if what == "all" {
                     self.need_no_block("DISCARD ALL")?;
+                    self.statements.lock().clear();
+                    self.cursors.lock().close_all();
                     self.assign("branch", None, false)?;
                     self.settings.lock().reset_all();
                 }

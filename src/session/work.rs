@@ -144,7 +144,10 @@ impl Session {
         let mut work = self.work.lock();
         match work.block {
             Block::Explicit => work.failed = true,
-            Block::Implicit | Block::None => work.end(),
+            Block::Implicit | Block::None => {
+                work.end();
+                self.cursors.lock().end_transaction(false);
+            }
         }
     }
 
@@ -172,6 +175,7 @@ impl Session {
         }
         if failed {
             self.work.lock().end();
+            self.cursors.lock().end_transaction(false);
             self.settings.lock().forget_local();
             return Ok(false);
         }
@@ -186,10 +190,12 @@ impl Session {
             transaction
         };
         self.settings.lock().forget_local();
-        match transaction {
+        let committed = match transaction {
             Some(transaction) => self.commit_transaction(transaction).await,
             None => Ok(()),
-        }
+        };
+        self.cursors.lock().end_transaction(committed.is_ok());
+        committed
     }
 
     pub(super) async fn commit_transaction(&self, transaction: Transaction) -> Result<()> {
@@ -211,6 +217,7 @@ impl Session {
             self.warning("25P01", "there is no transaction in progress");
         }
         self.work.lock().end();
+        self.cursors.lock().end_transaction(false);
         self.settings.lock().forget_local();
     }
 
@@ -227,6 +234,7 @@ impl Session {
         let mut work = self.work.lock();
         let state = work.transaction.clone();
         work.savepoints.push((name.to_owned(), state));
+        self.cursors.lock().savepoint(name);
         Ok(())
     }
 
@@ -244,6 +252,7 @@ impl Session {
         work.savepoints.truncate(at + 1);
         work.transaction = work.savepoints[at].1.clone();
         work.failed = false;
+        self.cursors.lock().roll_back_to(name);
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use crate::segment::Projection;
 use crate::spec::{ColumnId, CommitId, RowId, SegmentId};
 
 /// Where a living row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// In no segment.
     Inline(CommitId, RowId),
@@ -23,20 +23,21 @@ pub enum Place {
 }
 
 impl Table {
-    /// Which keys of one of the enforced kinds living rows have: (which of `keys`, place), in no promised order.
+    /// Which keys of the enforced key `which` living rows have: (the row the key is of, place), in
+    /// no promised order.
     ///
     /// # Errors
     /// Io, Corrupt.
-    pub fn places_of(&self, key: usize, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
+    pub fn places_of(&self, which: usize, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let inline = self.inline_keys()?.of(key);
-        for row in 0..keys.len() {
-            let there = inline.and_then(|inline| inline.get(keys.key(row)));
+        let inline = self.inline_keys()?.of(which);
+        for at in 0..keys.len() {
+            let there = inline.and_then(|inline| inline.get(keys.key(at)));
             if let Some((commit, id)) = there.filter(|(commit, id)| !self.hides(*id, *commit)) {
-                found.push((row, Place::Inline(commit, id)));
+                found.push((keys.row(at), Place::Inline(commit, id)));
             }
         }
-        found.extend(self.places_in(&self.segments, key, keys)?);
+        found.extend(self.places_in(&self.segments, which, keys)?);
         Ok(found)
     }
 
@@ -47,15 +48,17 @@ impl Table {
     pub fn places_in(
         &self,
         segments: &[TableSegment],
-        key: usize,
+        which: usize,
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let columns = self.schema.enforced_keys()[key].columns;
+        let enforced = self.schema.enforced_keys();
+        let Some(key) = enforced.get(which) else { return Ok(found) };
         for segment in segments {
             let id = segment.meta.id;
-            let there = self.positions_of(&self.schema, segment, columns, keys)?;
-            found.extend(there.into_iter().map(|(row, at)| (row, Place::Segment(id, at))));
+            let there = self.positions_of(&self.schema, segment, key.columns, keys)?;
+            let place = |(at, position)| (keys.row(at), Place::Segment(id, position));
+            found.extend(there.into_iter().map(place));
         }
         Ok(found)
     }

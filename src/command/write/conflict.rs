@@ -9,8 +9,11 @@
 //! | nowhere | the first of its rows goes in | its row goes in; a second one is 21000 |
 //! | in the table | passed over | the row there changes, if WHERE says so; a second change is 21000 |
 //! | of this statement's own making | passed over | 21000 |
+//!
+//! Without a target DO NOTHING asks every enforced key. A key that is not asked is checked as for any
+//! other row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -24,22 +27,21 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::sql::sqlparser::ast::{self, ConflictTarget, OnConflictAction, With};
+use datafusion::sql::sqlparser::ast::{self, OnConflictAction, With};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
 use super::Scene;
+use super::arbiter::arbiters;
 use super::change::{Action, Change, Changed, twice};
 use super::returning::Returning;
 use super::target::Target;
-use super::values::{Assigned, Evaluated, check_columns, numbered};
+use super::values::{Assigned, Evaluated, numbered};
 use crate::command::{Writing, run};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fault;
-use crate::parse::fold;
 use crate::plan::Given;
-use crate::plan::time_travel::name_parts;
-use crate::spec::{EnforcedKey, TableSchema};
+use crate::spec::TableSchema;
 use crate::store::{KeyBatch, KeyCheck, Place, Table};
 
 /// Rows that are looked for together.
@@ -51,7 +53,7 @@ const PAIRS: &str = "asofdb pairs";
 
 /// What happens to a row whose key is there.
 pub struct OnConflict {
-    /// Which of the table's enforced keys it is about: the one named, else all.
+    /// The keys it is about, as positions among the enforced ones.
     keys: Vec<usize>,
     update: Option<DoUpdate>,
 }
@@ -82,16 +84,7 @@ impl OnConflict {
         with: Option<&With>,
         clause: &ast::OnConflict,
     ) -> Result<OnConflict> {
-        let keys = match &clause.conflict_target {
-            Some(named) => vec![key_of(target.schema(), named)?],
-            None if matches!(clause.action, OnConflictAction::DoUpdate(_)) => {
-                let message =
-                    "ON CONFLICT DO UPDATE requires inference specification or constraint name";
-                return Err(Error::new(ErrorKind::Syntax, message)
-                    .hint("name the key's columns: ON CONFLICT (a, b) DO UPDATE …"));
-            }
-            None => (0..target.schema().enforced_keys().len()).collect(),
-        };
+        let keys = arbiters(target.schema(), clause)?;
         let update = match &clause.action {
             OnConflictAction::DoNothing => None,
             OnConflictAction::DoUpdate(update) => Some(DoUpdate::new(scene, target, with, update)?),
@@ -113,11 +106,10 @@ impl OnConflict {
         let mut change = Change::new(writing, &target.table, returning.as_ref())?;
         let moves_keys = self.update.as_ref().is_some_and(|update| update.moves_keys);
         let check = |seen: bool| if seen { KeyCheck::Never } else { KeyCheck::AtEnd };
-        // Of new rows only the primary keys are looked up.
-        let others = target.schema().unique.iter().any(|key| key.enforced);
-        change.check_keys(check(!moves_keys && !others), check(!moves_keys));
-        let (keys, update, own) = (self.keys, self.update, HashMap::new());
-        let mut upsert = Upsert { change, keys, update, moves_keys, own };
+        let all = target.schema().enforced_keys().len() == self.keys.len();
+        change.check_keys(check(!moves_keys && all), check(!moves_keys));
+        let own = vec![HashSet::new(); self.keys.len()];
+        let mut upsert = Upsert { change, keys: self.keys, update: self.update, moves_keys, own };
         let mut stream = run::start_in_order(&writing.reading, writing.state, source).await?;
         let mut chunk: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = stream.next().await {
@@ -135,45 +127,6 @@ impl OnConflict {
             writing.transaction.rerun_on_duplicates(&target.table);
         }
         upsert.change.finish(writing, returning).await
-    }
-}
-
-/// Which of the table's enforced keys the clause names.
-fn key_of(schema: &TableSchema, target: &ConflictTarget) -> Result<usize> {
-    let keys = schema.enforced_keys();
-    match target {
-        ConflictTarget::Columns(columns) => {
-            let mut named: Vec<String> = columns.iter().map(fold).collect();
-            named.sort_unstable();
-            named.dedup();
-            check_columns(schema, &named)?;
-            let is_named = |key: &EnforcedKey<'_>| {
-                let columns = key.columns.iter().filter_map(|id| schema.column(*id));
-                let mut names: Vec<&str> = columns.map(|column| column.name.as_str()).collect();
-                names.sort_unstable();
-                names == named
-            };
-            if let Some(key) = keys.iter().position(is_named) {
-                return Ok(key);
-            }
-            let error = Error::new(
-                ErrorKind::InvalidColumnReference,
-                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-            );
-            Err(match &schema.primary_key {
-                Some(key) if !key.enforced => error.hint("the key is NOT ENFORCED"),
-                Some(_) => error.hint("name the columns of the primary key, or of a UNIQUE"),
-                None => error.hint("the table has no such key: give it a PRIMARY KEY or UNIQUE"),
-            })
-        }
-        ConflictTarget::OnConstraint(name) => {
-            let name = name_parts(name)?.pop().unwrap_or_default();
-            keys.iter().position(|key| key.name == name).ok_or_else(|| {
-                let message =
-                    format!("constraint \"{name}\" for table \"{}\" does not exist", schema.name);
-                Error::new(ErrorKind::UndefinedObject, message)
-            })
-        }
     }
 }
 
@@ -256,21 +209,31 @@ impl PartitionStream for Pairs {
 /// An upsert in progress.
 struct Upsert {
     change: Change,
-    /// Which of the table's enforced keys are looked up; one where rows are updated.
+    /// As [`OnConflict`] has them.
     keys: Vec<usize>,
     update: Option<DoUpdate>,
     moves_keys: bool,
-    /// Keys this statement gave to rows that are in no segment yet, for each of `keys`.
-    own: HashMap<usize, HashSet<Box<[u8]>>>,
+    /// For each of them what this statement gave to rows that are in no segment yet.
+    own: Vec<HashSet<Box<[u8]>>>,
 }
 
-/// What is to be done with the rows of a chunk.
+/// What is to be done with the rows of a chunk, each list in the order of the input.
 #[derive(Default)]
 struct Sorted {
     /// Rows that go in.
     fresh: Vec<u64>,
-    /// Rows that meet another, and where that is; those of one key follow each other.
+    /// Rows that meet another, and where that is.
     meet: Vec<(u64, Place)>,
+}
+
+/// What is known of one key of each row of a chunk.
+struct Known {
+    /// The row's key, None where a NULL in it equals nothing.
+    keys: Vec<Option<Box<[u8]>>>,
+    /// Where the row is that has it.
+    there: Vec<Option<Place>>,
+    /// Whether a segment of this statement has it.
+    own: Vec<bool>,
 }
 
 impl Upsert {
@@ -278,15 +241,12 @@ impl Upsert {
         let Some(first) = chunk.first() else { return Ok(()) };
         let rows = concat_batches(&first.schema(), &chunk).map_err(fault::of_arrow)?;
         let table = Arc::clone(&self.change.table);
-        let mut sorted =
-            Sorted { fresh: (0..rows.num_rows() as u64).collect(), ..Sorted::default() };
-        for key in self.keys.clone() {
-            let left = pick(&rows, &sorted.fresh)?;
-            let next = self.sort(key, &KeyBatch::of_rows(table.schema(), key, &left)?, &left)?;
-            // Only a clause that names its one key updates: then these are all rows.
-            sorted.meet = next.meet;
-            sorted.fresh = next.fresh.iter().map(|row| sorted.fresh[*row as usize]).collect();
+        let all = KeyBatch::of_rows(table.schema(), &rows)?;
+        let mut known = Vec::with_capacity(self.keys.len());
+        for which in self.keys.clone() {
+            known.push(self.look_up(which, &all[which], rows.num_rows())?);
         }
+        let sorted = self.sort(known, rows.num_rows())?;
         let fresh = self.insert(&rows, &sorted.fresh)?;
         let changed = match sorted.meet.is_empty() {
             true => None,
@@ -295,52 +255,44 @@ impl Upsert {
         self.report(fresh, sorted.fresh, changed)
     }
 
-    /// Where the keys of some rows are. Rows that a key leaves out meet no other.
-    fn sort(&mut self, key: usize, keys: &KeyBatch, rows: &RecordBatch) -> Result<Sorted> {
-        let (there, own) = self.places(key, keys)?;
+    /// Row by row as PostgreSQL would, with everything known beforehand.
+    fn sort(&mut self, mut known: Vec<Known>, rows: usize) -> Result<Sorted> {
         let mut sorted = Sorted::default();
-        let order = keys.order();
-        let mut start = 0;
-        while start < order.len() {
-            let bytes = keys.key(order[start] as usize);
-            let same = |at: &&u64| keys.key(**at as usize) == bytes;
-            let end = start + order[start..].iter().take_while(same).count();
-            let group = order[start..end].iter().map(|at| keys.row(*at as usize) as u64);
-            let first = order[start] as usize;
-            match (there[first], own[first], self.update.is_some()) {
-                (_, true, true) => return Err(twice("ON CONFLICT DO UPDATE")),
-                (Some(place), false, true) => {
-                    sorted.meet.extend(group.map(|row| (row, place)));
+        let updates = self.update.is_some();
+        for row in 0..rows {
+            let mine = |(known, own): (&Known, &HashSet<Box<[u8]>>)| {
+                known.own[row] || known.keys[row].as_ref().is_some_and(|key| own.contains(key))
+            };
+            let is_mine = known.iter().zip(&self.own).any(mine);
+            let there = known.iter().find_map(|known| known.there[row]);
+            match (there, is_mine) {
+                (_, true) if updates => return Err(twice("ON CONFLICT DO UPDATE")),
+                (Some(place), false) if updates => sorted.meet.push((row as u64, place)),
+                (None, false) => {
+                    for (known, own) in known.iter_mut().zip(&mut self.own) {
+                        own.extend(known.keys[row].take());
+                    }
+                    sorted.fresh.push(row as u64);
                 }
-                (None, false, true) if end - start > 1 => {
-                    return Err(twice("ON CONFLICT DO UPDATE"));
-                }
-                (None, false, _) => sorted.fresh.extend(group.min()),
-                (_, _, false) => {}
+                _ => {}
             }
-            start = end;
         }
-        if keys.len() < rows.num_rows() {
-            let seen: HashSet<usize> = (0..keys.len()).map(|at| keys.row(at)).collect();
-            let left_out = (0..rows.num_rows()).filter(|row| !seen.contains(row));
-            sorted.fresh.extend(left_out.map(|row| row as u64));
-        }
-        // Row ids count up in the order of the input.
-        sorted.fresh.sort_unstable();
         Ok(sorted)
     }
 
-    /// For each key the row there, and whether this statement gave the key to a row.
-    fn places(&mut self, key: usize, keys: &KeyBatch) -> Result<(Vec<Option<Place>>, Vec<bool>)> {
+    /// Where the keys of a chunk are.
+    fn look_up(&mut self, which: usize, keys: &KeyBatch, rows: usize) -> Result<Known> {
         let table = Arc::clone(&self.change.table);
-        let mut there = vec![None; keys.len()];
-        let given = self.own.entry(key).or_default();
-        let mut own: Vec<bool> = (0..keys.len()).map(|at| given.contains(keys.key(at))).collect();
-        for (at, place) in table.places_of(key, keys)? {
+        let mut known =
+            Known { keys: vec![None; rows], there: vec![None; rows], own: vec![false; rows] };
+        for at in 0..keys.len() {
+            known.keys[keys.row(at)] = Some(keys.key(at).into());
+        }
+        for (row, place) in table.places_of(which, keys)? {
             match self.change.gone.has(place) {
                 // Changed by this statement; where keys move it may have left this one.
-                true => own[at] |= !self.moves_keys,
-                false => there[at] = Some(place),
+                true => known.own[row] |= !self.moves_keys,
+                false => known.there[row] = Some(place),
             }
         }
         let mut loads = vec![&mut self.change.fresh];
@@ -348,26 +300,15 @@ impl Upsert {
             loads.push(&mut self.change.versions);
         }
         for load in loads {
-            for (at, _) in table.places_in(load.segments()?, key, keys)? {
-                own[at] = true;
+            for (row, _) in table.places_in(load.segments()?, which, keys)? {
+                known.own[row] = true;
             }
         }
-        Ok((there, own))
-    }
-
-    /// Notes the keys that rows of this statement have.
-    fn note(&mut self, rows: &RecordBatch) -> Result<()> {
-        for key in self.keys.clone() {
-            let keys = KeyBatch::of_rows(self.change.table.schema(), key, rows)?;
-            let given = self.own.entry(key).or_default();
-            given.extend((0..keys.len()).map(|at| Box::from(keys.key(at))));
-        }
-        Ok(())
+        Ok(known)
     }
 
     fn insert(&mut self, rows: &RecordBatch, fresh: &[u64]) -> Result<RecordBatch> {
         let picked = pick(rows, fresh)?;
-        self.note(&picked)?;
         self.change.fresh.push(&picked)?;
         self.forget_written();
         Ok(picked)
@@ -376,7 +317,7 @@ impl Upsert {
     /// Keys that segments have need not be kept.
     fn forget_written(&mut self) {
         if self.change.fresh.gathered_rows() == 0 && self.change.versions.gathered_rows() == 0 {
-            self.own.clear();
+            self.own.iter_mut().for_each(HashSet::clear);
         }
     }
 
@@ -416,7 +357,10 @@ impl Upsert {
         self.change.versions.push_versions(&versions, ids)?;
         self.change.replace(numbers.iter().map(|n| places[*n as usize]));
         if self.moves_keys {
-            self.note(&versions)?;
+            let all = KeyBatch::of_rows(table.schema(), &versions)?;
+            for (own, keys) in self.own.iter_mut().zip(self.keys.iter().map(|at| &all[*at])) {
+                own.extend((0..keys.len()).map(|at| Box::from(keys.key(at))));
+            }
         }
         self.forget_written();
         Ok((versions, numbers.iter().map(|n| picked[*n as usize]).collect()))
@@ -450,14 +394,17 @@ impl Upsert {
 /// # Errors
 /// Cardinality where a row that was changed is met again: `numbers` say which pairs changed one.
 fn check_once(numbers: &[u64], meet: &[(u64, Place)]) -> Result<()> {
-    let again = |n: &u64| {
-        let next = meet.get(*n as usize + 1);
-        next.is_some_and(|(_, place)| *place == meet[*n as usize].1)
-    };
-    match numbers.iter().any(again) {
-        true => Err(twice("ON CONFLICT DO UPDATE")),
-        false => Ok(()),
+    let changes: HashSet<u64> = numbers.iter().copied().collect();
+    let mut changed = HashSet::new();
+    for (pair, (_, place)) in meet.iter().enumerate() {
+        if changed.contains(place) {
+            return Err(twice("ON CONFLICT DO UPDATE"));
+        }
+        if changes.contains(&(pair as u64)) {
+            changed.insert(*place);
+        }
     }
+    Ok(())
 }
 
 fn pick(rows: &RecordBatch, picked: &[u64]) -> Result<RecordBatch> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::activity::CopySnapshot;
 use crate::spec::{Sequence, TableSchema, Type, View};
 
 /// What one session sees.
@@ -27,8 +28,8 @@ pub struct CatalogInputs {
     pub activity: Vec<Activity>,
     /// The session's prepared statements.
     pub prepared: Vec<PreparedFacts>,
-    /// The session's cursors: name and statement.
-    pub cursors: Vec<(String, String)>,
+    /// The session's cursors.
+    pub cursors: Vec<CursorFacts>,
 }
 
 /// A table and what is known about its rows.
@@ -102,6 +103,25 @@ pub struct Activity {
     pub transaction_start_us: Option<i64>,
     /// When its statement began.
     pub query_start_us: Option<i64>,
+    /// The COPY it runs.
+    pub copying: Option<CopySnapshot>,
+}
+
+/// One row of `pg_cursors`.
+#[derive(Clone, Debug)]
+pub struct CursorFacts {
+    /// Its name.
+    pub name: String,
+    /// The statement that declared it.
+    pub statement: String,
+    /// WITH HOLD.
+    pub hold: bool,
+    /// BINARY.
+    pub binary: bool,
+    /// SCROLL.
+    pub scroll: bool,
+    /// When it was declared, µs since 1970-01-01 UTC.
+    pub created_us: i64,
 }
 
 /// One row of `pg_prepared_statements`.

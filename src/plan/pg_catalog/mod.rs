@@ -27,7 +27,8 @@ pub mod types;
 
 pub use catalog::{Catalog, relation_id, relation_oid};
 pub use inputs::{
-    Activity, CatalogInputs, PreparedFacts, SequenceFacts, Setting, TableFacts, ViewFacts,
+    Activity, CatalogInputs, CursorFacts, PreparedFacts, SequenceFacts, Setting, TableFacts,
+    ViewFacts,
 };
 pub use name::name_parts;
 pub use provider::schema_providers;
