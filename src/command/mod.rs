@@ -21,6 +21,7 @@ pub mod run;
 pub mod sequence;
 pub mod table;
 pub mod table_refs;
+pub mod verify;
 pub mod write;
 
 use std::sync::Arc;

@@ -394,7 +394,9 @@ fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<R
 pub fn any_relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
     match parts {
         [name] => {
-            if let Some(found) = at.relation(TEMPORARY_NAMESPACE, name)? {
+            if at.has_temporary()
+                && let Some(found) = at.relation(TEMPORARY_NAMESPACE, name)?
+            {
                 return Ok(Some(found));
             }
             for namespace in &reading.search_path {

@@ -213,8 +213,9 @@ impl SessionHooks for Hooks {
         };
         let SequenceName::Oid(oid) = named else { unreachable!("names were found above") };
         let found = relation_id(oid).map(|id| reading.snapshot.relation_by_id(id)).transpose()?;
-        match found.flatten() {
-            Some(Relation::Sequence(sequence)) => Ok(sequence),
+        let known = relation_id(oid).and_then(|id| reading.snapshot.store().known_sequence(id));
+        match (found.flatten(), known) {
+            (Some(Relation::Sequence(sequence)), _) | (None, Some(sequence)) => Ok(sequence),
             _ => {
                 let message = format!("there is no sequence with oid {missing}");
                 Err(Error::new(ErrorKind::UndefinedTable, message))

@@ -64,7 +64,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Log, Records};
 use crate::segment::{self, SEGMENTS_DIR, Segment};
-use crate::spec::{SchemaId, SegmentId, SegmentMeta, TableId, TableSchema, VersionId};
+use crate::spec::{SchemaId, SegmentId, SegmentMeta, Sequence, TableId, TableSchema, VersionId};
 use crate::vfs::{Lock, Vfs};
 
 /// The branch that exists from the start.
@@ -109,6 +109,8 @@ struct Shared {
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
     heads: RwLock<snapshot::Heads>,
     sequences: sequence::Sequences,
+    /// Definitions that were made or read, for statements whose snapshot is older than they are.
+    sequence_definitions: Mutex<HashMap<TableId, Arc<Sequence>>>,
     /// The time of the last commit, and of the last AS OF that was answered.
     last_commit_us: AtomicI64,
     as_of_served_us: AtomicI64,
