@@ -13,12 +13,15 @@ mod depend;
 pub mod drop;
 mod generated;
 pub mod history;
+mod like;
 pub mod object;
 pub mod refs;
 mod rules;
 pub mod run;
 pub mod sequence;
 pub mod table;
+pub mod table_refs;
+pub mod verify;
 pub mod write;
 
 use std::sync::Arc;

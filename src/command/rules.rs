@@ -92,6 +92,6 @@ impl Rules {
 }
 
 fn first_false(values: &ArrayRef) -> Option<usize> {
-    let Some(values) = values.as_boolean_opt() else { return None };
+    let values = values.as_boolean_opt()?;
     (0..values.len()).find(|row| values.is_valid(*row) && !values.value(*row))
 }

@@ -102,15 +102,33 @@ pub fn default_text(sequence: TableId) -> String {
     format!("nextval({})", crate::plan::pg_catalog::relation_oid(sequence))
 }
 
-/// Drops the sequence that a column owned.
+/// Drops the sequence that a column of a table owned. A clone's columns ask the model's.
 ///
 /// # Errors
 /// Whatever reading the catalog gives.
-pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId) -> Result<()> {
+pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId, table: TableId) -> Result<()> {
     let snapshot = writing.transaction.snapshot();
-    if let Some(found @ Relation::Sequence(_)) = snapshot.relation_by_id(sequence)? {
+    if let Some(Relation::Sequence(found)) = snapshot.relation_by_id(sequence)?
+        && found.owner.is_some_and(|(owner, _)| owner == table)
+    {
+        let found = Relation::Sequence(found);
         writing.transaction.drop_relation(&found);
         writing.reading.snapshot = writing.transaction.snapshot();
+    }
+    Ok(())
+}
+
+/// RESTART IDENTITY: the sequences of a table's columns begin again, at once.
+///
+/// # Errors
+/// Io, DiskFull.
+pub fn restart_owned(writing: &Writing<'_>, table: &TableSchema) -> Result<()> {
+    let snapshot = writing.transaction.snapshot();
+    let owned = table.columns.iter().filter_map(|c| c.generated.as_ref()?.sequence());
+    for id in owned {
+        if let Some(Relation::Sequence(sequence)) = snapshot.relation_by_id(id)? {
+            snapshot.store().set_value(&sequence, sequence.start, false)?;
+        }
     }
     Ok(())
 }

@@ -166,10 +166,15 @@ impl Grammar<'_> {
         self.fold_asof(&mut insert)?;
         let version = self.insert_version.take();
         let replace = match self.replace_where.take() {
-            Some(condition) => Some(Replace::Where(self.condition(condition)?)),
+            Some(condition) => Some(Replace::Where(Box::new(self.condition(condition)?))),
             None => insert.overwrite.then_some(Replace::All),
         };
-        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+        Ok(Statement::Insert(Box::new(Insert {
+            insert,
+            version,
+            replace,
+            overriding: self.overriding,
+        })))
     }
 
     /// A condition whose tokens were kept aside.

@@ -16,6 +16,7 @@ mod asof;
 mod branch;
 mod clause;
 mod column;
+mod comment;
 mod copy;
 mod create;
 mod cursor;
@@ -46,6 +47,7 @@ pub use branch::{
     RollbackBranch,
 };
 pub use column::{Check, ColumnSpec, Identity, KeySpec};
+pub use comment::properties;
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
 pub use create::{
     CreateIndex, CreateSchema, CreateTable, CreateView, Like, OnCommit, TableClauses,

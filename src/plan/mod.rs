@@ -8,7 +8,9 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+pub mod changes;
 pub mod clauses;
+mod extent;
 pub mod functions;
 pub mod given;
 pub mod metadata;

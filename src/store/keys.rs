@@ -91,21 +91,18 @@ impl KeyBatch {
         Ok(KeyBatch { rows: Some(rows), ..KeyBatch::new(picked, types)? })
     }
 
-    /// Which row a key is of.
-    pub(super) fn row(&self, at: usize) -> usize {
+    /// Which row a key is of: rows whose key has a NULL that equals nothing have none.
+    pub fn row(&self, at: usize) -> usize {
         self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
     }
 
-    /// The primary keys of rows whose first columns are the table's, in its order; None where the
-    /// table has no enforced one.
+    /// The keys of rows whose first columns are the table's, in its order: a batch for each enforced
+    /// key.
     ///
     /// # Errors
     /// Internal where the columns are not the table's.
-    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Option<KeyBatch>> {
-        match enforced_key(schema) {
-            Some(_) => Ok(keys_of(schema, std::slice::from_ref(rows))?.into_iter().next()),
-            None => Ok(None),
-        }
+    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Vec<KeyBatch>> {
+        keys_of(schema, std::slice::from_ref(rows))
     }
 
     /// The bytes of one key; two keys are equal where these are.

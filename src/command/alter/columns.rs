@@ -2,8 +2,8 @@
 
 use super::Alteration;
 use super::rewrite_values;
-use super::verify::quoted;
 use crate::command::drop::drop_views;
+use crate::command::verify::quoted;
 use crate::command::write::gate::check_lengths;
 use crate::command::write::values::default_array;
 use crate::command::{depend, sequence};
@@ -147,7 +147,7 @@ impl Alteration<'_, '_> {
             drop_views(self.writing, &view, &mut self.notices)?;
         }
         if let Some(owned) = column.generated.as_ref().and_then(Generated::sequence) {
-            sequence::drop_owned(self.writing, owned)?;
+            sequence::drop_owned(self.writing, owned, self.table.id())?;
         }
         self.refresh()?;
         self.change(false, |schema| without_column(schema, column.id, name))

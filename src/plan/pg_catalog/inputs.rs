@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::spec::{TableSchema, Type, View};
+use crate::activity::CopySnapshot;
+use crate::spec::{Sequence, TableSchema, Type, View};
 
 /// What one session sees.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct CatalogInputs {
     pub tables: Vec<TableFacts>,
     /// Views of the snapshot.
     pub views: Vec<ViewFacts>,
+    /// Sequences of the snapshot.
+    pub sequences: Vec<SequenceFacts>,
     /// Every setting, with the session's value.
     pub settings: Vec<Setting>,
     /// What every session does now, this one included.
@@ -49,6 +52,15 @@ pub struct ViewFacts {
     pub view: Arc<View>,
     /// Names and types.
     pub columns: Vec<(String, Type)>,
+}
+
+/// A sequence and where it stands.
+#[derive(Clone, Debug)]
+pub struct SequenceFacts {
+    /// How it counts.
+    pub sequence: Arc<Sequence>,
+    /// The value given out last, if one was.
+    pub last_value: Option<i64>,
 }
 
 /// One row of `pg_settings`.
@@ -91,6 +103,8 @@ pub struct Activity {
     pub transaction_start_us: Option<i64>,
     /// When its statement began.
     pub query_start_us: Option<i64>,
+    /// The COPY it runs.
+    pub copying: Option<CopySnapshot>,
 }
 
 /// One row of `pg_cursors`.

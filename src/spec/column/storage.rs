@@ -308,6 +308,8 @@ fn micros(value: i64, unit: TimeUnit) -> i64 {
     }
 }
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
 pub(in crate::spec) enum Intervals<'a> {
     MonthDayNano(&'a [IntervalMonthDayNano]),
     DayTime(&'a [IntervalDayTime]),
@@ -353,7 +355,11 @@ impl<'a> Intervals<'a> {
             }
             Intervals::DayTime(v) => (0, v[row].days, i64::from(v[row].milliseconds) * 1_000),
             Intervals::YearMonth(v) => (v[row], 0, 0),
-            Intervals::Duration(v, unit) => (0, 0, micros(v[row], *unit)),
+            // The difference of two times, which in PostgreSQL is days and what is left of one.
+            Intervals::Duration(v, unit) => {
+                let micros = micros(v[row], *unit);
+                (0, (micros / DAY_MICROS) as i32, micros % DAY_MICROS)
+            }
         }
     }
 }
