@@ -23,6 +23,7 @@ mod cursor;
 mod dialect;
 mod dispatch;
 mod drop;
+mod foreign;
 mod grammar;
 mod limits;
 mod mentions;

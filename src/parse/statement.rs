@@ -310,7 +310,6 @@ impl Parsed {
     /// What a PREPARE of this text prepares.
     pub fn within_prepare(&self, prepare: &Prepare) -> Parsed {
         Parsed {
-            properties: self.properties.clone(),
             statement: prepare.statement.as_ref().clone(),
             text: self.text.clone(),
             parameters: prepare.parameters,
