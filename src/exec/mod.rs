@@ -1,7 +1,9 @@
 //! Physical operators, and the formats that rows come in and go out in.
 
 pub mod asof_join;
+pub mod changes;
 pub mod copy;
 pub mod scan;
+pub mod slice;
 pub mod spool;
 pub mod stop;

@@ -8,8 +8,10 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+pub mod changes;
 pub mod clauses;
 pub mod expressions;
+mod extent;
 mod float_keys;
 pub mod functions;
 pub mod given;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
@@ -11,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::clauses;
+use super::extent::{check_plan, check_query};
 use super::given::Given;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -19,9 +19,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
 use crate::spec::{Type, View};
-
-/// Steps of the largest plan.
-const PLAN_NODES_MAX: usize = 10_000;
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -69,6 +66,7 @@ fn plan_named(
     mut query: Query,
     given: &[Given],
 ) -> Result<Planned> {
+    check_query(&query)?;
     clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state).with_given(given);
@@ -77,7 +75,7 @@ fn plan_named(
     let plan = planner
         .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
         .map_err(fault::of_datafusion)?;
-    check_size(&plan)?;
+    check_plan(&plan)?;
     Ok(Planned { plan })
 }
 
@@ -85,29 +83,6 @@ fn plan_named(
 fn context_of(reading: &Reading) -> PlannerContext {
     let fields = reading.parameters.as_ref().map(|parameters| parameters.fields.clone());
     PlannerContext::new().with_prepare_param_data_types(fields.unwrap_or_default())
-}
-
-/// A view or WITH that is named twice stands twice in the plan: thirty of them, each of the one
-/// before, make a billion nodes, which optimising would visit one by one.
-///
-/// # Errors
-/// TooComplex.
-fn check_size(plan: &LogicalPlan) -> Result<()> {
-    let mut nodes = 0;
-    let count = |_: &LogicalPlan| {
-        nodes += 1;
-        Ok(match nodes > PLAN_NODES_MAX {
-            true => TreeNodeRecursion::Stop,
-            false => TreeNodeRecursion::Continue,
-        })
-    };
-    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
-    if nodes <= PLAN_NODES_MAX {
-        return Ok(());
-    }
-    let message = format!("the statement has more than {PLAN_NODES_MAX} steps");
-    Err(Error::new(ErrorKind::TooComplex, message)
-        .hint("views and WITH queries count as often as they are named: keep one in a table"))
 }
 
 /// Plans the text of a view; its names mean what they meant when it was made.

@@ -29,7 +29,7 @@ pub fn session_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features();
-    let mut builder = asof::register(functions::with_planners(builder), Arc::new(TableTies));
+    let mut builder = asof::register(functions::with_planners(builder, facts), Arc::new(TableTies));
     // Behind the rule of ASOF JOIN, whose carriers list such aliases too.
     builder.analyzer().get_or_insert_with(Analyzer::new).rules.insert(1, Arc::new(DropAliases));
     let optimizer = builder.optimizer().get_or_insert_with(Optimizer::new);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
 
 use super::answer::{Answer, Bounds};
-use super::copy::{CopyIn, Spool};
+use super::copy::{CopyIn, Source, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
+use crate::activity::{CopyFacts, Copying};
 use crate::command::alter::alter_table;
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
 use crate::command::drop::{drop_objects, word_of};
@@ -24,8 +25,9 @@ use crate::parse::{
 };
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
-use crate::spec::{RefKind, Type};
-use crate::vfs::outside;
+use crate::spec::{RefKind, Type, ref_label, ref_table};
+use crate::store::{Store, check_unprotected};
+use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
@@ -91,8 +93,9 @@ impl Session {
     ) -> Result<(Written, Bounds)> {
         let reading = self.reading(parameters)?;
         let base = self.base_of(&reading, statement)?;
-        let mut transaction = self.work.lock().writing(&base, self.database.store())?;
+        let mut transaction = self.work.lock().writing(&base, &self.base, self.database.store())?;
         check_branch(&base, transaction.branch())?;
+        check_protected(self.database.store(), transaction.branch())?;
         let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
@@ -139,8 +142,35 @@ impl Session {
                     None => Ok(self.base.clone()),
                 }
             }
-            _ => Ok(self.base.clone()),
+            Statement::Truncate(truncate) => self.one_branch(reading, &truncate.tables),
+            _ => match &self.base {
+                Base::TableBranch(branch) => Err(Error::new(
+                    ErrorKind::WrongState,
+                    format!("branch \"{branch}\" is of some tables alone"),
+                )
+                .hint("RESET branch before a statement about other tables")),
+                base => Ok(base.clone()),
+            },
         }
+    }
+
+    /// The branch that every one of these tables names.
+    fn one_branch(&self, reading: &Reading, targets: &[parse::Target]) -> Result<Base> {
+        let mut found: Option<Base> = None;
+        for target in targets {
+            let base = self.branch_of(reading, &target.name, target.version.as_ref())?;
+            match (&found, &base) {
+                (None, _) => found = Some(base),
+                (Some(Base::Branch(one)), Base::Branch(other)) if one == other => {}
+                (Some(Base::TableBranch(one)), Base::TableBranch(other)) if one == other => {}
+                _ => {
+                    let message = "one statement writes one branch";
+                    return Err(Error::new(ErrorKind::NotSupported, message)
+                        .hint("TRUNCATE the tables of each branch by themselves"));
+                }
+            }
+        }
+        Ok(found.unwrap_or_else(|| self.base.clone()))
     }
 
     fn factor_branch(&self, reading: &Reading, factor: &TableFactor) -> Result<Base> {
@@ -157,13 +187,14 @@ impl Session {
         name: &ObjectName,
         version: Option<&TableVersionSpec>,
     ) -> Result<Base> {
+        let parts = name_parts(name)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let at = match version {
-            Some(spec) => Some(refs::version(reading, &self.state, spec)?),
-            None => {
-                let parts = name_parts(name)?;
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                names::table(reading, &parts)?.1
+            Some(spec) => {
+                let table = names::table_id(reading, &parts, &reading.snapshot)?;
+                Some(refs::version_for(reading, &self.state, table, spec)?)
             }
+            None => names::table(reading, &parts)?.1,
         };
         let Some(at) = at else { return Ok(self.base.clone()) };
         Ok(match at.reference() {
@@ -187,33 +218,52 @@ impl Session {
             return Err(Error::new(ErrorKind::NotSupported, "COPY FROM … WHERE")
                 .hint("COPY into a table of its own, then INSERT … SELECT … WHERE"));
         }
-        let reading = self.reading(parameters)?;
+        let (reading, bounds) = self.bounded(&self.reading(parameters)?)?;
+        let cancel = reading.cancel.clone();
         let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
         let store = self.database.store().clone();
-        let mut transaction = self.work.lock().writing(&base, &store)?;
+        let mut transaction = self.work.lock().writing(&base, &self.base, &store)?;
         check_branch(&base, transaction.branch())?;
+        check_protected(&store, transaction.branch())?;
         let before = Before::default();
         let writing =
             Writing { reading, state: &self.state, transaction: &mut transaction, before };
         let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
         let table = found.table;
-        let into = CopyInto::new(&writing, table, columns, &copy.options)?;
-        let spooled = into.is_parquet() && copy.location == CopyLocation::Stdin;
-        let mut copy_in = CopyIn {
+        let file = match &copy.location {
+            CopyLocation::File(path) => Some(outside::open(path)?),
+            CopyLocation::Stdin | CopyLocation::Stdout => None,
+        };
+        let copying = self.database.activity().copying(
+            self.pid,
+            CopyFacts {
+                from: true,
+                file: file.is_some(),
+                table: Some(table.id()),
+                bytes_total: file.as_ref().map_or(Ok(0), File::len)?,
+            },
+        );
+        let into = CopyInto::new(&writing, table, columns, &copy.options, copying)?;
+        let source = match file {
+            Some(file) => Source::File(file),
+            None if into.is_parquet() => Source::Spooled(Spool::new(&store)?),
+            None => Source::Client,
+        };
+        let copy_in = CopyIn {
             into,
             work: self.shared_work(),
             base,
+            own: self.base.clone(),
             options: self.commit_options(),
-            spool: if spooled { Some(Spool::new(&store)?) } else { None },
+            source,
+            cancel,
             store,
+            _bounds: bounds,
             _state: Arc::clone(&self.state),
         };
         match &copy.location {
             CopyLocation::Stdin => Ok(Outcome::CopyIn(Box::new(copy_in))),
-            CopyLocation::File(path) => {
-                copy_in.into.write_file(&outside::open(path)?)?;
-                Ok(Outcome::Done { tag: copy_in.finish().await? })
-            }
+            CopyLocation::File(_) => Ok(Outcome::Done { tag: copy_in.finish().await? }),
             CopyLocation::Stdout => Err(Error::new(ErrorKind::Syntax, "COPY FROM STDOUT")
                 .hint("write COPY t FROM STDIN, or COPY t TO STDOUT")),
         }
@@ -241,7 +291,8 @@ impl Session {
         let columns: Vec<(String, Type)> = planned.columns();
         let rows = run::start(&reading, &self.state, planned.plan).await?;
         let rows = Answer::stream(rows, bounds);
-        let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
+        let copying = self.copying_to(&reading, copy);
+        let bytes = copy_out(&columns, rows, &copy.options, &reading.text, copying)?;
         match &copy.location {
             CopyLocation::File(path) => {
                 let rows = copy_to_file(bytes, path).await?;
@@ -254,6 +305,22 @@ impl Session {
                 rows: bytes.rows,
             })),
         }
+    }
+}
+
+impl Session {
+    /// COPY TO shows the table it copies, where it is one.
+    fn copying_to(&self, reading: &Reading, copy: &Copy) -> Copying {
+        let table = match &copy.target {
+            CopyTarget::Table { table, .. } => name_parts(&table.name).ok().and_then(|parts| {
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                Some(names::table(reading, &parts).ok()?.0.id())
+            }),
+            CopyTarget::Query(_) => None,
+        };
+        let file = matches!(copy.location, CopyLocation::File(_));
+        let facts = CopyFacts { from: false, file, table, bytes_total: 0 };
+        self.database.activity().copying(self.pid, facts)
     }
 }
 
@@ -286,7 +353,15 @@ fn check_branch(base: &Base, writes: &str) -> Result<()> {
             format!("this transaction writes branch \"{writes}\" and cannot write \"{name}\""),
         )
         .hint("COMMIT first: a transaction writes one branch")),
-        Base::Branch(_) | Base::Past(_) => Ok(()),
+        Base::Branch(_) | Base::TableBranch(_) | Base::Past(_) => Ok(()),
+    }
+}
+
+/// A protected branch is not written directly.
+fn check_protected(store: &Store, branch: &str) -> Result<()> {
+    match store.find_ref_of(ref_table(branch), ref_label(branch))? {
+        Some(target) => check_unprotected(&target, "written"),
+        None => Ok(()),
     }
 }
 

@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
 use crate::error::{Error, ErrorKind, ObjectNames, Result};
+use crate::memory::Account;
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
 use crate::spec::text::{TextFormatter, TextOptions};
 use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema, Type};
@@ -207,7 +208,8 @@ impl Load {
             writer.finish()
         };
         let thread = std::thread::Builder::new().name("segment-writer".into());
-        self.writing = Some(thread.spawn(work).map_err(|cause| {
+        let account = Account::current();
+        self.writing = Some(thread.spawn(move || account.charge(work)).map_err(|cause| {
             Error::new(ErrorKind::Io, "a thread to write a segment could not start")
                 .caused_by(cause)
         })?);

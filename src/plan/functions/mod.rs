@@ -9,17 +9,21 @@
 
 mod array;
 mod at_time_zone;
+mod bigint_sum;
 mod casts;
 mod catalog;
 mod clock;
 mod date_part;
 mod facts;
 mod floats;
+mod folding;
 mod interval;
 mod json;
 mod json_build;
 mod long_value;
+mod numbers;
 mod operators;
+mod ordered_set;
 mod privilege;
 mod round;
 mod row_function;
@@ -35,17 +39,20 @@ mod total_order;
 mod type_planner;
 mod unknown_literal;
 mod uuid;
+mod versions;
 
 use std::sync::Arc;
 
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub use casts::type_of;
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
+pub use folding::while_planning;
 pub use operators::PostgresOperators;
 pub use round::ROUND_EVEN;
 pub use similar_to::SIMILAR;
@@ -54,8 +61,11 @@ pub use type_planner::PostgresTypes;
 pub use unknown_literal::ALIKE;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
-pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
-    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::default());
+pub fn with_planners(
+    mut builder: SessionStateBuilder,
+    facts: &SessionFacts,
+) -> SessionStateBuilder {
+    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::new(facts.call_bytes_max));
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, ours);
     builder.with_type_planner(Arc::new(PostgresTypes))
 }
@@ -69,7 +79,14 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
         state.register_udf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::from(single_value::SingleValue::new())))?;
+    state.register_udaf(Arc::new(AggregateUDF::from(bigint_sum::BigintSum::new())))?;
+    let variance = var_samp_udaf().as_ref().clone().with_aliases(["variance", "var_sample"]);
+    state.register_udaf(Arc::new(variance))?;
+    for function in ordered_set::functions() {
+        state.register_udaf(Arc::new(function))?;
+    }
     casts::install(state, facts)?;
+    state.add_analyzer_rule(Arc::new(numbers::Numbers::new()));
     state.add_analyzer_rule(Arc::new(floats::CheckFloats));
     Ok(())
 }
@@ -84,7 +101,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(text::functions());
     functions.extend(date_part::functions());
     functions.extend(array::functions());
-    functions.extend(long_value::functions());
+    functions.extend(long_value::functions(facts.call_bytes_max));
     functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
     functions.push(at_time_zone::function());
@@ -94,5 +111,6 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(json_build::functions(facts));
     functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
+    functions.extend(versions::functions(facts));
     functions
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::activity::CopySnapshot;
 use crate::spec::{Sequence, TableSchema, Type, View};
 
 /// What one session sees.
@@ -102,6 +103,8 @@ pub struct Activity {
     pub transaction_start_us: Option<i64>,
     /// When its statement began.
     pub query_start_us: Option<i64>,
+    /// The COPY it runs.
+    pub copying: Option<CopySnapshot>,
 }
 
 /// One row of `pg_cursors`.

@@ -297,8 +297,6 @@ impl<'a> Micros<'a> {
     }
 }
 
-const DAY_US: i64 = 86_400_000_000;
-
 /// µs, rounded down; the limits of i64 stay what they are.
 fn micros(value: i64, unit: TimeUnit) -> i64 {
     match unit {
@@ -309,6 +307,8 @@ fn micros(value: i64, unit: TimeUnit) -> i64 {
         TimeUnit::Nanosecond => value.div_euclid(1_000),
     }
 }
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 pub(in crate::spec) enum Intervals<'a> {
     MonthDayNano(&'a [IntervalMonthDayNano]),
@@ -355,11 +355,10 @@ impl<'a> Intervals<'a> {
             }
             Intervals::DayTime(v) => (0, v[row].days, i64::from(v[row].milliseconds) * 1_000),
             Intervals::YearMonth(v) => (v[row], 0, 0),
-            // The difference of two times: PostgreSQL counts its days.
+            // The difference of two times, which in PostgreSQL is days and what is left of one.
             Intervals::Duration(v, unit) => {
-                let us = micros(v[row], *unit);
-                // Of 64 bits of µs the days are fewer than 2^31.
-                (0, (us / DAY_US) as i32, us % DAY_US)
+                let micros = micros(v[row], *unit);
+                (0, (micros / DAY_MICROS) as i32, micros % DAY_MICROS)
             }
         }
     }

@@ -39,7 +39,6 @@ pub fn type_of(field: &Field) -> Option<Type> {
         DataType::FixedSizeBinary(16) => Some(Type::Uuid),
         DataType::Null
         | DataType::FixedSizeBinary(_)
-        | DataType::Duration(_)
         | DataType::Dictionary(_, _)
         | DataType::RunEndEncoded(_, _)
         | DataType::Map(_, _) => None,
@@ -49,6 +48,9 @@ pub fn type_of(field: &Field) -> Option<Type> {
 
 /// What a cast between the fields does; None where it is left to Arrow.
 pub fn way(from: &Field, to: &Field) -> Option<Way> {
+    if let DataType::Duration(_) = to.data_type() {
+        return None;
+    }
     if let (Some(from), Some(to)) = (item_of(from), item_of(to)) {
         return way(&from, &to).map(|items| Way::Items(Box::new(items)));
     }

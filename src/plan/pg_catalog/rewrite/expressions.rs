@@ -181,12 +181,25 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if is_uuid && !is_placeholder(inner) {
         return Some(build::call("asofdb_uuid", vec![take(inner)]));
     }
+    if matches!(data_type, DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_)) {
+        exact_number(inner);
+        return None;
+    }
     let shown = matches!(data_type, DataType::Text | DataType::Varchar(_))
         || matches!(last(data_type).as_deref(), Some("text" | "varchar" | "name"));
     if shown && show_name(inner) {
         return Some(take(inner));
     }
     None
+}
+
+/// A number that is cast to numeric keeps all its digits: as a literal it would be a double first.
+fn exact_number(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::Number(digits, _) = &value.value
+    {
+        value.value = Value::SingleQuotedString(digits.clone());
+    }
 }
 
 /// A cast tells a parameter its type, which a call would not.

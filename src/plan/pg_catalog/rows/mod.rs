@@ -62,6 +62,7 @@ fn builder(name: &str) -> Option<Builder> {
         "pg_settings" => server::pg_settings,
         "pg_stat_activity" => server::pg_stat_activity,
         "pg_stat_database" => server::pg_stat_database,
+        "pg_stat_progress_copy" => server::pg_stat_progress_copy,
         "pg_stat_ssl" => server::pg_stat_ssl,
         "pg_prepared_statements" => server::pg_prepared_statements,
         "pg_cursors" => server::pg_cursors,

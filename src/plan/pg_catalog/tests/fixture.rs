@@ -137,6 +137,7 @@ pub fn inputs() -> CatalogInputs {
         activity: vec![Activity { pid: 42, state: "active".to_owned(), ..Activity::default() }],
         prepared: Vec::new(),
         cursors: Vec::new(),
+        sequences: Vec::new(),
     }
 }
 
@@ -158,6 +159,10 @@ impl SessionHooks for Hooks {
 
     fn times(&self) -> Times {
         Times { transaction_us: NOW_US, statement_us: NOW_US + 1, clock_us: NOW_US + 2 }
+    }
+
+    fn commit(&self, _: Option<i64>) -> Result<u64> {
+        Ok(1)
     }
 
     fn transaction_id(&self) -> u64 {
@@ -206,8 +211,6 @@ fn state() -> SessionState {
         .with_default_catalog_and_schema("main", "public")
         .with_create_default_catalog_and_schema(false);
     let builder = SessionStateBuilder::new().with_config(config).with_default_features();
-    let mut state = functions::with_planners(builder).build();
-    state.catalog_list().register_catalog("main".to_owned(), Arc::new(main));
     let facts = SessionFacts {
         user: "ada".to_owned(),
         database: "main".to_owned(),
@@ -217,8 +220,11 @@ fn state() -> SessionState {
         server_start_us: NOW_US,
         server_address: None,
         client_address: None,
+        call_bytes_max: 256 << 20,
         hooks: Arc::new(Hooks(catalog)),
     };
+    let mut state = functions::with_planners(builder, &facts).build();
+    state.catalog_list().register_catalog("main".to_owned(), Arc::new(main));
     functions::install(&mut state, &Arc::new(facts)).expect("names are free to take");
     state
 }

@@ -1,57 +1,85 @@
-//! Whether every row of a table is as a new constraint wants it: asked as a query.
+//! Whether every row of a table is as a constraint wants it: asked as a query.
 
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::util::display::array_value_to_string;
+use datafusion::execution::session_state::SessionState;
+
+use super::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse;
-use crate::plan::plan_query;
+use crate::plan::{Reading, plan_query};
 use crate::spec::{EnforcedKey, TableSchema};
-use arrow::array::{Array, RecordBatch};
-use arrow::util::display::array_value_to_string;
 
-use super::Alteration;
-use crate::command::run;
+/// The rows that are looked at: those of a table, under its name, in what a statement sees.
+#[derive(Clone, Copy)]
+pub struct Verify<'a> {
+    /// What is seen.
+    pub reading: &'a Reading,
+    /// To plan and run with.
+    pub state: &'a Arc<SessionState>,
+    /// The table's shape there.
+    pub schema: &'a TableSchema,
+}
 
 /// A name as a text has it.
-pub(super) fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A table's name as a text has it.
-pub(super) fn quoted_table(schema: &TableSchema) -> String {
+pub fn quoted_table(schema: &TableSchema) -> String {
     format!("{}.{}", quoted(&schema.namespace), quoted(&schema.name))
 }
 
-impl Alteration<'_, '_> {
-    /// The rows of a query over the transaction's snapshot.
-    pub(super) async fn rows(&self, text: &str) -> Result<Vec<RecordBatch>> {
-        let reading = &self.writing.reading;
-        let planned = plan_query(reading, self.writing.state, &*parse::query(text)?)?;
-        run::collect(reading, self.writing.state, planned.plan).await
+impl Verify<'_> {
+    /// Every constraint of the table, as after a merge of two branches that each added some.
+    ///
+    /// # Errors
+    /// NotNullViolation, CheckViolation, UniqueViolation.
+    pub async fn everything(&self) -> Result<()> {
+        for column in self.schema.columns.iter().filter(|column| column.not_null) {
+            self.not_null(&column.name).await?;
+        }
+        for check in self.schema.checks.iter().filter(|check| check.enforced && check.valid) {
+            self.check(&check.name, &check.text).await?;
+        }
+        for key in self.schema.enforced_keys() {
+            self.unique(self.schema, key).await?;
+        }
+        Ok(())
+    }
+
+    async fn rows(&self, text: &str) -> Result<Vec<RecordBatch>> {
+        let planned = plan_query(self.reading, self.state, &*parse::query(text)?)?;
+        run::collect(self.reading, self.state, planned.plan).await
     }
 
     async fn any(&self, condition: &str) -> Result<bool> {
-        let table = quoted_table(self.schema());
+        let table = quoted_table(self.schema);
         let rows = self.rows(&format!("SELECT 1 FROM {table} WHERE {condition} LIMIT 1")).await?;
         Ok(rows.iter().any(|batch| batch.num_rows() > 0))
     }
 
     /// # Errors
     /// NotNullViolation where a row has NULL in the column.
-    pub(super) async fn verify_not_null(&self, column: &str) -> Result<()> {
+    pub async fn not_null(&self, column: &str) -> Result<()> {
         if !self.any(&format!("{} IS NULL", quoted(column))).await? {
             return Ok(());
         }
-        let table = &self.schema().name;
+        let table = &self.schema.name;
         let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
         Err(Error::new(ErrorKind::NotNullViolation, message))
     }
 
     /// # Errors
     /// CheckViolation where the condition is false for a row.
-    pub(super) async fn verify_check(&self, name: &str, text: &str) -> Result<()> {
+    pub async fn check(&self, name: &str, text: &str) -> Result<()> {
         if !self.any(&format!("NOT ({text})")).await? {
             return Ok(());
         }
-        let table = &self.schema().name;
+        let table = &self.schema.name;
         let message =
             format!("check constraint \"{name}\" of relation \"{table}\" is violated by some row");
         Err(Error::new(ErrorKind::CheckViolation, message))
@@ -59,11 +87,7 @@ impl Alteration<'_, '_> {
 
     /// # Errors
     /// UniqueViolation where two rows have one key.
-    pub(super) async fn verify_unique(
-        &self,
-        schema: &TableSchema,
-        key: EnforcedKey<'_>,
-    ) -> Result<()> {
+    pub async fn unique(&self, schema: &TableSchema, key: EnforcedKey<'_>) -> Result<()> {
         let named = key.columns.iter().filter_map(|id| schema.column(*id));
         let names: Vec<&str> = named.map(|column| column.name.as_str()).collect();
         let list: Vec<String> = names.iter().map(|name| quoted(name)).collect();
@@ -72,13 +96,13 @@ impl Alteration<'_, '_> {
             true => format!("WHERE {}", full.join(" AND ")),
             false => String::new(),
         };
-        let (table, list) = (quoted_table(self.schema()), list.join(", "));
+        let (table, list) = (quoted_table(self.schema), list.join(", "));
         let text = format!(
             "SELECT {list} FROM {table} {only} GROUP BY {list} HAVING count(*) > 1 LIMIT 1"
         );
         let rows = self.rows(&text).await?;
         let Some(twice) = rows.iter().find(|batch| batch.num_rows() > 0) else { return Ok(()) };
-        let value = |column: &arrow::array::ArrayRef| match column.is_null(0) {
+        let value = |column: &ArrayRef| match column.is_null(0) {
             true => "null".to_owned(),
             false => array_value_to_string(column, 0).unwrap_or_default(),
         };
