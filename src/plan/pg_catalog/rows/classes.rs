@@ -71,7 +71,8 @@ fn options(object: Object<'_>) -> Cell {
     ];
     let by_key = schema.primary_key.as_ref().map(|key| key.columns.as_slice());
     let said = clauses.iter().filter(|(name, ids)| {
-        !ids.is_empty() && !(*name == "cluster_by" && by_key == Some(ids.as_slice()))
+        let is_implied = *name == "cluster_by" && by_key == Some(ids.as_slice());
+        !ids.is_empty() && !is_implied
     });
     let written = schema.options.iter().map(|(name, value)| format!("{name}={value}"));
     let said = said.map(|(name, ids)| format!("{name}=({})", names(ids)));
