@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::Writing;
 use super::write::insert_plan;
+use super::{Writing, past};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{ColumnSpec, CreateTable, CreateView, KeySpec};
 use crate::plan::names;
@@ -30,6 +30,9 @@ pub enum Created {
 /// enforced yet.
 pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Result<Created> {
     refuse_unsupported(create)?;
+    if let Some(model) = create.like.as_ref().filter(|like| like.rows) {
+        return past::clone(writing, create, model);
+    }
     let (namespace, name) = place(&writing.reading, &create.name)?;
     if writing.reading.snapshot.relation(&namespace, &name)?.is_some() && create.if_not_exists {
         return Ok(Created::Existed);
@@ -63,8 +66,8 @@ fn refuse_unsupported(create: &CreateTable) -> Result<()> {
         "UNIQUE beside the primary key"
     } else if !create.checks.is_empty() {
         "CHECK"
-    } else if create.like.is_some() {
-        "LIKE and CLONE"
+    } else if create.like.as_ref().is_some_and(|like| !like.rows) {
+        "LIKE"
     } else if create.columns.iter().any(|c| c.identity.is_some()) {
         "serial and identity columns"
     } else {
@@ -246,7 +249,7 @@ pub fn create_schema(
     Ok(Created::Made)
 }
 
-fn place(
+pub(super) fn place(
     reading: &Reading,
     name: &datafusion::sql::sqlparser::ast::ObjectName,
 ) -> Result<(String, String)> {

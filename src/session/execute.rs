@@ -12,7 +12,8 @@ use super::hooks::StatementTables;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
-use crate::command::{call, history, refs, run};
+use crate::command::call::{self, Calling};
+use crate::command::{history, merge, publish, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{
@@ -113,10 +114,13 @@ impl Session {
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::RestoreTable(_)
+            | Statement::UndropTable(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
             Statement::CreateRef(_)
             | Statement::DropRef { .. }
             | Statement::PublishBranch(_)
+            | Statement::MergeBranch(_)
             | Statement::FastForward { .. }
             | Statement::RollbackBranch(_) => self.change_refs(&parsed.statement).await,
             Statement::History(what) => self.history(what),
@@ -172,15 +176,12 @@ impl Session {
         }
     }
 
-    async fn call(&mut self, procedure: &Call, parameters: Parameters) -> Result<Outcome> {
+    async fn call(&mut self, call: &Call, parameters: Parameters) -> Result<Outcome> {
         self.need_no_block("CALL")?;
         let reading = self.reading(parameters)?;
-        let called = call::call(&reading, &self.state, procedure).await?;
-        let columns = called.row.iter().map(|(name, value)| {
-            let column = StringViewArray::from_iter_values([value.as_str()]);
-            (*name, Arc::new(column) as arrow::array::ArrayRef)
-        });
-        let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
+        let options = self.commit_options();
+        let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
+        let batch = call::call(&calling).await?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
     }
 
@@ -287,8 +288,18 @@ impl Session {
             }
             Statement::PublishBranch(publish) => {
                 let (reading, _bounds) = self.bounded(&reading)?;
-                refs::publish(&reading, &self.state, publish).await?;
+                publish::publish(&reading, &self.state, publish, &self.commit_options()).await?;
                 done("PUBLISH BRANCH")
+            }
+            Statement::MergeBranch(merge) if merge.dry_run => {
+                Ok(rows_of(merge::dry_run(&reading, merge)?, RowsTag::Tagged("MERGE BRANCH")))
+            }
+            Statement::MergeBranch(merge) => {
+                let joined = merge::merge(&reading, merge, &self.commit_options()).await?;
+                if joined.decided > 0 {
+                    self.notice(format!("conflicts decided: {}", joined.decided));
+                }
+                done("MERGE BRANCH")
             }
             Statement::FastForward { branch, to } => {
                 refs::fast_forward(&reading, branch, to).await?;

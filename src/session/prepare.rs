@@ -12,7 +12,7 @@ use super::{OutputColumn, Session};
 use crate::command::write::{insert_columns, insert_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::parse::{CopyTarget, History, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, History, MergeBranch, Parsed, Show, Statement};
 use crate::plan::query::Planned;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
@@ -97,6 +97,7 @@ impl Session {
                 | History::Table { .. },
             )
             | Statement::Describe(_)
+            | Statement::MergeBranch(MergeBranch { dry_run: true, .. })
             | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },
             Statement::Copy(copy) => {
                 // The client is told by the protocol of COPY, not by columns; names are checked early.

@@ -12,7 +12,7 @@ use crate::command::copy::{CopyInto, copy_out, copy_to_file};
 use crate::command::drop::drop_objects;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::{self, insert_name};
-use crate::command::{Writing, refs, run};
+use crate::command::{Writing, past, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     self, Copy, CopyFormat, CopyLocation, CopyTarget, ObjectKind, Statement, TableVersionSpec,
@@ -101,6 +101,9 @@ impl Session {
                     Some(first) => self.factor_branch(reading, &first.relation),
                     None => Ok(self.base.clone()),
                 }
+            }
+            Statement::RestoreTable(restore) => {
+                self.branch_of(reading, &restore.table.name, restore.table.version.as_ref())
             }
             _ => Ok(self.base.clone()),
         }
@@ -293,6 +296,14 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
                 tag: format!("DROP {}", word.to_uppercase()),
                 notices: missing.into_iter().map(notice).collect(),
             })
+        }
+        Statement::RestoreTable(restore) => {
+            past::restore(writing, restore)?;
+            plain("RESTORE TABLE".to_owned())
+        }
+        Statement::UndropTable(name) => {
+            past::undrop(writing, name)?;
+            plain("UNDROP TABLE".to_owned())
         }
         other => Err(refuse(other)),
     }

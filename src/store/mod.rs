@@ -40,7 +40,7 @@ pub use check::Problem;
 pub use keys::KeyBatch;
 pub use load::{Load, Loaded};
 pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
-pub use past::{SOURCE_PROPERTY, TableAhead};
+pub use past::{FORWARD_PROPERTY, TableAhead};
 pub use refs::Advance;
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};

@@ -20,7 +20,7 @@ use crate::spec::{Commit, CommitId, CommitKind, SchemaId, TableId, TableSchema, 
 const UNRELATED: CommitId = CommitId(u64::MAX);
 
 /// The property of a commit that made one table another branch's: the commit it has it from.
-pub const SOURCE_PROPERTY: &str = "source-snapshot-id";
+pub const FORWARD_PROPERTY: &str = "fast-forward-to";
 
 /// How one branch's table lies to another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +208,6 @@ impl Store {
 }
 
 fn source_of(commit: &Commit) -> Option<CommitId> {
-    let (_, value) = commit.properties.iter().find(|(name, _)| name == SOURCE_PROPERTY)?;
+    let (_, value) = commit.properties.iter().find(|(name, _)| name == FORWARD_PROPERTY)?;
     value.parse().ok().map(CommitId)
 }

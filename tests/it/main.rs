@@ -6,6 +6,7 @@ mod crash;
 mod guest;
 mod history;
 mod isolation;
+mod merging;
 mod process;
 mod sql;
 mod wire;

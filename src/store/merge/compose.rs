@@ -76,7 +76,8 @@ pub(super) fn compose(
     for (segment, positions) in hidden {
         work.hide(*segment, positions);
     }
-    let taken = without(&without(ranges_of(sides.theirs), ranges_of(sides.base)), ranges_of(sides.ours));
+    let taken =
+        without(&without(ranges_of(sides.theirs), ranges_of(sides.base)), ranges_of(sides.ours));
     let taken: Vec<LineRange> =
         taken.into_iter().map(|range| LineRange { since: Some(UNCOMMITTED), ..range }).collect();
     let rewritten = work.settle_lines(sides, rows, &taken)?;

@@ -51,13 +51,13 @@ pub(super) fn settle(
     let mut conflicts = Vec::new();
     let mut known: Vec<usize> = Vec::new();
     loop {
-        let stands = |candidate: Candidate, side: Pick, rows: &[Row], hidden: &Hidden| match candidate
-        {
-            Candidate::Row(i) => rows[i].pick == side,
-            Candidate::Fresh(segment, at) => {
-                !hidden.get(&segment).is_some_and(|positions| positions.contains(at))
-            }
-        };
+        let stands =
+            |candidate: Candidate, side: Pick, rows: &[Row], hidden: &Hidden| match candidate {
+                Candidate::Row(i) => rows[i].pick == side,
+                Candidate::Fresh(segment, at) => {
+                    !hidden.get(&segment).is_some_and(|positions| positions.contains(at))
+                }
+            };
         let met: Vec<usize> = (0..pairs.len())
             .filter(|i| !known.contains(i))
             .filter(|i| stands(pairs[*i].0, Pick::Ours, rows, hidden))

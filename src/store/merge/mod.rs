@@ -177,11 +177,8 @@ impl Store {
             reference: None,
             overlay: None,
         };
-        let mut merged = Merged {
-            transaction: self.begin(ours)?,
-            changes: Vec::new(),
-            conflicts: Vec::new(),
-        };
+        let mut merged =
+            Merged { transaction: self.begin(ours)?, changes: Vec::new(), conflicts: Vec::new() };
         objects::merge(&mut merged, &base, ours, theirs, prefer, only)?;
         Ok(merged)
     }

@@ -92,8 +92,12 @@ mod tests {
         let now = Some(UNCOMMITTED.0);
         let known = [range(1, 2, 4, None), range(1, 5, 6, Some(7))];
         let found = stamped(&[range(1, 2, 9, Some(3)), range(3, 1, 1, None)], &[&known]);
-        let wanted =
-            [range(3, 1, 1, now), range(1, 2, 4, None), range(1, 5, 6, Some(7)), range(1, 7, 9, now)];
+        let wanted = [
+            range(3, 1, 1, now),
+            range(1, 2, 4, None),
+            range(1, 5, 6, Some(7)),
+            range(1, 7, 9, now),
+        ];
         assert_eq!(found, wanted);
         let neighbours = vec![range(1, 5, 6, None), range(1, 2, 4, None)];
         assert_eq!(joined(neighbours), [range(1, 2, 6, None)]);

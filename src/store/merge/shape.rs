@@ -84,13 +84,13 @@ impl Choice {
                 }
             }
         }
-        let new = |column: &&Column| {
-            base.column(column.id).is_none() && ours.column(column.id).is_none()
-        };
+        let new =
+            |column: &&Column| base.column(column.id).is_none() && ours.column(column.id).is_none();
         for column in theirs.columns.iter().filter(new) {
             match kept.iter().position(|known| known.name == column.name) {
                 Some(known) => {
-                    self.conflicts.push(format!("both sides have a new column \"{}\"", column.name));
+                    self.conflicts
+                        .push(format!("both sides have a new column \"{}\"", column.name));
                     if self.prefer.pick() == Pick::Theirs {
                         kept[known] = column.clone();
                     }
@@ -177,10 +177,8 @@ mod tests {
     fn drops_and_additions_of_both_sides_meet() {
         let base = table(1, &[(1, "a", Type::Int4), (2, "b", Type::Int4)]);
         let ours = table(2, &[(1, "a", Type::Int4), (3, "c", Type::Int4)]);
-        let theirs = table(
-            3,
-            &[(1, "renamed", Type::Int8), (2, "b", Type::Int4), (4, "d", Type::Text)],
-        );
+        let theirs =
+            table(3, &[(1, "renamed", Type::Int8), (2, "b", Type::Int4), (4, "d", Type::Text)]);
         let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9);
         assert_eq!(names(&shaped), ["renamed", "c", "d"]);
         assert_eq!(shaped.schema.id, SchemaId(9));

@@ -69,13 +69,8 @@ pub(super) fn join(
     }
     let Composed { table, added_rows, deleted_rows, rewritten } =
         compose(&sides, &their_diff, &rows, &hidden)?;
-    let taken = Taken {
-        table: Arc::new(table),
-        united: true,
-        added_rows,
-        deleted_rows,
-        instead_of: None,
-    };
+    let taken =
+        Taken { table: Arc::new(table), united: true, added_rows, deleted_rows, instead_of: None };
     Ok(Joined { taken: Some(taken), conflicts, rewritten })
 }
 
@@ -105,11 +100,7 @@ pub(super) fn write_again(
 
 /// A whole state as a branch takes it over, in this shape: what the states in `known` have keeps its
 /// time, the rest is taken over now.
-pub(in crate::store) fn whole(
-    table: &Table,
-    schema: &Arc<TableSchema>,
-    known: &[&Table],
-) -> Taken {
+pub(in crate::store) fn whole(table: &Table, schema: &Arc<TableSchema>, known: &[&Table]) -> Taken {
     let entries: HashMap<SegmentId, SegmentEntry> = known
         .iter()
         .rev()
@@ -126,13 +117,7 @@ pub(in crate::store) fn whole(
     next.schema = Arc::clone(schema);
     next.pending = Arc::default();
     next.inline_keys = Arc::default();
-    Taken {
-        table: Arc::new(next),
-        united: false,
-        added_rows: 0,
-        deleted_rows: 0,
-        instead_of: None,
-    }
+    Taken { table: Arc::new(next), united: false, added_rows: 0, deleted_rows: 0, instead_of: None }
 }
 
 /// How many rows `new` has that `old` lacks, and how many `old` has that `new` lacks.
