@@ -44,7 +44,10 @@ pub fn table_then(table: &Table, at: &Snapshot) -> Result<Arc<Table>> {
 pub fn undrop(writing: &mut Writing<'_>, name: &ObjectName) -> Result<()> {
     let (namespace, name) = place(&writing.reading, name)?;
     let snapshot = &writing.reading.snapshot;
-    let dropped = snapshot.store().last_dropped(snapshot, &namespace, &name)?;
+    let dropped = match writing.transaction.dropped_table(&namespace, &name)? {
+        Some(dropped) => Some(dropped),
+        None => snapshot.store().last_dropped(snapshot, &namespace, &name)?,
+    };
     let dropped = dropped.ok_or_else(|| {
         let message = format!("no table \"{name}\" was dropped on this branch");
         Error::new(ErrorKind::UndefinedTable, message)

@@ -140,7 +140,8 @@ impl Store {
         prefer: Prefer,
     ) -> Result<Merged> {
         let mut merged = self.join(base, ours, theirs, prefer, None)?;
-        if !merged.changes.is_empty() || !merged.conflicts.is_empty() {
+        // Where all of it was here already, that it was joined is still worth knowing.
+        if changed::any(&self.shared.log.read()?, base, theirs.commit())? {
             merged.transaction.joins(theirs.commit());
         }
         Ok(merged)

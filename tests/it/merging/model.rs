@@ -89,7 +89,7 @@ impl Model {
     /// The newest commit in both histories.
     pub(super) fn base(&self, a: u64, b: u64) -> u64 {
         let (a, b) = (self.ancestors(a), self.ancestors(b));
-        *a.intersection(&b).next_back().expect("all histories begin together")
+        *a.intersection(&b).max().expect("all histories begin together")
     }
 
     pub(super) fn join(&self, base: u64, ours: u64, theirs: u64, mode: Mode) -> Joined {
