@@ -51,6 +51,8 @@ pub enum ErrorKind {
     InvalidName,
     /// A definition that contradicts itself: two primary keys, an unknown clustering column.
     InvalidDefinition,
+    /// Columns that no key or list has as they are named.
+    InvalidColumnReference,
     /// Types that do not fit each other.
     DatatypeMismatch,
     /// The type of a parameter cannot be told.
@@ -85,6 +87,10 @@ pub enum ErrorKind {
     UniqueViolation,
     /// A CHECK that does not hold.
     CheckViolation,
+    /// A value for a column that makes its own.
+    GeneratedAlways,
+    /// A sequence that has no further value.
+    SequenceLimit,
     /// An object that others need.
     DependentObjects,
     /// A statement that cannot run inside a transaction block.
@@ -162,6 +168,7 @@ impl ErrorKind {
             ErrorKind::DuplicateCursor => "42P03",
             ErrorKind::InvalidName => "42602",
             ErrorKind::InvalidDefinition => "42P16",
+            ErrorKind::InvalidColumnReference => "42P10",
             ErrorKind::DatatypeMismatch => "42804",
             ErrorKind::IndeterminateType => "42P18",
             ErrorKind::Grouping => "42803",
@@ -179,6 +186,8 @@ impl ErrorKind {
             ErrorKind::NotNullViolation => "23502",
             ErrorKind::UniqueViolation => "23505",
             ErrorKind::CheckViolation => "23514",
+            ErrorKind::GeneratedAlways => "428C9",
+            ErrorKind::SequenceLimit => "2200H",
             ErrorKind::DependentObjects => "2BP01",
             ErrorKind::ActiveTransaction => "25001",
             ErrorKind::NoActiveTransaction => "25P01",

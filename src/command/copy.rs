@@ -3,24 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
+use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::Writing;
-use super::write::{check_columns, check_lengths, default_of};
+use super::write::gate::Gate;
+use super::write::values::{check_columns, default_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
     ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
 };
 use crate::fault;
 use crate::parse;
-use crate::plan::time_travel::constant;
 use crate::segment::{ParquetOut, ParquetRows};
 use crate::spec::text::TextOptions;
 use crate::spec::{Column, Type};
@@ -33,6 +34,7 @@ const READ_BYTES: usize = 1 << 20;
 /// Rows on their way into a table.
 pub struct CopyInto {
     table: Arc<Table>,
+    gate: Gate,
     load: Load,
     /// For each column of the table: which field it is, or the value it gets instead.
     columns: Vec<Source>,
@@ -44,7 +46,8 @@ pub struct CopyInto {
 
 enum Source {
     Field(usize),
-    Value(ScalarValue),
+    /// Evaluated for every row, over no columns.
+    Value(Arc<dyn PhysicalExpr>),
 }
 
 impl CopyInto {
@@ -77,6 +80,7 @@ impl CopyInto {
             }
         };
         Ok(CopyInto {
+            gate: Gate::new(&writing.reading, writing.state, &table)?,
             load: Load::new(&table),
             width: names.len(),
             binary: matches!(options.format, CopyFormat::Binary | CopyFormat::Parquet),
@@ -172,22 +176,19 @@ impl CopyInto {
                 }
                 Source::Field(at) => cast(batch.column(*at), &storage).map_err(fault::of_arrow),
                 Source::Value(value) => {
-                    value.to_array_of_size(batch.num_rows()).map_err(fault::of_datafusion)
+                    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                    let none = Arc::new(Schema::empty());
+                    let none = RecordBatch::try_new_with_options(none, Vec::new(), &rows);
+                    let value = value.evaluate(&none.map_err(fault::of_arrow)?);
+                    value
+                        .and_then(|value| value.into_array(batch.num_rows()))
+                        .map_err(fault::of_datafusion)
                 }
             }
         };
         let columns: Vec<ArrayRef> =
             self.columns.iter().zip(&schema.columns).map(column).collect::<Result<_>>()?;
-        let nullable = crate::spec::TableSchema {
-            columns: schema
-                .columns
-                .iter()
-                .map(|c| Column { not_null: false, ..c.clone() })
-                .collect(),
-            ..schema.as_ref().clone()
-        };
-        let rows = RecordBatch::try_new(nullable.arrow(), columns).map_err(fault::of_arrow)?;
-        check_lengths(schema, &rows)?;
+        let rows = self.gate.admit(columns)?;
         self.load.push(&rows)
     }
 
@@ -212,9 +213,12 @@ fn sources(writing: &Writing<'_>, table: &Table, names: &[String]) -> Result<Vec
             Some(field) => Source::Field(field),
             None => {
                 let storage = column.data_type.arrow();
-                let expr = datafusion::logical_expr::cast(default_of(writing, column)?, storage);
-                let value = constant(&writing.reading, writing.state, expr)?;
-                Source::Value(value.unwrap_or(ScalarValue::Null))
+                let expr = datafusion::logical_expr::cast(
+                    default_of(&writing.reading, writing.state, column)?,
+                    storage,
+                );
+                let expr = writing.state.create_physical_expr(expr, &DFSchema::empty());
+                Source::Value(expr.map_err(fault::of_datafusion)?)
             }
         });
     }

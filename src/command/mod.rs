@@ -5,21 +5,31 @@
 //!
 //! Start reading at [`mod@write`].
 
+pub mod alter;
 pub mod call;
+mod constraint;
 pub mod copy;
+mod depend;
 pub mod drop;
+mod generated;
 pub mod history;
 pub mod merge;
+pub mod object;
 pub mod past;
 pub mod publish;
 pub mod refs;
+mod rules;
 pub mod run;
+pub mod sequence;
 pub mod table;
 pub mod write;
 
+use std::sync::Arc;
+
 use datafusion::execution::session_state::SessionState;
 
-use crate::plan::Reading;
+use crate::plan::{Given, Reading};
+use crate::spec::TableId;
 use crate::store::Transaction;
 
 /// What a statement that writes works on.
@@ -27,7 +37,18 @@ pub struct Writing<'a> {
     /// The transaction's snapshot, its own changes included.
     pub reading: Reading,
     /// To plan and run with.
-    pub state: &'a SessionState,
+    pub state: &'a Arc<SessionState>,
     /// Where changes go.
     pub transaction: &'a mut Transaction,
+    /// What parts of the same statement did before.
+    pub before: Before,
+}
+
+/// What the parts of a WITH did that ran before.
+#[derive(Default)]
+pub struct Before {
+    /// What they returned.
+    pub given: Vec<Given>,
+    /// The tables they changed.
+    pub changed: Vec<TableId>,
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::ObjectName;
 
+use super::Writing;
 use super::refs::version;
 use super::table::{Created, place};
-use super::{Writing, write};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{CreateTable, Like, RestoreTable};
 use crate::plan::names;
@@ -18,7 +18,10 @@ use crate::store::{Snapshot, Table};
 /// # Errors
 /// UndefinedTable, also where it was not there then; UndefinedObject, InvalidValue.
 pub fn restore(writing: &mut Writing<'_>, restore: &RestoreTable) -> Result<bool> {
-    let table = write::target(writing, &restore.table.name)?;
+    let parts = name_parts(&restore.table.name)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (named, _) = names::table(&writing.reading.at(writing.transaction.snapshot()), &parts)?;
+    let table = table_then(&named, &writing.transaction.snapshot())?;
     let at = version(&writing.reading, writing.state, &restore.to)?;
     let then = table_then(&table, &at)?;
     writing.transaction.restore_table(&table, &then)

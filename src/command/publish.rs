@@ -1,5 +1,7 @@
 //! PUBLISH BRANCH: what was audited reaches its target in one step, or not at all.
 
+use std::sync::Arc;
+
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 
@@ -19,7 +21,7 @@ use crate::store::{Advance, CommitOptions, Joining, Prefer, Snapshot};
 /// and again.
 pub async fn publish(
     reading: &Reading,
-    state: &SessionState,
+    state: &Arc<SessionState>,
     publish: &PublishBranch,
     options: &CommitOptions,
 ) -> Result<Advance> {
@@ -88,7 +90,11 @@ fn expect(publish: &PublishBranch, source: &Snapshot) -> Result<()> {
     }
 }
 
-async fn check(reading: &Reading, state: &SessionState, publish: &PublishBranch) -> Result<()> {
+async fn check(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    publish: &PublishBranch,
+) -> Result<()> {
     for (query, text) in &publish.checks {
         let planned = plan_query(reading, state, query)?;
         match run::single(reading, state, planned.plan).await? {

@@ -2,12 +2,14 @@
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, SetExpr};
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::dialect::AsofDialect;
 use super::grammar::{Grammar, fold};
+use super::limits::RECURSION_MAX;
 use super::statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Prepare, Statement, Truncate, Update,
-    Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Part, Prepare, Replace, Statement,
+    Truncate, Update, Vacuum, With,
 };
 use super::types::map_type;
 use crate::error::{ErrorKind, Result};
@@ -66,6 +68,43 @@ impl Grammar<'_> {
     /// A query or a statement that changes rows, with or without WITH.
     fn query_or_write(&mut self) -> Result<Statement> {
         let query = *self.sql(Parser::parse_query)?;
+        self.of_query(query)
+    }
+
+    fn of_query(&mut self, mut query: Query) -> Result<Statement> {
+        let parts = self.parts_of(&mut query.with)?;
+        let main = self.without_parts(query)?;
+        Ok(match parts.is_empty() {
+            true => main,
+            false => Statement::With(Box::new(With { parts, main: Box::new(main) })),
+        })
+    }
+
+    /// Takes the parts that change rows out of a WITH. Each sees the queries before it.
+    fn parts_of(&mut self, with: &mut Option<ast::With>) -> Result<Vec<Part>> {
+        let Some(all) = with.as_mut() else { return Ok(Vec::new()) };
+        let (mut parts, mut queries) = (Vec::new(), Vec::<ast::Cte>::new());
+        for cte in std::mem::take(&mut all.cte_tables) {
+            if !writes(&cte.query) {
+                queries.push(cte);
+                continue;
+            }
+            let mut query = *cte.query;
+            if query.with.is_none() && !queries.is_empty() {
+                query.with = Some(ast::With { cte_tables: queries.clone(), ..all.clone() });
+            }
+            let columns = cte.alias.columns.iter().map(|column| fold(&column.name)).collect();
+            let statement = self.without_parts(query)?;
+            parts.push(Part { name: fold(&cte.alias.name), columns, statement });
+        }
+        all.cte_tables = queries;
+        if all.cte_tables.is_empty() {
+            *with = None;
+        }
+        Ok(parts)
+    }
+
+    fn without_parts(&mut self, query: Query) -> Result<Statement> {
         let Query { with, body, .. } = query;
         Ok(match *body {
             SetExpr::Insert(ast::Statement::Insert(insert)) => self.insert(with, insert)?,
@@ -96,7 +135,7 @@ impl Grammar<'_> {
 
     /// INSERT; a WITH before it moves into its source.
     fn insert(&mut self, with: Option<ast::With>, mut insert: ast::Insert) -> Result<Statement> {
-        if insert.overwrite || !insert.into || insert.partitioned.is_some() || insert.or.is_some() {
+        if !insert.into || insert.partitioned.is_some() || insert.or.is_some() {
             return Err(self.refuse(ErrorKind::Syntax, "INSERT takes INTO and a table"));
         }
         if let Some(mut with) = with
@@ -113,7 +152,24 @@ impl Grammar<'_> {
         }
         self.fold_asof(&mut insert)?;
         let version = self.insert_version.take();
-        Ok(Statement::Insert(Box::new(Insert { insert, version })))
+        let replace = match self.replace_where.take() {
+            Some(condition) => Some(Replace::Where(Box::new(self.condition(condition)?))),
+            None => insert.overwrite.then_some(Replace::All),
+        };
+        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+    }
+
+    /// A condition whose tokens were kept aside.
+    fn condition(&self, tokens: Vec<TokenWithSpan>) -> Result<Expr> {
+        let dialect = AsofDialect::new(tokens.len());
+        let span = tokens.first().map(|token| token.span);
+        let mut parser = Parser::new(&dialect)
+            .with_recursion_limit(RECURSION_MAX)
+            .with_tokens_with_locations(tokens);
+        match parser.parse_expr() {
+            Ok(condition) if parser.peek_token_ref().token == Token::EOF => Ok(condition),
+            _ => Err(self.source.syntax_error(span)),
+        }
     }
 
     fn explain(&mut self) -> Result<Statement> {
@@ -376,4 +432,12 @@ impl Grammar<'_> {
         }
         Ok(Statement::Do { language, code })
     }
+}
+
+/// Whether a part of WITH changes rows.
+fn writes(query: &Query) -> bool {
+    matches!(
+        query.body.as_ref(),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+    )
 }

@@ -34,6 +34,12 @@ pub fn expression(text: &str) -> Result<ast::Expr> {
     only(text, |grammar| grammar.expr())
 }
 
+/// One expression, and the text's tokens to find its parts by.
+pub(super) fn read_expression(text: &str) -> Result<(ast::Expr, Source<'_>)> {
+    let tree = expression(text)?;
+    Ok((tree, Source::read(text)?.0))
+}
+
 /// One query: a view's text.
 ///
 /// # Errors

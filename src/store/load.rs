@@ -12,7 +12,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
 
-use super::keys::{KeyBatch, check_distinct, enforced_key, keys_of};
+use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
@@ -23,6 +23,18 @@ pub const INLINE_ROWS: usize = 8192;
 /// See [`INLINE_ROWS`].
 pub const INLINE_BYTES: usize = 1 << 20;
 
+/// When the keys of rows are checked against those there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyCheck {
+    /// While they come: they are new rows.
+    #[default]
+    AsTheyCome,
+    /// When the transaction takes them: what they replace is then gone.
+    AtEnd,
+    /// Never: the caller knows that no other row has them.
+    Never,
+}
+
 /// Rows that were checked and written, not yet part of any version.
 #[derive(Clone, Default)]
 pub struct Loaded {
@@ -30,16 +42,20 @@ pub struct Loaded {
     pub segments: Vec<Arc<SegmentMeta>>,
     /// What was too small for a segment.
     pub inline: Option<InlineRows>,
-    /// Its keys.
-    pub(super) inline_keys: KeyBatch,
+    /// Its keys, a batch for each enforced key.
+    pub(super) inline_keys: Vec<KeyBatch>,
     /// Rows in all.
     pub rows: u64,
+    /// What is still to be checked.
+    pub(super) check: KeyCheck,
 }
 
 /// Gathers rows for one table.
 pub struct Load {
     /// The table as the statement sees it, plus the segments this load has written.
     table: Table,
+    /// How many segments the table had before.
+    before: usize,
     schema: SchemaRef,
     gathered: Vec<RecordBatch>,
     gathered_rows: usize,
@@ -52,13 +68,19 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins to gather rows for a table.
+    /// Begins to gather new rows for a table.
     pub fn new(table: &Table) -> Load {
+        Load::checked(table, KeyCheck::AsTheyCome)
+    }
+
+    /// Begins to gather rows for a table.
+    pub fn checked(table: &Table, check: KeyCheck) -> Load {
         let visible = table.schema.arrow();
         let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, false)));
         Load {
             table: table.clone(),
+            before: table.segments.len(),
             schema: Arc::new(Schema::new(fields)),
             gathered: Vec::new(),
             gathered_rows: 0,
@@ -67,13 +89,27 @@ impl Load {
             in_order: true,
             first_row: None,
             writing: None,
-            loaded: Loaded::default(),
+            loaded: Loaded { check, ..Loaded::default() },
         }
     }
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.loaded.rows
+    }
+
+    /// Rows that are in no segment yet.
+    pub fn gathered_rows(&self) -> usize {
+        self.gathered_rows
+    }
+
+    /// The segments written so far; waits for the one at work.
+    ///
+    /// # Errors
+    /// Io, DiskFull.
+    pub fn segments(&mut self) -> Result<&[TableSegment]> {
+        self.join()?;
+        Ok(&self.table.segments[self.before..])
     }
 
     /// Adds rows: the table's columns, in its order and types. Blocks while a segment is written.
@@ -152,7 +188,8 @@ impl Load {
         let sorted = sort_batches(&self.table.schema, gathered)?;
         // The segment before is part of what this one's keys are checked against.
         self.join()?;
-        if enforced_key(&self.table.schema).is_some() {
+        let keyed = !self.table.schema.enforced_keys().is_empty();
+        if self.loaded.check == KeyCheck::AsTheyCome && keyed {
             let keys = keys_of(&self.table.schema, &sorted)?;
             check_distinct(&self.table.schema, &keys)?;
             self.table.check_absent(&keys, &self.table.segments, crate::spec::CommitId(0))?;
@@ -220,20 +257,14 @@ fn row_ids(batch: &RecordBatch) -> &UInt64Array {
     last.as_any().downcast_ref().expect("gathered rows end in their ids")
 }
 
-fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
+/// # Errors
+/// NotNullViolation.
+pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
     for (column, array) in schema.columns.iter().zip(batch.columns()) {
         if !column.not_null || array.null_count() == 0 {
             continue;
         }
         let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or(0);
-        let values: Vec<String> = batch
-            .columns()
-            .iter()
-            .map(|c| match c.is_null(row) {
-                true => "null".to_owned(),
-                false => array_value_to_string(c, row).unwrap_or_default(),
-            })
-            .collect();
         return Err(Error::new(
             ErrorKind::NotNullViolation,
             format!(
@@ -241,7 +272,17 @@ fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
                 column.name, schema.name
             ),
         )
-        .detail(format!("Failing row contains ({}).", values.join(", "))));
+        .detail(failing_row(batch, row)));
     }
     Ok(())
+}
+
+/// What PostgreSQL says of a row that is refused.
+pub fn failing_row(batch: &RecordBatch, row: usize) -> String {
+    let value = |column: &ArrayRef| match column.is_null(row) {
+        true => "null".to_owned(),
+        false => array_value_to_string(column, row).unwrap_or_default(),
+    };
+    let values: Vec<String> = batch.columns().iter().map(value).collect();
+    format!("Failing row contains ({}).", values.join(", "))
 }

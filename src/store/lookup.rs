@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::keys::KeyBatch;
 use super::table::{Table, UNCOMMITTED, hidden_columns, internal};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Projection;
 use crate::spec::{ColumnId, CommitId, LineRange, RowId};
 
@@ -18,10 +18,15 @@ impl Table {
     pub fn find(&self, keys: &KeyBatch, columns: &[usize]) -> Result<RecordBatch> {
         let schema = Arc::new(self.schema.arrow().project(columns).map_err(internal)?);
         let mut found = Vec::new();
-        let inline = self.inline_keys()?;
+        let Some(key) = self.schema.primary_key.as_ref().filter(|key| key.enforced) else {
+            let message = format!("table \"{}\" has no enforced primary key", self.schema.name);
+            return Err(Error::new(ErrorKind::Internal, message));
+        };
+        let inline = self.inline_keys()?.of(0);
         let mut missing = 0;
-        for key in keys.encoded.iter() {
-            match inline.get(key).filter(|(commit, row)| !self.deletes.hides(*row, *commit)) {
+        for encoded in keys.encoded.iter() {
+            let named = inline.and_then(|keys| keys.get(encoded));
+            match named.filter(|(commit, row)| !self.deletes.hides(*row, *commit)) {
                 Some((commit, row)) => {
                     found.extend(self.inline_row(commit, row, columns, &schema)?);
                 }
@@ -33,8 +38,11 @@ impl Table {
             if missing == 0 {
                 break;
             }
-            let mut positions: Vec<u64> =
-                self.positions_of(segment, keys)?.into_iter().map(|(_, p)| p).collect();
+            let mut positions: Vec<u64> = self
+                .positions_of(&self.schema, segment, &key.columns, keys)?
+                .into_iter()
+                .map(|(_, p)| p)
+                .collect();
             if positions.is_empty() {
                 continue;
             }
@@ -74,7 +82,7 @@ impl Table {
         Ok(None)
     }
 
-    fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
+    pub(super) fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
         if commit == UNCOMMITTED {
             let stored = |rows| self.store.stored_batch(&self.schema, rows, UNCOMMITTED);
             return self.pending.iter().map(stored).collect();

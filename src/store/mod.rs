@@ -13,6 +13,7 @@
 mod catalog;
 mod check;
 mod commit;
+mod define;
 mod format;
 mod inline;
 mod keys;
@@ -21,8 +22,10 @@ mod lookup;
 mod merge;
 mod open;
 mod past;
+mod probe;
 mod refs;
 mod resolve;
+mod sequence;
 mod snapshot;
 mod table;
 mod transaction;
@@ -38,9 +41,10 @@ use quick_cache::sync::Cache;
 pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
 pub use keys::KeyBatch;
-pub use load::{Load, Loaded};
+pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
 pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
 pub use past::{FORWARD_PROPERTY, TableAhead};
+pub use probe::Place;
 pub use refs::Advance;
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
@@ -97,6 +101,7 @@ struct Shared {
     /// The next row id of each table that was written to.
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
     heads: RwLock<HashMap<String, Arc<snapshot::Point>>>,
+    sequences: sequence::Sequences,
     /// The time of the last commit, and of the last AS OF that was answered.
     last_commit_us: AtomicI64,
     as_of_served_us: AtomicI64,
@@ -113,6 +118,14 @@ struct Shared {
     queue: commit::Queue,
     /// Keeps other processes out; released last.
     _lock: Lock,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Err(error) = self.return_reserved() {
+            tracing::warn!(%error, "sequences keep a gap");
+        }
+    }
 }
 
 #[derive(Clone)]

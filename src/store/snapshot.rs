@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::log::{Records, ancestry, deletes, versions};
 use crate::spec::{
-    Commit, CommitId, LineId, RefKind, TableId, TableSchema, TableVersion, VersionId, View,
+    Commit, CommitId, LineId, RefKind, Sequence, TableId, TableSchema, TableVersion, VersionId,
+    View,
 };
 
 /// Where a snapshot stands: one commit, and what was read of it so far.
@@ -31,6 +32,7 @@ pub(super) struct Point {
 enum Kept {
     Table(TableState),
     View(Arc<View>),
+    Sequence(Arc<Sequence>),
 }
 
 /// What a name stands for.
@@ -40,6 +42,8 @@ pub enum Relation {
     Table(Arc<Table>),
     /// A view.
     View(Arc<View>),
+    /// A sequence.
+    Sequence(Arc<Sequence>),
 }
 
 /// The changes of an open transaction, on top of a commit.
@@ -47,8 +51,12 @@ pub enum Relation {
 pub(super) struct Overlay {
     /// Tables that were made or changed.
     pub tables: BTreeMap<TableId, Arc<Table>>,
-    /// Views that were made.
+    /// Views that were made or changed.
     pub views: BTreeMap<TableId, Arc<View>>,
+    /// Sequences that were made or changed.
+    pub sequences: BTreeMap<TableId, Arc<Sequence>>,
+    /// Namespaces that are gone.
+    pub dropped_namespaces: Vec<String>,
     /// Namespaces that were made.
     pub namespaces: Vec<String>,
     /// What is gone, by id.
@@ -129,7 +137,7 @@ impl Snapshot {
         if let Some(overlay) = &self.overlay
             && let Some(named) = overlay.names.get(&(namespace.to_owned(), name.to_owned()))
         {
-            return named.map(|id| self.overlaid(overlay, id)).transpose().map(Option::flatten);
+            return named.map(|id| self.relation_by_id(id)).transpose().map(Option::flatten);
         }
         let relation = self.committed(namespace, name)?;
         let Some(overlay) = &self.overlay else { return Ok(relation) };
@@ -140,8 +148,23 @@ impl Snapshot {
     pub fn table(&self, namespace: &str, name: &str) -> Result<Option<Arc<Table>>> {
         Ok(match self.relation(namespace, name)? {
             Some(Relation::Table(table)) => Some(table),
-            Some(Relation::View(_)) | None => None,
+            Some(Relation::View(_) | Relation::Sequence(_)) | None => None,
         })
+    }
+
+    /// The table, view or sequence of this id, whatever its name is here.
+    pub fn relation_by_id(&self, id: TableId) -> Result<Option<Relation>> {
+        if let Some(overlay) = &self.overlay {
+            if let Some(found) = overlay.relation(id) {
+                return Ok(Some(found));
+            }
+            if overlay.dropped.contains(&id) {
+                return Ok(None);
+            }
+        }
+        let view = self.store.shared.log.read()?;
+        let Some(object) = catalog::object(&view, self.point.root, id)? else { return Ok(None) };
+        self.store.relation_of(&view, object)
     }
 
     /// The table of this id, whatever its name is here.
@@ -157,46 +180,18 @@ impl Snapshot {
         let view = self.store.shared.log.read()?;
         match catalog::object(&view, self.point.root, id)? {
             Some(Object::Table(_, version)) => self.store.table_at(&view, version).map(Some),
-            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+            Some(Object::View(..) | Object::Sequence(..) | Object::Namespace(..)) | None => {
+                Ok(None)
+            }
         }
     }
 
-    /// The table or view of this id, whatever its name is here.
-    pub fn relation_by_id(&self, id: TableId) -> Result<Option<Relation>> {
-        if let Some(overlay) = &self.overlay {
-            if let Some(view) = overlay.views.get(&id) {
-                return Ok(Some(Relation::View(Arc::clone(view))));
-            }
-            if overlay.dropped.contains(&id) && !overlay.tables.contains_key(&id) {
-                return Ok(None);
-            }
-        }
-        if let Some(table) = self.table_by_id(id)? {
-            return Ok(Some(Relation::Table(table)));
-        }
-        let view = self.store.shared.log.read()?;
-        match catalog::object(&view, self.point.root, id)? {
-            Some(Object::View(_, record)) => {
-                Ok(Some(Relation::View(Arc::new(catalog::view(&view, record)?))))
-            }
-            Some(Object::Table(..) | Object::Namespace(..)) | None => Ok(None),
-        }
-    }
-
-    /// All tables and views, in the order they were made.
+    /// All tables, views and sequences, in the order they were made.
     pub fn relations(&self) -> Result<Vec<Relation>> {
         let view = self.store.shared.log.read()?;
         let mut found = Vec::new();
         for object in catalog::objects(&view, self.point.root)? {
-            match object {
-                Object::Table(_, version) => {
-                    found.push(Relation::Table(self.store.table_at(&view, version)?));
-                }
-                Object::View(_, record) => {
-                    found.push(Relation::View(Arc::new(catalog::view(&view, record)?)));
-                }
-                Object::Namespace(..) => {}
-            }
+            found.extend(self.store.relation_of(&view, object)?);
         }
         if let Some(overlay) = &self.overlay {
             found.retain(|r| !overlay.dropped.contains(&r.id()));
@@ -204,7 +199,9 @@ impl Snapshot {
             let known: Vec<TableId> = found.iter().map(Relation::id).collect();
             let tables = overlay.tables.values().cloned().map(Relation::Table);
             let views = overlay.views.values().cloned().map(Relation::View);
-            found.extend(tables.chain(views).filter(|r| !known.contains(&r.id())));
+            let sequences = overlay.sequences.values().cloned().map(Relation::Sequence);
+            let made = tables.chain(views).chain(sequences);
+            found.extend(made.filter(|r| !known.contains(&r.id())));
         }
         Ok(found)
     }
@@ -222,18 +219,9 @@ impl Snapshot {
         }
         if let Some(overlay) = &self.overlay {
             names.extend(overlay.namespaces.iter().cloned());
+            names.retain(|name| !overlay.dropped_namespaces.contains(name));
         }
         Ok(names)
-    }
-
-    fn overlaid(&self, overlay: &Overlay, id: TableId) -> Result<Option<Relation>> {
-        if let Some(table) = overlay.tables.get(&id) {
-            return Ok(Some(Relation::Table(Arc::clone(table))));
-        }
-        if let Some(view) = overlay.views.get(&id) {
-            return Ok(Some(Relation::View(Arc::clone(view))));
-        }
-        Ok(self.table_by_id(id)?.map(Relation::Table))
     }
 
     fn committed(&self, namespace: &str, name: &str) -> Result<Option<Relation>> {
@@ -254,6 +242,7 @@ impl Kept {
         match relation {
             Relation::Table(table) => Kept::Table(table.state()),
             Relation::View(view) => Kept::View(Arc::clone(view)),
+            Relation::Sequence(sequence) => Kept::Sequence(Arc::clone(sequence)),
         }
     }
 
@@ -261,16 +250,21 @@ impl Kept {
         match self {
             Kept::Table(state) => Relation::Table(Arc::new(state.table(store))),
             Kept::View(view) => Relation::View(view),
+            Kept::Sequence(sequence) => Relation::Sequence(sequence),
         }
     }
 }
 
 impl Overlay {
+    /// What this transaction made or changed, by its id.
+    fn relation(&self, id: TableId) -> Option<Relation> {
+        let table = self.tables.get(&id).cloned().map(Relation::Table);
+        let view = || self.views.get(&id).cloned().map(Relation::View);
+        table.or_else(view).or_else(|| self.sequences.get(&id).cloned().map(Relation::Sequence))
+    }
+
     fn latest(&self, relation: Relation) -> Relation {
-        match self.tables.get(&relation.id()) {
-            Some(table) => Relation::Table(Arc::clone(table)),
-            None => relation,
-        }
+        self.relation(relation.id()).unwrap_or(relation)
     }
 }
 
@@ -280,6 +274,7 @@ impl Relation {
         match self {
             Relation::Table(table) => table.id(),
             Relation::View(view) => view.id,
+            Relation::Sequence(sequence) => sequence.id,
         }
     }
 
@@ -288,6 +283,16 @@ impl Relation {
         match self {
             Relation::Table(table) => (&table.schema.namespace, &table.schema.name),
             Relation::View(view) => (&view.namespace, &view.name),
+            Relation::Sequence(sequence) => (&sequence.namespace, &sequence.name),
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Relation::Table(_) => "table",
+            Relation::View(_) => "view",
+            Relation::Sequence(_) => "sequence",
         }
     }
 }
@@ -302,18 +307,23 @@ impl Store {
         name: &str,
     ) -> Result<Option<Relation>> {
         for object in catalog::named(records, root, namespace, name)? {
-            let relation = match object {
-                Object::Table(_, version) => Relation::Table(self.table_at(records, version)?),
-                Object::View(_, record) => {
-                    Relation::View(Arc::new(catalog::view(records, record)?))
-                }
-                Object::Namespace(..) => continue,
-            };
+            let Some(relation) = self.relation_of(records, object)? else { continue };
             if relation.name() == (namespace, name) {
                 return Ok(Some(relation));
             }
         }
         Ok(None)
+    }
+
+    fn relation_of(&self, records: &impl Records, object: Object) -> Result<Option<Relation>> {
+        Ok(Some(match object {
+            Object::Table(_, version) => Relation::Table(self.table_at(records, version)?),
+            Object::View(_, record) => Relation::View(Arc::new(catalog::view(records, record)?)),
+            Object::Sequence(_, record) => {
+                Relation::Sequence(Arc::new(catalog::sequence(records, record)?))
+            }
+            Object::Namespace(..) => return Ok(None),
+        }))
     }
 
     /// A table in one of its states.

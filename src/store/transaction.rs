@@ -6,19 +6,18 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
+use roaring::RoaringBitmap;
 
-use super::commit::{CatalogWrite, Proposal, TableProposal, Taken};
+use super::Store;
+use super::commit::{CatalogWrite, Proposal, TableProposal, Taken, same_rows, verified};
 use super::keys::{self, keys_of};
-use super::load::{INLINE_ROWS, Load, Loaded};
-use super::snapshot::{Overlay, Relation, Snapshot};
-use super::table::{Table, TableSegment, UNCOMMITTED, internal};
-use super::{Store, catalog};
+use super::load::{INLINE_ROWS, KeyCheck, Load, Loaded};
+use super::snapshot::{Overlay, Snapshot};
+use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
 use crate::segment::InlineRows;
-use crate::spec::{
-    CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema, View,
-};
+use crate::spec::{CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema};
 
 /// Rows found by a scan, to be deleted.
 #[derive(Clone, Debug, Default)]
@@ -51,11 +50,11 @@ pub struct CommitOptions {
 /// A write in progress. Clones are savepoints: each is the state at that moment.
 #[derive(Clone)]
 pub struct Transaction {
-    base: Snapshot,
+    pub(super) base: Snapshot,
     branch: Arc<str>,
-    overlay: Arc<Overlay>,
-    tables: BTreeMap<TableId, TableProposal>,
-    catalog: Vec<CatalogWrite>,
+    pub(super) overlay: Arc<Overlay>,
+    pub(super) tables: BTreeMap<TableId, TableProposal>,
+    pub(super) catalog: Vec<CatalogWrite>,
     /// The commit of another branch that it joins to its own.
     merged: Option<CommitId>,
 }
@@ -147,6 +146,7 @@ impl Transaction {
         let committed = self.base.table_by_id(table.id())?;
         taken.instead_of = committed.and_then(|table| Some(table.version()?.id));
         let known = self.snapshot().table_by_id(table.id())?;
+        self.catalog.retain(|write| write.alters() != Some(table.id()));
         let dropped = self.catalog.iter().position(|write| write.drops(table.id()));
         let made = self.catalog.iter().position(|write| write.made() == Some(table.id()));
         let overlay = Arc::make_mut(&mut self.overlay);
@@ -172,72 +172,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes a table. Ids come from [`Store::next_id`].
-    ///
-    /// # Errors
-    /// DuplicateTable, UndefinedSchema.
-    pub fn create_table(&mut self, schema: TableSchema) -> Result<()> {
-        self.need_free(&schema.namespace, &schema.name)?;
-        let schema = Arc::new(schema);
-        self.base.store.shared.schemas.insert(schema.id, Arc::clone(&schema));
-        let table = Table::empty(self.base.store.clone(), Arc::clone(&schema));
-        let overlay = Arc::make_mut(&mut self.overlay);
-        let name = (schema.namespace.clone(), schema.name.clone());
-        overlay.names.insert(name, Some(schema.table));
-        overlay.tables.insert(schema.table, Arc::new(table));
-        self.tables.insert(schema.table, TableProposal::default());
-        self.catalog.push(CatalogWrite::CreateTable(schema));
-        Ok(())
-    }
-
-    /// Makes a view.
-    ///
-    /// # Errors
-    /// DuplicateTable, UndefinedSchema.
-    pub fn create_view(&mut self, view: View) -> Result<()> {
-        self.need_free(&view.namespace, &view.name)?;
-        let view = Arc::new(view);
-        let overlay = Arc::make_mut(&mut self.overlay);
-        overlay.names.insert((view.namespace.clone(), view.name.clone()), Some(view.id));
-        overlay.views.insert(view.id, Arc::clone(&view));
-        self.catalog.push(CatalogWrite::CreateView(view));
-        Ok(())
-    }
-
-    /// Makes a schema (namespace).
-    ///
-    /// # Errors
-    /// DuplicateSchema.
-    pub fn create_namespace(&mut self, name: &str) -> Result<()> {
-        if self.snapshot().namespaces()?.iter().any(|n| n == name) {
-            let message = format!("schema \"{name}\" already exists");
-            return Err(Error::new(ErrorKind::DuplicateSchema, message));
-        }
-        Arc::make_mut(&mut self.overlay).namespaces.push(name.to_owned());
-        self.catalog.push(CatalogWrite::CreateNamespace(name.to_owned()));
-        Ok(())
-    }
-
-    /// Drops a table or view.
-    pub fn drop_relation(&mut self, relation: &Relation) {
-        let (namespace, name) = relation.name();
-        let overlay = Arc::make_mut(&mut self.overlay);
-        overlay.names.insert((namespace.to_owned(), name.to_owned()), None);
-        overlay.dropped.push(relation.id());
-        overlay.tables.remove(&relation.id());
-        overlay.views.remove(&relation.id());
-        self.tables.remove(&relation.id());
-        let made_here = |write: &CatalogWrite| write.made() == Some(relation.id());
-        match self.catalog.iter().position(made_here) {
-            Some(made) => drop(self.catalog.remove(made)),
-            None => self.catalog.push(CatalogWrite::Drop {
-                id: relation.id(),
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            }),
-        }
-    }
-
     /// Adds loaded rows to a table.
     ///
     /// # Errors
@@ -245,12 +179,20 @@ impl Transaction {
     pub fn insert(&mut self, table: &Table, loaded: Loaded) -> Result<()> {
         let mut next = self.latest(table)?;
         let mut loaded = loaded;
+        if loaded.rows == 0 {
+            return Ok(());
+        }
+        if loaded.check == KeyCheck::AtEnd {
+            next.check_loaded(&loaded.segments)?;
+        }
         if let Some(rows) = loaded.inline.take() {
-            next.check_unique(&loaded.inline_keys)?;
+            if loaded.check != KeyCheck::Never {
+                next.check_unique(&loaded.inline_keys)?;
+            }
             let known = next.inline_keys.get().cloned();
             next.inline_keys = Arc::default();
             if let Some(mut keys) = known {
-                keys.insert(&loaded.inline_keys.encoded, &rows.row_ids, UNCOMMITTED);
+                keys.insert(&loaded.inline_keys, &rows.row_ids, UNCOMMITTED);
                 let _ = next.inline_keys.set(keys);
             }
             Arc::make_mut(&mut next.pending).push(rows);
@@ -269,8 +211,42 @@ impl Transaction {
         Ok(())
     }
 
+    /// From here on a row that another transaction gave one of this table's new keys is a conflict,
+    /// not a duplicate: run again, the statement does something else with it.
+    pub fn rerun_on_duplicates(&mut self, table: &Table) {
+        self.tables.entry(table.id()).or_default().reruns = true;
+    }
+
+    /// Deletes all rows of a table, without reading them.
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`].
+    pub fn delete_all(&mut self, table: &Table) -> Result<u64> {
+        let latest = self.latest(table)?;
+        let mut all = RowRefs::default();
+        for batch in latest.inline_rows()? {
+            all.rows.extend(hidden_columns(&batch).1.values().iter().map(|id| RowId(*id)));
+        }
+        for segment in latest.segments.iter() {
+            let mut positions = RoaringBitmap::new();
+            positions.insert_range(0..segment.meta.rows as u32);
+            if let Some(deleted) = &segment.deleted {
+                positions -= deleted.as_ref();
+            }
+            all.positions.insert(segment.meta.id, positions);
+        }
+        self.delete(&latest, &all)?;
+        Ok(all.len())
+    }
+
     /// Deletes rows that a scan of this transaction's snapshot found.
+    ///
+    /// # Errors
+    /// UndefinedTable where the table was dropped.
     pub fn delete(&mut self, table: &Table, found: &RowRefs) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
         let mut next = self.latest(table)?;
         let gone: HashSet<RowId> = found.rows.iter().copied().collect();
         let before = rows_of(&next.pending);
@@ -330,13 +306,18 @@ impl Transaction {
             let (Some(mine), Some(theirs)) = (self.overlay.tables.get(id), theirs) else {
                 continue;
             };
+            if verified(&self.catalog, *id)
+                && let Some(seen) = self.base.table_by_id(*id)?
+            {
+                same_rows(&seen, &theirs)?;
+            }
             theirs.check_living(&proposal.deleted, self.base.commit())?;
-            theirs.check_unique_segments(mine, proposal, self.base.commit())?;
+            theirs.check_unique_again(mine, proposal, self.base.commit())?;
         }
         Ok(moved)
     }
 
-    fn latest(&self, table: &Table) -> Result<Table> {
+    pub(super) fn latest(&self, table: &Table) -> Result<Table> {
         match self.snapshot().table_by_id(table.id())? {
             Some(latest) => Ok(latest.as_ref().clone()),
             None => {
@@ -346,21 +327,8 @@ impl Transaction {
         }
     }
 
-    fn replace(&mut self, table: Table) {
+    pub(super) fn replace(&mut self, table: Table) {
         Arc::make_mut(&mut self.overlay).tables.insert(table.id(), Arc::new(table));
-    }
-
-    pub(super) fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
-        let snapshot = self.snapshot();
-        if !snapshot.namespaces()?.iter().any(|n| n == namespace) {
-            let message = format!("schema \"{namespace}\" does not exist");
-            return Err(Error::new(ErrorKind::UndefinedSchema, message)
-                .hint(format!("CREATE SCHEMA {namespace}")));
-        }
-        match snapshot.relation(namespace, name)? {
-            Some(_) => Err(catalog::duplicate(name)),
-            None => Ok(()),
-        }
     }
 }
 
@@ -393,7 +361,7 @@ impl Table {
             let (stay, go) = split(rows, gone)?;
             if let Some(keys) = &mut known {
                 let freed = keys_of(&self.schema, std::slice::from_ref(&go.batch))?;
-                keys.remove(&freed.encoded);
+                keys.remove(&freed);
             }
             if !stay.row_ids.is_empty() {
                 kept.push(stay);
@@ -411,7 +379,7 @@ impl Table {
         }
         let pending = std::mem::take(&mut self.pending);
         self.inline_keys = Arc::default();
-        let mut load = Load::new(self);
+        let mut load = Load::checked(self, KeyCheck::Never);
         for rows in pending.iter() {
             let ids = UInt64Array::from_iter_values(rows.row_ids.iter().map(|id| id.0));
             load.push_versions(&rows.batch, ids)?;

@@ -1,6 +1,7 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod bad_input;
+mod changes;
 mod command_line;
 mod crash;
 mod guest;

@@ -18,6 +18,7 @@ mod long_value;
 mod operators;
 mod privilege;
 mod row_function;
+mod sequence;
 mod session;
 mod single_value;
 mod size;
@@ -25,6 +26,7 @@ mod sleep;
 mod text;
 mod to_char;
 mod type_planner;
+mod unknown_literal;
 mod uuid;
 
 use std::sync::Arc;
@@ -35,9 +37,10 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub use facts::{SessionFacts, SessionHooks, Times};
+pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use operators::PostgresOperators;
 pub use type_planner::PostgresTypes;
+pub use unknown_literal::ALIKE;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
 pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
@@ -69,7 +72,9 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(date_part::functions());
     functions.extend(array::functions());
     functions.extend(long_value::functions());
+    functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
+    functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
     functions
 }

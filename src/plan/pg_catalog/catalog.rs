@@ -89,6 +89,12 @@ pub fn relation_oid(id: TableId) -> u32 {
     oids::FIRST_USER + ((id.0 & 0x0fff_ffff) as u32) * 8
 }
 
+/// The id of the object that has this oid, where an object can have it.
+pub fn relation_id(oid: u32) -> Option<TableId> {
+    let place = oid.checked_sub(oids::FIRST_USER)?;
+    place.is_multiple_of(8).then_some(TableId(u64::from(place / 8)))
+}
+
 /// The oid of the index of a table's primary key.
 pub fn index_oid(table: TableId) -> u32 {
     relation_oid(table) + 1
@@ -101,7 +107,10 @@ pub fn constraint_oid(table: TableId) -> u32 {
 
 /// The name of the index of a table's primary key, and of the key.
 pub fn index_name(table: &TableFacts) -> String {
-    format!("{}_pkey", table.schema.name)
+    match &table.schema.primary_key {
+        Some(key) => key.name.clone(),
+        None => format!("{}_pkey", table.schema.name),
+    }
 }
 
 fn namespace_oid(name: &str) -> u32 {

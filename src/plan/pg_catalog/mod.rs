@@ -24,7 +24,8 @@ mod rows;
 pub(in crate::plan) mod tests;
 pub mod types;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, relation_id, relation_oid};
 pub use inputs::{Activity, CatalogInputs, PreparedFacts, Setting, TableFacts, ViewFacts};
+pub use name::name_parts;
 pub use provider::schema_providers;
 pub use relation::PG_TYPE_KEY;

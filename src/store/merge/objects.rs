@@ -46,10 +46,10 @@ pub(super) fn merge(
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
     let ids: std::collections::BTreeSet<TableId> =
         ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
-    // Names that are freed are free for what comes.
+    // Names that are freed are free for what comes; what is in a schema goes before it.
     let (gone, rest): (Vec<TableId>, Vec<TableId>) =
         ids.into_iter().partition(|id| !other.contains_key(id));
-    for id in gone.into_iter().chain(rest) {
+    for id in gone.into_iter().rev().chain(rest) {
         let three = (before.get(&id), mine.get(&id), other.get(&id));
         merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
     }
@@ -125,14 +125,25 @@ impl Merging<'_> {
 
     fn drop_ours(&mut self, id: TableId) -> Result<()> {
         let Some(relation) = relation(&self.merged.transaction.snapshot(), id)? else {
-            return Ok(());
+            return self.drop_namespace(id);
         };
         let deleted_rows = match &relation {
             Relation::Table(table) => table.row_count(),
-            Relation::View(_) => 0,
+            Relation::View(_) | Relation::Sequence(_) => 0,
         };
         self.merged.transaction.drop_relation(&relation);
         self.note(relation.name().1, "dropped", (0, deleted_rows));
+        Ok(())
+    }
+
+    /// A schema goes if nothing is left in it.
+    fn drop_namespace(&mut self, id: TableId) -> Result<()> {
+        let Some(name) = namespace(self.ours, id)? else { return Ok(()) };
+        let left = self.merged.transaction.snapshot().relations()?;
+        if left.iter().all(|relation| relation.name().0 != name) {
+            self.merged.transaction.drop_namespace(&name);
+            self.note(&name, "dropped", (0, 0));
+        }
         Ok(())
     }
 
@@ -162,18 +173,17 @@ impl Merging<'_> {
                 self.merged.transaction.create_view(view.as_ref().clone())?;
                 self.note(&name, "created", (0, 0));
             }
+            Relation::Sequence(sequence) => {
+                self.merged.transaction.create_sequence(sequence.as_ref().clone())?;
+                self.note(&name, "created", (0, 0));
+            }
         }
         Ok(())
     }
 
     /// Two schemas (namespaces) of one name are one.
     fn create_namespace(&mut self, id: TableId) -> Result<()> {
-        let view = self.theirs.store().shared.log.read()?;
-        let name = match catalog::object(&view, self.theirs.point.root, id)? {
-            Some(Object::Namespace(_, record)) => catalog::view(&view, record)?.namespace,
-            _ => return Ok(()),
-        };
-        drop(view);
+        let Some(name) = namespace(self.theirs, id)? else { return Ok(()) };
         if !self.merged.transaction.snapshot().namespaces()?.contains(&name) {
             self.merged.transaction.create_namespace(&name)?;
             self.note(&name, "created", (0, 0));
@@ -231,8 +241,21 @@ impl Merging<'_> {
                     _ => self.conflict(id, self.ours, "the view was changed on both sides")?,
                 };
                 if stands == Pick::Theirs {
-                    self.merged.transaction.drop_relation(&Relation::View(ours));
-                    self.merged.transaction.create_view(theirs.as_ref().clone())?;
+                    self.merged.transaction.alter_view(&ours, theirs.as_ref().clone())?;
+                    self.note(&theirs.name, "changed", (0, 0));
+                }
+                Ok(())
+            }
+            (Some(Relation::Sequence(ours)), Some(Relation::Sequence(theirs)))
+                if *ours != *theirs =>
+            {
+                let stands = match relation(self.base, id)? {
+                    Some(Relation::Sequence(base)) if *base == *ours => Pick::Theirs,
+                    Some(Relation::Sequence(base)) if *base == *theirs => Pick::Ours,
+                    _ => self.conflict(id, self.ours, "the sequence was changed on both sides")?,
+                };
+                if stands == Pick::Theirs {
+                    self.merged.transaction.alter_sequence(&ours, theirs.as_ref().clone())?;
                     self.note(&theirs.name, "changed", (0, 0));
                 }
                 Ok(())
@@ -286,4 +309,12 @@ fn is_table(object: Option<Object>) -> bool {
 
 fn relation(at: &Snapshot, id: TableId) -> Result<Option<Relation>> {
     at.relation_by_id(id)
+}
+
+fn namespace(at: &Snapshot, id: TableId) -> Result<Option<String>> {
+    let view = at.store().shared.log.read()?;
+    match catalog::object(&view, at.point.root, id)? {
+        Some(Object::Namespace(_, record)) => Ok(Some(catalog::view(&view, record)?.namespace)),
+        _ => Ok(None),
+    }
 }
