@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
+use datafusion::execution::session_state::SessionState;
+
+use super::alter::verify_merged;
+use super::{Before, Writing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
@@ -32,6 +36,7 @@ pub struct Joined {
 /// Conflict where the branch moved again and again.
 pub async fn merge(
     reading: &Reading,
+    state: &Arc<SessionState>,
     merge: &MergeBranch,
     options: &CommitOptions,
 ) -> Result<Joined> {
@@ -53,12 +58,13 @@ pub async fn merge(
             },
             Joining::Apart(base) => base,
         };
-        let merged = store.merge(base, &target, &source, prefer(merge.on_conflict))?;
+        let mut merged = store.merge(base, &target, &source, prefer(merge.on_conflict))?;
         if merge.on_conflict == OnConflict::Fail {
             let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
             let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
             merged.check_decided(&what).map_err(|error| error.hint(hint))?;
         }
+        hold_to_rules(reading, state, &mut merged).await?;
         let decided = merged.conflicts.len();
         match store.commit_joined(merged.transaction, options, false).await? {
             Some(commit) if commit == target.commit() => return done(Advance::UpToDate, 0),
@@ -71,6 +77,25 @@ pub async fn merge(
         format!("branch \"{}\" moved {ROUNDS} times meanwhile", merge.into),
     )
     .hint("run the statement again"))
+}
+
+/// Constraints that are new on one side hold for the rows of the other, too.
+///
+/// # Errors
+/// NotNullViolation, CheckViolation, UniqueViolation.
+pub async fn hold_to_rules(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    merged: &mut Merged,
+) -> Result<()> {
+    let Merged { transaction, rules, .. } = merged;
+    for rules in rules.iter() {
+        let reading = reading.at(transaction.snapshot());
+        let before = Before::default();
+        let mut writing = Writing { reading, state, transaction: &mut *transaction, before };
+        verify_merged(&mut writing, rules).await?;
+    }
+    Ok(())
 }
 
 /// MERGE BRANCH … DRY RUN: a row for everything that would change, and one for each conflict.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 
-use super::merge::ROUNDS;
+use super::merge::{ROUNDS, hold_to_rules};
 use super::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::PublishBranch;
@@ -45,10 +45,11 @@ pub async fn publish(
                 }
             }
             Joining::Apart(base) => {
-                let merged = store.merge(base, &target, &source, Prefer::Neither)?;
+                let mut merged = store.merge(base, &target, &source, Prefer::Neither)?;
                 merged
                     .check_decided(&format!("publishing branch \"{}\"", publish.branch))
                     .map_err(|error| error.hint(how_to_decide(publish)))?;
+                hold_to_rules(reading, state, &mut merged).await?;
                 check(&reading.at(merged.transaction.snapshot()), state, publish).await?;
                 let exact = !publish.checks.is_empty();
                 let before = target.commit();

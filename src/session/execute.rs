@@ -304,7 +304,8 @@ impl Session {
                 Ok(rows_of(merge::dry_run(&reading, merge)?, RowsTag::Tagged("MERGE BRANCH")))
             }
             Statement::MergeBranch(merge) => {
-                let joined = merge::merge(&reading, merge, &self.commit_options()).await?;
+                let joined =
+                    merge::merge(&reading, &self.state, merge, &self.commit_options()).await?;
                 if joined.decided > 0 {
                     self.notice(format!("conflicts decided: {}", joined.decided));
                 }

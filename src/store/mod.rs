@@ -42,7 +42,7 @@ pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
 pub use keys::KeyBatch;
 pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
-pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
+pub use merge::{Changed, Conflict, Joining, Merged, NewRules, Prefer};
 pub use past::{FORWARD_PROPERTY, TableAhead};
 pub use probe::Place;
 pub use refs::Advance;

@@ -8,6 +8,8 @@
 mod model;
 mod world;
 
+use std::sync::atomic::Ordering;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
 
@@ -86,7 +88,10 @@ fn histories_brought_together_have_the_rows_they_should() {
         max_shrink_iters: 400,
         ..Config::default()
     };
-    proptest!(config, |(steps in proptest::collection::vec(step(), 4..32))| {
+    proptest!(config.clone(), |(steps in proptest::collection::vec(step(), 4..32))| {
         World::build().live(&steps);
     });
+    let [joined, refused] = [&world::JOINED, &world::REFUSED].map(|n| n.load(Ordering::Relaxed));
+    let cases = config.cases;
+    assert!(cases < 20 || joined > 20 && refused > 2, "{cases} cases: {joined}, {refused} refused");
 }

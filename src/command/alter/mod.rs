@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 pub use self::columns::check_generated;
 use self::columns::values_of as rewrite_values;
+pub use self::verify::verify_merged;
 
 use super::Writing;
 use crate::error::{Error, ErrorKind, Result};

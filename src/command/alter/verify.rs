@@ -1,5 +1,7 @@
 //! Whether every row of a table is as a new constraint wants it: asked as a query.
 
+use std::sync::Arc;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse;
 use crate::plan::plan_query;
@@ -8,7 +10,8 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 
 use super::Alteration;
-use crate::command::run;
+use crate::command::{Writing, run};
+use crate::store::NewRules;
 
 /// A name as a text has it.
 pub(super) fn quoted(name: &str) -> String {
@@ -18,6 +21,28 @@ pub(super) fn quoted(name: &str) -> String {
 /// A table's name as a text has it.
 pub(super) fn quoted_table(schema: &TableSchema) -> String {
     format!("{}.{}", quoted(&schema.namespace), quoted(&schema.name))
+}
+
+/// Holds the rows of a merged table to what only one side demanded of them.
+///
+/// # Errors
+/// NotNullViolation, CheckViolation, UniqueViolation.
+pub async fn verify_merged(writing: &mut Writing<'_>, rules: &NewRules) -> Result<()> {
+    let Some(table) = writing.reading.snapshot.table_by_id(rules.table)? else { return Ok(()) };
+    let schema = Arc::clone(table.schema());
+    let merged = Alteration { writing, table, notices: Vec::new() };
+    for column in &rules.not_null {
+        merged.verify_not_null(column).await?;
+    }
+    for check in schema.checks.iter().filter(|check| rules.checks.contains(&check.name)) {
+        merged.verify_check(&check.name, &check.text).await?;
+    }
+    for key in schema.enforced_keys() {
+        if rules.keys.iter().any(|name| name == key.name) {
+            merged.verify_unique(&schema, key).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Alteration<'_, '_> {

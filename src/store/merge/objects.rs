@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
-use super::{Changed, Conflict, Merged, Pick, Prefer, changed};
+use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed};
 use crate::error::Result;
 use crate::spec::{CommitId, TableId};
 use crate::store::catalog::{self, Object};
@@ -278,6 +279,10 @@ impl Merging<'_> {
         let joined = join(&base, ours, theirs, since, self.prefer)?;
         self.merged.conflicts.extend(joined.conflicts);
         let Some(taken) = joined.taken else { return Ok(()) };
+        let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema());
+        if rules != (NewRules { table: rules.table, ..NewRules::default() }) {
+            self.merged.rules.push(rules);
+        }
         self.take(ours, taken)?;
         write_again(&mut self.merged.transaction, ours, theirs, &joined.rewritten)
     }

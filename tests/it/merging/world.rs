@@ -1,5 +1,6 @@
 //! The database and the model, step by step side by side.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use asofdb::clock::Clock;
@@ -17,6 +18,10 @@ const START_US: i64 = 1_767_225_600_000_000;
 const RELEASED: Duration = Duration::from_secs(5);
 /// More than the log keeps of one statement.
 const MANY: i64 = 9_000;
+
+/// Merges of histories that lay apart, and those refused, over all cases.
+pub(super) static JOINED: AtomicUsize = AtomicUsize::new(0);
+pub(super) static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) struct World {
     settings: Settings,
@@ -346,10 +351,12 @@ impl World {
             Joined::Refused => {
                 let error = self.run(sql).await.expect_err("both changed the same");
                 assert_eq!(error.kind().sqlstate(), "55M01", "{sql}: {error:?}");
+                REFUSED.fetch_add(1, Ordering::Relaxed);
             }
             Joined::State(state) => {
                 self.must(sql).await;
                 self.note(into, state, Some(theirs));
+                JOINED.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
