@@ -40,12 +40,17 @@ impl Transaction {
     /// already. The table keeps its name.
     pub fn restore_table(&mut self, table: &Table, to: &Table) -> Result<bool> {
         let schema = named_as(to, &table.schema);
-        let (added_rows, deleted_rows) = count(table, to, UNRELATED)?;
-        if (added_rows, deleted_rows) == (0, 0) && schema.id == table.schema.id {
+        let committed = self.base.table_by_id(table.id())?;
+        let (added_rows, deleted_rows) = match &committed {
+            Some(committed) => count(committed, to, UNRELATED)?,
+            None => (to.row_count(), 0),
+        };
+        let same = (added_rows, deleted_rows) == (0, 0) && schema.id == table.schema.id;
+        if same && !self.has_changed(table.id()) {
             return Ok(false);
         }
-        let known = table.version().is_some().then_some(table);
-        let mut taken = whole(to, &schema, known.as_slice());
+        let known: Vec<&Table> = committed.iter().map(Arc::as_ref).collect();
+        let mut taken = whole(to, &schema, &known);
         (taken.added_rows, taken.deleted_rows) = (added_rows, deleted_rows);
         self.take_over(taken)?;
         Ok(true)

@@ -30,10 +30,14 @@ pub(super) fn quoted_table(schema: &TableSchema) -> String {
 pub async fn verify_merged(writing: &mut Writing<'_>, rules: &NewRules) -> Result<()> {
     let Some(table) = writing.reading.snapshot.table_by_id(rules.table)? else { return Ok(()) };
     let schema = Arc::clone(table.schema());
-    let merged = Alteration { writing, table, notices: Vec::new() };
-    for column in &rules.not_null {
-        merged.verify_not_null(column).await?;
+    for name in &rules.not_null {
+        if let Some((_, column)) = schema.column_named(name)
+            && table.has_null(column.id)?
+        {
+            return Err(has_nulls(&schema, name));
+        }
     }
+    let merged = Alteration { writing, table, notices: Vec::new() };
     for check in schema.checks.iter().filter(|check| rules.checks.contains(&check.name)) {
         merged.verify_check(&check.name, &check.text).await?;
     }
@@ -43,6 +47,12 @@ pub async fn verify_merged(writing: &mut Writing<'_>, rules: &NewRules) -> Resul
         }
     }
     Ok(())
+}
+
+fn has_nulls(schema: &TableSchema, column: &str) -> Error {
+    let table = &schema.name;
+    let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+    Error::new(ErrorKind::NotNullViolation, message)
 }
 
 impl Alteration<'_, '_> {
@@ -65,9 +75,7 @@ impl Alteration<'_, '_> {
         if !self.any(&format!("{} IS NULL", quoted(column))).await? {
             return Ok(());
         }
-        let table = &self.schema().name;
-        let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
-        Err(Error::new(ErrorKind::NotNullViolation, message))
+        Err(has_nulls(self.schema(), column))
     }
 
     /// # Errors
