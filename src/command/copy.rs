@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 use super::Writing;
 use super::write::gate::Gate;
 use super::write::values::{check_columns, default_of};
+use crate::activity::{CancelToken, Copying};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
     ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
@@ -42,6 +43,8 @@ pub struct CopyInto {
     width: usize,
     reader: Option<CopyReader>,
     binary: bool,
+    copying: Copying,
+    cancel: CancelToken,
 }
 
 enum Source {
@@ -60,6 +63,7 @@ impl CopyInto {
         table: Arc<Table>,
         names: &[String],
         options: &parse::CopyOptions,
+        copying: Copying,
     ) -> Result<CopyInto> {
         let schema = table.schema();
         check_columns(schema, names)?;
@@ -87,6 +91,8 @@ impl CopyInto {
             table: Arc::clone(&table),
             columns,
             reader,
+            copying,
+            cancel: writing.reading.cancel.clone(),
         })
     }
 
@@ -115,6 +121,7 @@ impl CopyInto {
     /// # Errors
     /// BadCopyFormat and what a value may be refused for, with the line and the column.
     pub fn write(&mut self, mut data: &[u8]) -> Result<()> {
+        self.copying.add_bytes(data.len());
         while !data.is_empty() {
             let Some(reader) = &mut self.reader else { break };
             if let Some(batch) = reader.read(&mut data)? {
@@ -163,10 +170,13 @@ impl CopyInto {
         for batch in rows {
             self.push(&batch?)?;
         }
+        self.copying.add_bytes(usize::try_from(file.len()?).unwrap_or(usize::MAX));
         Ok(())
     }
 
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.cancel.check()?;
+        self.copying.add_rows(batch.num_rows());
         let schema = self.table.schema();
         let column = |(source, column): (&Source, &Column)| -> Result<ArrayRef> {
             let storage = column.data_type.arrow();
@@ -290,6 +300,7 @@ pub fn copy_out(
     rows: SendableRecordBatchStream,
     options: &parse::CopyOptions,
     text: &TextOptions,
+    copying: Copying,
 ) -> Result<CopyBytes> {
     let options = copy_options(options)?;
     let schema = rows.schema();
@@ -306,28 +317,32 @@ pub fn copy_out(
     };
     let counter = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&counter);
-    let begun = (rows, Some(encoder), false);
-    let stream = futures::stream::try_unfold(begun, move |(mut rows, encoder, started)| {
-        let counted = Arc::clone(&counted);
-        async move {
-            let Some(mut encoder) = encoder else { return Ok(None) };
-            let (mut out, mut ends) = (Vec::new(), Vec::new());
-            if !started {
-                encoder.start(&mut out, &mut ends);
-            }
-            match rows.next().await.transpose().map_err(fault::of_datafusion)? {
-                Some(batch) => {
-                    encoder.write(&batch, &mut out, &mut ends)?;
-                    counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
-                    Ok(Some((piece(out, ends), (rows, Some(encoder), true))))
+    let begun = (rows, Some(encoder), copying, false);
+    let stream =
+        futures::stream::try_unfold(begun, move |(mut rows, encoder, copying, started)| {
+            let counted = Arc::clone(&counted);
+            async move {
+                let Some(mut encoder) = encoder else { return Ok(None) };
+                let (mut out, mut ends) = (Vec::new(), Vec::new());
+                if !started {
+                    encoder.start(&mut out, &mut ends);
                 }
-                None => {
-                    encoder.finish(&mut out)?;
-                    Ok(Some((piece(out, ends), (rows, None, true))))
+                match rows.next().await.transpose().map_err(fault::of_datafusion)? {
+                    Some(batch) => {
+                        encoder.write(&batch, &mut out, &mut ends)?;
+                        counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
+                        copying.add_rows(batch.num_rows());
+                        copying.add_bytes(out.len());
+                        Ok(Some((piece(out, ends), (rows, Some(encoder), copying, true))))
+                    }
+                    None => {
+                        encoder.finish(&mut out)?;
+                        copying.add_bytes(out.len());
+                        Ok(Some((piece(out, ends), (rows, None, copying, true))))
+                    }
                 }
             }
-        }
-    });
+        });
     Ok(CopyBytes { stream: stream.boxed(), rows: counter })
 }
 

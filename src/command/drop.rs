@@ -97,7 +97,7 @@ fn drop_with_dependents(
             let owned = table.schema().columns.iter();
             let owned = owned.filter_map(|c| c.generated.as_ref().and_then(Generated::sequence));
             for id in owned.collect::<Vec<_>>() {
-                sequence::drop_owned(writing, id)?;
+                sequence::drop_owned(writing, id, table.id())?;
             }
         }
         Relation::Sequence(sequence) => {

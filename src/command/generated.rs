@@ -7,15 +7,28 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::spec::{Column, Generated, TableSchema};
 
 /// # Errors
-/// GeneratedAlways where an INSERT gives a value to a column that makes its own; DEFAULT may be said.
-pub fn refuse_given(schema: &TableSchema, names: &[String], body: &SetExpr) -> Result<()> {
+/// GeneratedAlways where an INSERT gives a value to a column that makes its own; DEFAULT may be said,
+/// and with `overriding` the value of an identity.
+pub fn refuse_given(
+    schema: &TableSchema,
+    names: &[String],
+    body: &SetExpr,
+    overriding: bool,
+) -> Result<()> {
     for (at, name) in names.iter().enumerate() {
         let Some((_, column)) = schema.column_named(name) else { continue };
-        if !makes_its_own(column) || !gives_value(body, at) {
+        let taken = overriding && matches!(column.generated, Some(Generated::Identity { .. }));
+        if taken || !makes_its_own(column) || !gives_value(body, at) {
             continue;
         }
         let message = format!("cannot insert a non-DEFAULT value into column \"{name}\"");
-        return Err(Error::new(ErrorKind::GeneratedAlways, message).detail(detail(column)));
+        let error = Error::new(ErrorKind::GeneratedAlways, message).detail(detail(column));
+        return Err(match column.generated {
+            Some(Generated::Identity { .. }) => {
+                error.hint("use OVERRIDING SYSTEM VALUE to override")
+            }
+            _ => error,
+        });
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ mod depend;
 pub mod drop;
 mod generated;
 pub mod history;
+mod like;
 pub mod merge;
 pub mod object;
 pub mod past;

@@ -1,4 +1,4 @@
-//! RESTORE TABLE, UNDROP TABLE, CREATE TABLE … CLONE: tables as they were.
+//! RESTORE TABLE, UNDROP TABLE: tables as they were.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::Writing;
 use super::refs::version;
-use super::table::{Created, place};
+use super::table::place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{CreateTable, Like, RestoreTable};
+use crate::parse::RestoreTable;
 use crate::plan::names;
 use crate::plan::time_travel::name_parts;
 use crate::store::{Snapshot, Table};
@@ -62,28 +62,4 @@ pub fn undrop(writing: &mut Writing<'_>, name: &ObjectName) -> Result<()> {
         }
         _ => error,
     })
-}
-
-/// CREATE TABLE x [SHALLOW] CLONE t [version].
-///
-/// # Errors
-/// DuplicateTable; UndefinedTable; NotSupported where it says more than the name.
-pub fn clone(writing: &mut Writing<'_>, create: &CreateTable, model: &Like) -> Result<Created> {
-    let (namespace, name) = place(&writing.reading, &create.name)?;
-    if create.if_not_exists && writing.reading.snapshot.relation(&namespace, &name)?.is_some() {
-        return Ok(Created::Existed);
-    }
-    if create.clauses != Default::default() || create.query.is_some() || create.temporary {
-        return Err(Error::new(ErrorKind::NotSupported, "a CLONE with clauses of its own")
-            .hint("clone the table, then ALTER TABLE it"));
-    }
-    let parts = name_parts(&model.table.name)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let reading = match &model.table.version {
-        Some(spec) => writing.reading.at(version(&writing.reading, writing.state, spec)?),
-        None => writing.reading.clone(),
-    };
-    let (model, _) = names::table(&reading, &parts)?;
-    writing.transaction.clone_table(&model, &namespace, &name)?;
-    Ok(Created::Made)
 }

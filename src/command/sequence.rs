@@ -102,13 +102,16 @@ pub fn default_text(sequence: TableId) -> String {
     format!("nextval({})", crate::plan::pg_catalog::relation_oid(sequence))
 }
 
-/// Drops the sequence that a column owned.
+/// Drops the sequence that a column of a table owned. A clone's columns ask the model's.
 ///
 /// # Errors
 /// Whatever reading the catalog gives.
-pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId) -> Result<()> {
+pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId, table: TableId) -> Result<()> {
     let snapshot = writing.transaction.snapshot();
-    if let Some(found @ Relation::Sequence(_)) = snapshot.relation_by_id(sequence)? {
+    if let Some(Relation::Sequence(found)) = snapshot.relation_by_id(sequence)?
+        && found.owner.is_some_and(|(owner, _)| owner == table)
+    {
+        let found = Relation::Sequence(found);
         writing.transaction.drop_relation(&found);
         writing.reading.snapshot = writing.transaction.snapshot();
     }

@@ -1,18 +1,19 @@
 //! CREATE TABLE, CREATE VIEW, CREATE SCHEMA.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::alter::check_generated;
 use super::write::insert_plan;
-use super::{Writing, constraint, depend, past, sequence};
+use super::{Writing, constraint, depend, like, sequence};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{ColumnSpec, CreateTable, CreateView, TableClauses};
+use crate::parse::{ColumnSpec, CreateTable, CreateView, OnCommit, TableClauses};
 use crate::plan::names;
 use crate::plan::query::plan_view;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Planned, Reading, plan_query};
 use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema, Type, View};
-use crate::store::{Relation, Store};
+use crate::store::{ON_COMMIT, Relation, Store, TEMPORARY_NAMESPACE};
 
 /// What CREATE made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +33,26 @@ pub enum Created {
 /// enforced yet.
 pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Result<Created> {
     refuse_unsupported(create)?;
-    if let Some(model) = create.like.as_ref().filter(|like| like.rows) {
-        return past::clone(writing, create, model);
-    }
-    let (namespace, name) = place(&writing.reading, &create.name)?;
+    let (namespace, name) = match create.temporary {
+        true => temporary_place(&create.name)?,
+        false => place(&writing.reading, &create.name)?,
+    };
     if writing.reading.snapshot.relation(&namespace, &name)?.is_some() && create.if_not_exists {
         return Ok(Created::Existed);
     }
+    let modelled;
+    let create = match &create.like {
+        Some(model) if model.rows => {
+            let place = (namespace.as_str(), name.as_str());
+            return like::clone(writing, create, model, place).map(Created::Rows);
+        }
+        Some(model) => {
+            let schema = Arc::clone(like::model(writing, model)?.schema());
+            modelled = like::as_created(create, model, &schema);
+            &modelled
+        }
+        None => create,
+    };
     let planned = match &create.query {
         Some((query, _)) => Some(plan_query(&writing.reading, writing.state, query)?),
         None => None,
@@ -60,15 +74,32 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
     insert_plan(writing, &table, planned.plan, &names).await.map(Created::Rows)
 }
 
+/// Temporary tables have a schema of their own.
+fn temporary_place(name: &datafusion::sql::sqlparser::ast::ObjectName) -> Result<(String, String)> {
+    let mut parts = name_parts(name)?;
+    let own = parts.pop().unwrap_or_default();
+    match parts.as_slice() {
+        [] => Ok((TEMPORARY_NAMESPACE.to_owned(), own)),
+        [namespace] if namespace == TEMPORARY_NAMESPACE => Ok((namespace.clone(), own)),
+        _ => Err(Error::new(
+            ErrorKind::InvalidDefinition,
+            "cannot create temporary relation in non-temporary schema",
+        )),
+    }
+}
+
 fn refuse_unsupported(create: &CreateTable) -> Result<()> {
-    let what = if create.temporary {
-        "temporary tables"
-    } else if create.like.as_ref().is_some_and(|like| !like.rows) {
-        "LIKE"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::NotSupported, format!("{what} in CREATE TABLE")))
+    let on_commit = create.clauses.on_commit;
+    if on_commit.is_some() && !create.temporary {
+        let message = "ON COMMIT can only be used on temporary tables";
+        return Err(Error::new(ErrorKind::InvalidDefinition, message));
+    }
+    if create.temporary && create.columns.iter().any(|column| column.identity.is_some()) {
+        let message = "serial and identity columns of temporary tables";
+        return Err(Error::new(ErrorKind::NotSupported, message)
+            .hint("DEFAULT nextval('s') with a sequence of the database"));
+    }
+    Ok(())
 }
 
 fn query_columns(found: &[(String, Type)], names: &[String]) -> Result<Vec<ColumnSpec>> {
@@ -112,6 +143,11 @@ fn table_schema(
         options: create.clauses.options.clone(),
         comment: None,
     };
+    match create.clauses.on_commit {
+        Some(OnCommit::Drop) => schema.options.push((ON_COMMIT.into(), "drop".into())),
+        Some(OnCommit::Delete) => schema.options.push((ON_COMMIT.into(), "delete".into())),
+        Some(OnCommit::Preserve) | None => {}
+    }
     for (at, spec) in specs.iter().enumerate() {
         if let Some(identity) = &spec.identity {
             let mut column = schema.columns[at].clone();

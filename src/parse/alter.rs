@@ -131,7 +131,9 @@ impl Grammar<'_> {
         if self.accepts("VIEW") {
             return self.alter_object(true);
         }
-        self.expects("TABLE")?;
+        if !self.accepts("TABLE") {
+            return Err(self.unknown_object("ALTER"));
+        }
         let if_exists = self.accepts("IF EXISTS");
         self.accepts("ONLY");
         let name = self.object()?;

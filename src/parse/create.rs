@@ -155,10 +155,12 @@ impl Grammar<'_> {
             return self.create_view(or_replace, temporary, materialized);
         }
         if or_replace {
-            return Err(self.unexpected());
+            return Err(self.unknown_object("CREATE"));
         }
         self.accepts("UNLOGGED");
-        self.expects("TABLE")?;
+        if !self.accepts("TABLE") {
+            return Err(self.unknown_object("CREATE"));
+        }
         self.create_table(temporary)
     }
 

@@ -61,7 +61,7 @@ impl Grammar<'_> {
             "DEALLOCATE" => self.deallocate(),
             "LISTEN" | "UNLISTEN" | "NOTIFY" => self.notification(),
             "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CHECKPOINT" | "DO" => self.upkeep(),
-            _ => Err(self.unexpected()),
+            _ => Err(self.unknown_statement()),
         }
     }
 
@@ -156,7 +156,12 @@ impl Grammar<'_> {
             Some(condition) => Some(Replace::Where(Box::new(self.condition(condition)?))),
             None => insert.overwrite.then_some(Replace::All),
         };
-        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+        Ok(Statement::Insert(Box::new(Insert {
+            insert,
+            version,
+            replace,
+            overriding: self.overriding,
+        })))
     }
 
     /// A condition whose tokens were kept aside.

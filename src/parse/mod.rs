@@ -26,6 +26,7 @@ mod grammar;
 mod limits;
 mod mentions;
 mod query;
+mod refused;
 mod rewrite;
 mod sequence;
 mod setting;

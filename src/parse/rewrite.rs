@@ -27,6 +27,8 @@ pub(super) struct Rewritten {
     pub(super) tokens: Vec<TokenWithSpan>,
     /// The version of INSERT's target, for which sqlparser's tree has no place.
     pub(super) insert_version: Option<TableVersionSpec>,
+    /// OVERRIDING SYSTEM VALUE.
+    pub(super) overriding: bool,
     /// The condition of REPLACE WHERE.
     pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.
@@ -44,6 +46,7 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Result
         done: Rewritten {
             tokens: Vec::with_capacity(tokens.len() + 8),
             insert_version: None,
+            overriding: false,
             replace_where: None,
             as_of: None,
             has_asof: false,

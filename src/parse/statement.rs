@@ -188,6 +188,8 @@ pub struct Insert {
     pub insert: ast::Insert,
     /// The version of the target.
     pub version: Option<TableVersionSpec>,
+    /// OVERRIDING SYSTEM VALUE: identity columns that make their own values take those given.
+    pub overriding: bool,
     /// The rows that go when the new ones come.
     pub replace: Option<Replace>,
 }
@@ -301,6 +303,18 @@ pub struct Vacuum {
 }
 
 impl Parsed {
+    /// What a PREPARE of this text prepares.
+    pub fn within_prepare(&self, prepare: &Prepare) -> Parsed {
+        Parsed {
+            statement: prepare.statement.as_ref().clone(),
+            text: self.text.clone(),
+            parameters: prepare.parameters,
+            as_of: self.as_of.clone(),
+            offset: self.offset,
+            start: self.start,
+        }
+    }
+
     /// The position, in characters from 1 over the whole text sent, of a place in the tree; None
     /// where the tree does not know its place.
     pub fn position(&self, place: Location) -> Option<usize> {

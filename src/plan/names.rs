@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
 use crate::spec::{Sequence, ViewUse};
-use crate::store::{Relation, Snapshot, Table, Version};
+use crate::store::{Relation, Snapshot, TEMPORARY_NAMESPACE, Table, Version};
 
 /// The catalog of schemas made without one.
 const MAIN_CATALOG: &str = "main";
@@ -241,10 +241,16 @@ fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<R
         return Ok(Some(found));
     }
     // Renamed since: the name of today is as good.
-    if at.commit() == reading.snapshot.commit() {
+    if at.commit() == reading.snapshot.commit() && at.is_changed() == reading.snapshot.is_changed()
+    {
         return Ok(None);
     }
     match any_relation(reading, parts, &reading.snapshot)?.filter(rows) {
+        Some(today) if today.name().0 == TEMPORARY_NAMESPACE => Err(Error::new(
+            ErrorKind::NotSupported,
+            format!("temporary table \"{}\" has no versions", today.name().1),
+        )
+        .hint("only tables of the database keep their past")),
         Some(today) => at.relation_by_id(today.id()),
         None => Ok(None),
     }
@@ -257,6 +263,9 @@ fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<R
 pub fn any_relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
     match parts {
         [name] => {
+            if let Some(found) = at.relation(TEMPORARY_NAMESPACE, name)? {
+                return Ok(Some(found));
+            }
             for namespace in &reading.search_path {
                 if let Some(found) = at.relation(namespace, name)? {
                     return Ok(Some(found));

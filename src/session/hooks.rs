@@ -7,7 +7,9 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
+use super::cursor::Cursors;
 use super::settings::SessionSettings;
+use super::statements::Statements;
 use super::work::Work;
 use super::{Database, SessionOptions};
 use crate::activity::CancelReason;
@@ -16,8 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::functions::{SequenceName, SessionHooks, Times};
 use crate::plan::names;
 use crate::plan::pg_catalog::{
-    Activity, Catalog, CatalogInputs, TableFacts, ViewFacts, name_parts, relation_id,
-    schema_providers,
+    Activity, Catalog, CatalogInputs, SequenceFacts, TableFacts, ViewFacts, name_parts,
+    relation_id, schema_providers,
 };
 use crate::plan::query::{Planned, plan_view};
 use crate::plan::{Reading, SystemTables};
@@ -32,6 +34,8 @@ pub(super) struct Hooks {
     connected: String,
     settings: Arc<Mutex<SessionSettings>>,
     work: Arc<Mutex<Work>>,
+    statements: Arc<Mutex<Statements>>,
+    cursors: Arc<Mutex<Cursors>>,
     /// What the running statement reads; None between statements.
     reading: Mutex<Option<Reading>>,
     catalog: Mutex<Option<Arc<Catalog>>>,
@@ -55,11 +59,22 @@ impl Hooks {
             connected: options.database.clone(),
             settings: Arc::clone(settings),
             work: Arc::clone(work),
+            statements: Arc::default(),
+            cursors: Arc::default(),
             reading: Mutex::default(),
             catalog: Mutex::default(),
             given: Mutex::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// With what the session has given names to.
+    pub fn with_named(
+        self,
+        statements: &Arc<Mutex<Statements>>,
+        cursors: &Arc<Mutex<Cursors>>,
+    ) -> Hooks {
+        Hooks { statements: Arc::clone(statements), cursors: Arc::clone(cursors), ..self }
     }
 
     /// A statement begins that reads this.
@@ -79,6 +94,8 @@ impl Hooks {
             search_path,
             settings: all,
             activity: self.activity(),
+            prepared: self.statements.lock().facts(),
+            cursors: self.cursors.lock().facts(),
             ..CatalogInputs::default()
         };
         let Some(reading) = self.reading.lock().clone() else { return Ok(inputs) };
@@ -95,7 +112,11 @@ impl Hooks {
                     let columns = self.view_columns(&reading, &view);
                     inputs.views.push(ViewFacts { view, columns });
                 }
-                Relation::Sequence(_) => {}
+                Relation::Sequence(sequence) => {
+                    let (last, called) = self.database.store().last_value(&sequence)?;
+                    let last_value = called.then_some(last);
+                    inputs.sequences.push(SequenceFacts { sequence, last_value });
+                }
             }
         }
         Ok(inputs)
@@ -126,6 +147,7 @@ impl Hooks {
             backend_start_us: session.facts.started_us,
             transaction_start_us: None,
             query_start_us: session.statement_started_us,
+            copying: session.copying,
         };
         sessions.into_iter().map(row).collect()
     }

@@ -45,8 +45,13 @@ impl Session {
                 done("USE")
             }
             Statement::Discard(what) => {
+                if matches!(what.as_str(), "all" | "temp" | "temporary") {
+                    self.drop_temporary();
+                }
                 if what == "all" {
                     self.need_no_block("DISCARD ALL")?;
+                    self.statements.lock().clear();
+                    self.cursors.lock().close_all();
                     self.assign("branch", None, false)?;
                     self.settings.lock().reset_all();
                 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
 
 use super::answer::{Answer, Bounds};
-use super::copy::{CopyIn, Spool};
+use super::copy::{CopyIn, Source, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
+use crate::activity::{CopyFacts, Copying};
 use crate::command::alter::alter_table;
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
 use crate::command::drop::{drop_objects, word_of};
@@ -25,10 +26,12 @@ use crate::parse::{
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
 use crate::spec::{RefKind, Type};
-use crate::vfs::outside;
+use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
+/// One that lost so often runs alone among those that did: each round one of them gets through.
+const ROUNDS_AT_ONCE: usize = 3;
 
 /// What a statement that writes answers.
 struct Written {
@@ -47,6 +50,14 @@ impl Session {
         let mut round = 0;
         loop {
             round += 1;
+            let database = self.database.clone();
+            let _alone = match round > ROUNDS_AT_ONCE {
+                true => tokio::select! {
+                    turn = database.inner().losers.lock() => Some(turn),
+                    reason = self.cancel.cancelled() => return Err(reason.error()),
+                },
+                false => None,
+            };
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
@@ -63,7 +74,8 @@ impl Session {
 
     /// What RETURNING shows: all of it is there, and committed outside a block.
     fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
-        let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
+        let column =
+            |(name, data_type)| OutputColumn { name, data_type, catalog_type: None, table: None };
         let columns = Arc::new(returned.columns.into_iter().map(column).collect());
         let stream = Answer::stream(returned.rows.stream(), bounds);
         Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }
@@ -131,6 +143,23 @@ impl Session {
             Statement::RestoreTable(restore) => {
                 self.branch_of(reading, &restore.table.name, restore.table.version.as_ref())
             }
+            Statement::Truncate(truncate) => {
+                let tables = truncate.tables.iter();
+                let bases = tables.map(|t| self.branch_of(reading, &t.name, t.version.as_ref()));
+                let bases = bases.collect::<Result<Vec<Base>>>()?;
+                let same = |base: &Base| match (base, &bases[0]) {
+                    (Base::Branch(name), Base::Branch(first)) => name == first,
+                    _ => bases.len() == 1,
+                };
+                match bases.iter().find(|base| !same(base)) {
+                    None => Ok(bases[0].clone()),
+                    Some(_) => Err(Error::new(
+                        ErrorKind::NotSupported,
+                        "one TRUNCATE of tables on several branches",
+                    )
+                    .hint("truncate the tables of each branch by a statement of its own")),
+                }
+            }
             _ => Ok(self.base.clone()),
         }
     }
@@ -179,7 +208,8 @@ impl Session {
             return Err(Error::new(ErrorKind::NotSupported, "COPY FROM … WHERE")
                 .hint("COPY into a table of its own, then INSERT … SELECT … WHERE"));
         }
-        let reading = self.reading(parameters)?;
+        let (reading, bounds) = self.bounded(&self.reading(parameters)?)?;
+        let cancel = reading.cancel.clone();
         let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
         let store = self.database.store().clone();
         let mut transaction = self.work.lock().writing(&base, &store)?;
@@ -189,23 +219,39 @@ impl Session {
             Writing { reading, state: &self.state, transaction: &mut transaction, before };
         let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
         let table = found.table;
-        let into = CopyInto::new(&writing, table, columns, &copy.options)?;
-        let spooled = into.is_parquet() && copy.location == CopyLocation::Stdin;
-        let mut copy_in = CopyIn {
+        let file = match &copy.location {
+            CopyLocation::File(path) => Some(outside::open(path)?),
+            CopyLocation::Stdin | CopyLocation::Stdout => None,
+        };
+        let copying = self.database.activity().copying(
+            self.pid,
+            CopyFacts {
+                from: true,
+                file: file.is_some(),
+                table: Some(table.id()),
+                bytes_total: file.as_ref().map_or(Ok(0), File::len)?,
+            },
+        );
+        let into = CopyInto::new(&writing, table, columns, &copy.options, copying)?;
+        let source = match file {
+            Some(file) => Source::File(file),
+            None if into.is_parquet() => Source::Spooled(Spool::new(&store)?),
+            None => Source::Client,
+        };
+        let copy_in = CopyIn {
             into,
             work: self.shared_work(),
             base,
             options: self.commit_options(),
-            spool: if spooled { Some(Spool::new(&store)?) } else { None },
+            source,
+            cancel,
             store,
+            _bounds: bounds,
             _state: Arc::clone(&self.state),
         };
         match &copy.location {
             CopyLocation::Stdin => Ok(Outcome::CopyIn(Box::new(copy_in))),
-            CopyLocation::File(path) => {
-                copy_in.into.write_file(&outside::open(path)?)?;
-                Ok(Outcome::Done { tag: copy_in.finish().await? })
-            }
+            CopyLocation::File(_) => Ok(Outcome::Done { tag: copy_in.finish().await? }),
             CopyLocation::Stdout => Err(Error::new(ErrorKind::Syntax, "COPY FROM STDOUT")
                 .hint("write COPY t FROM STDIN, or COPY t TO STDOUT")),
         }
@@ -233,7 +279,8 @@ impl Session {
         let columns: Vec<(String, Type)> = planned.columns();
         let rows = run::start(&reading, &self.state, planned.plan).await?;
         let rows = Answer::stream(rows, bounds);
-        let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
+        let copying = self.copying_to(&reading, copy);
+        let bytes = copy_out(&columns, rows, &copy.options, &reading.text, copying)?;
         match &copy.location {
             CopyLocation::File(path) => {
                 let rows = copy_to_file(bytes, path).await?;
@@ -246,6 +293,22 @@ impl Session {
                 rows: bytes.rows,
             })),
         }
+    }
+}
+
+impl Session {
+    /// COPY TO shows the table it copies, where it is one.
+    fn copying_to(&self, reading: &Reading, copy: &Copy) -> Copying {
+        let table = match &copy.target {
+            CopyTarget::Table { table, .. } => name_parts(&table.name).ok().and_then(|parts| {
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                Some(names::table(reading, &parts).ok()?.0.id())
+            }),
+            CopyTarget::Query(_) => None,
+        };
+        let file = matches!(copy.location, CopyLocation::File(_));
+        let facts = CopyFacts { from: false, file, table, bytes_total: 0 };
+        self.database.activity().copying(self.pid, facts)
     }
 }
 

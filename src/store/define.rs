@@ -6,6 +6,7 @@ use super::catalog;
 use super::commit::{CatalogWrite, TableProposal};
 use super::snapshot::Relation;
 use super::table::{Table, reshape};
+use super::temporary::TEMPORARY_NAMESPACE;
 use super::transaction::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::InlineRows;
@@ -25,6 +26,10 @@ impl Transaction {
         let name = (schema.namespace.clone(), schema.name.clone());
         overlay.names.insert(name, Some(schema.table));
         overlay.tables.insert(schema.table, Arc::new(table));
+        if schema.namespace == TEMPORARY_NAMESPACE {
+            overlay.temporary.insert(schema.table);
+            return Ok(());
+        }
         self.tables.insert(schema.table, TableProposal::default());
         self.catalog.push(CatalogWrite::CreateTable(schema));
         Ok(())
@@ -43,6 +48,11 @@ impl Transaction {
     ) -> Result<()> {
         let mut next = self.latest(table)?;
         let was = (next.schema.namespace.clone(), next.schema.name.clone());
+        let temporary = |namespace: &str| namespace == TEMPORARY_NAMESPACE;
+        if temporary(&was.0) != temporary(&schema.namespace) {
+            let message = "cannot move objects into or out of temporary schemas";
+            return Err(Error::new(ErrorKind::NotSupported, message));
+        }
         self.rename(&was, (&schema.namespace, &schema.name), table.id())?;
         let schema = Arc::new(schema);
         self.base.store.shared.schemas.insert(schema.id, Arc::clone(&schema));
@@ -60,6 +70,9 @@ impl Transaction {
         let pending = pending.collect::<Result<Vec<InlineRows>>>()?;
         next.pending = Arc::new(pending);
         self.replace(next.in_shape(Arc::clone(&schema)));
+        if self.is_temporary(schema.table) {
+            return Ok(());
+        }
         self.tables.entry(schema.table).or_default();
         self.catalog.push(CatalogWrite::AlterTable { was, schema, verified });
         Ok(())
@@ -176,6 +189,10 @@ impl Transaction {
         overlay.views.remove(&id);
         overlay.sequences.remove(&id);
         self.tables.remove(&id);
+        if overlay.temporary.remove(&id) {
+            overlay.names.remove(&(namespace.to_owned(), name.to_owned()));
+            return;
+        }
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         match self.catalog.iter().any(|write| write.made() == Some(id)) {
             true => {
@@ -188,7 +205,8 @@ impl Transaction {
 
     pub(super) fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
         let snapshot = self.snapshot();
-        if !snapshot.namespaces()?.iter().any(|n| n == namespace) {
+        let there = namespace == TEMPORARY_NAMESPACE;
+        if !there && !snapshot.namespaces()?.iter().any(|n| n == namespace) {
             let message = format!("schema \"{namespace}\" does not exist");
             return Err(Error::new(ErrorKind::UndefinedSchema, message)
                 .hint(format!("CREATE SCHEMA {namespace}")));

@@ -11,7 +11,7 @@ use imbl::HashMap;
 use super::commit::TableProposal;
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::segment::{Projection, ScanRequest};
 use crate::spec::key::{KeyEncoder, Keys};
 use crate::spec::{
@@ -91,21 +91,18 @@ impl KeyBatch {
         Ok(KeyBatch { rows: Some(rows), ..KeyBatch::new(picked, types)? })
     }
 
-    /// Which row a key is of.
-    pub(super) fn row(&self, at: usize) -> usize {
+    /// Which row a key is of: rows whose key has a NULL that equals nothing have none.
+    pub fn row(&self, at: usize) -> usize {
         self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
     }
 
-    /// The primary keys of rows whose first columns are the table's, in its order; None where the
-    /// table has no enforced one.
+    /// The keys of rows whose first columns are the table's, in its order: a batch for each enforced
+    /// key.
     ///
     /// # Errors
     /// Internal where the columns are not the table's.
-    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Option<KeyBatch>> {
-        match enforced_key(schema) {
-            Some(_) => Ok(keys_of(schema, std::slice::from_ref(rows))?.into_iter().next()),
-            None => Ok(None),
-        }
+    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Vec<KeyBatch>> {
+        keys_of(schema, std::slice::from_ref(rows))
     }
 
     /// The bytes of one key; two keys are equal where these are.
@@ -509,4 +506,10 @@ pub(super) fn duplicate(
         format!("duplicate key value violates unique constraint \"{}\"", key.name),
     )
     .detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
+    .about(ObjectNames {
+        schema: Some(schema.namespace.clone()),
+        table: Some(schema.name.clone()),
+        column: None,
+        constraint: Some(format!("{}_pkey", schema.name)),
+    })
 }

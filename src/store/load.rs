@@ -14,7 +14,8 @@ use arrow::util::display::array_value_to_string;
 
 use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
+use crate::memory::Account;
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
 use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema};
 
@@ -207,7 +208,8 @@ impl Load {
             writer.finish()
         };
         let thread = std::thread::Builder::new().name("segment-writer".into());
-        self.writing = Some(thread.spawn(work).map_err(|cause| {
+        let account = Account::current();
+        self.writing = Some(thread.spawn(move || account.charge(work)).map_err(|cause| {
             Error::new(ErrorKind::Io, "a thread to write a segment could not start")
                 .caused_by(cause)
         })?);
@@ -272,7 +274,13 @@ pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
                 column.name, schema.name
             ),
         )
-        .detail(failing_row(batch, row)));
+        .detail(failing_row(batch, row))
+        .about(ObjectNames {
+            schema: Some(schema.namespace.clone()),
+            table: Some(schema.name.clone()),
+            column: Some(column.name.clone()),
+            constraint: None,
+        }));
     }
     Ok(())
 }

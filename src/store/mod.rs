@@ -28,6 +28,7 @@ mod resolve;
 mod sequence;
 mod snapshot;
 mod table;
+mod temporary;
 mod transaction;
 
 use std::collections::HashMap;
@@ -51,12 +52,13 @@ pub use snapshot::{Relation, Snapshot};
 pub use table::{
     COMMIT, POSITION, ROW_ID, SEGMENT, Table, TableSegment, hidden_columns, stored_schema,
 };
+pub use temporary::{ON_COMMIT, TEMPORARY_NAMESPACE, Temporary};
 pub use transaction::{CommitOptions, RowRefs, Transaction};
 
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Log, Records};
-use crate::segment::{self, Segment};
+use crate::segment::{self, SEGMENTS_DIR, Segment};
 use crate::spec::{SchemaId, SegmentId, SegmentMeta, TableId, TableSchema, VersionId};
 use crate::vfs::{Lock, Vfs};
 

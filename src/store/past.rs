@@ -73,7 +73,7 @@ impl Transaction {
     /// DuplicateTable, UndefinedSchema; WrongState where this transaction changed the model.
     pub fn clone_table(&mut self, model: &Table, namespace: &str, name: &str) -> Result<()> {
         self.need_free(namespace, name)?;
-        if self.has_changed(model.id()) {
+        if self.has_changed(model.id()) || model.version().is_none() {
             let message = format!("table \"{}\" has uncommitted changes", model.schema.name);
             return Err(Error::new(ErrorKind::WrongState, message).hint("COMMIT, then clone it"));
         }

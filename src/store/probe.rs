@@ -7,14 +7,14 @@ use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::keys::{KeyBatch, enforced_key};
+use super::keys::KeyBatch;
 use super::table::{ROW_ID, Table, TableSegment, hidden_columns, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Projection;
 use crate::spec::{ColumnId, CommitId, RowId, SegmentId};
 
 /// Where a living row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// In no segment.
     Inline(CommitId, RowId),
@@ -23,20 +23,21 @@ pub enum Place {
 }
 
 impl Table {
-    /// Which of the primary keys living rows have: (row of `keys`, place), in no promised order.
+    /// Which keys of the enforced key `which` living rows have: (the row the key is of, place), in
+    /// no promised order.
     ///
     /// # Errors
     /// Io, Corrupt.
-    pub fn places_of(&self, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
+    pub fn places_of(&self, which: usize, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let inline = self.inline_keys()?.of(0);
-        for row in 0..keys.len() {
-            let there = inline.and_then(|inline| inline.get(keys.key(row)));
+        let inline = self.inline_keys()?.of(which);
+        for at in 0..keys.len() {
+            let there = inline.and_then(|inline| inline.get(keys.key(at)));
             if let Some((commit, id)) = there.filter(|(commit, id)| !self.hides(*id, *commit)) {
-                found.push((row, Place::Inline(commit, id)));
+                found.push((keys.row(at), Place::Inline(commit, id)));
             }
         }
-        found.extend(self.places_in(&self.segments, keys)?);
+        found.extend(self.places_in(&self.segments, which, keys)?);
         Ok(found)
     }
 
@@ -47,14 +48,17 @@ impl Table {
     pub fn places_in(
         &self,
         segments: &[TableSegment],
+        which: usize,
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let Some((columns, _)) = enforced_key(&self.schema) else { return Ok(found) };
+        let enforced = self.schema.enforced_keys();
+        let Some(key) = enforced.get(which) else { return Ok(found) };
         for segment in segments {
             let id = segment.meta.id;
-            let there = self.positions_of(&self.schema, segment, columns, keys)?;
-            found.extend(there.into_iter().map(|(row, at)| (row, Place::Segment(id, at))));
+            let there = self.positions_of(&self.schema, segment, key.columns, keys)?;
+            let place = |(at, position)| (keys.row(at), Place::Segment(id, position));
+            found.extend(there.into_iter().map(place));
         }
         Ok(found)
     }

@@ -1,6 +1,6 @@
 //! The database as of one commit: a value that is passed down, never looked up again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::Store;
 use super::catalog::{self, Object};
 use super::table::{Table, TableSegment, TableState};
+use super::temporary::TEMPORARY_NAMESPACE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::log::{Records, ancestry, deletes, versions};
@@ -55,6 +56,8 @@ pub(super) struct Overlay {
     pub views: BTreeMap<TableId, Arc<View>>,
     /// Sequences that were made or changed.
     pub sequences: BTreeMap<TableId, Arc<Sequence>>,
+    /// Those of `tables` that no commit hears of.
+    pub temporary: BTreeSet<TableId>,
     /// Namespaces that are gone.
     pub dropped_namespaces: Vec<String>,
     /// Namespaces that were made.
@@ -220,6 +223,9 @@ impl Snapshot {
         if let Some(overlay) = &self.overlay {
             names.extend(overlay.namespaces.iter().cloned());
             names.retain(|name| !overlay.dropped_namespaces.contains(name));
+            if !overlay.temporary.is_empty() {
+                names.push(TEMPORARY_NAMESPACE.to_owned());
+            }
         }
         Ok(names)
     }

@@ -68,8 +68,9 @@ impl Store {
         match base.reference() {
             Some((branch, RefKind::Branch)) => Ok(Transaction {
                 branch: branch.into(),
-                base: base.clone(),
-                overlay: Arc::default(),
+                base: Snapshot { overlay: None, ..base.clone() },
+                // Temporary tables, or nothing.
+                overlay: base.overlay.clone().unwrap_or_default(),
                 tables: BTreeMap::new(),
                 catalog: Vec::new(),
                 merged: None,
@@ -204,9 +205,11 @@ impl Transaction {
             segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None });
         }
         next.rows += loaded.rows;
-        let proposal = self.tables.entry(table.id()).or_default();
-        proposal.added_rows += loaded.rows;
-        proposal.segments.extend(loaded.segments);
+        if !self.is_temporary(table.id()) {
+            let proposal = self.tables.entry(table.id()).or_default();
+            proposal.added_rows += loaded.rows;
+            proposal.segments.extend(loaded.segments);
+        }
         self.replace(next);
         Ok(())
     }
@@ -214,7 +217,9 @@ impl Transaction {
     /// From here on a row that another transaction gave one of this table's new keys is a conflict,
     /// not a duplicate: run again, the statement does something else with it.
     pub fn rerun_on_duplicates(&mut self, table: &Table) {
-        self.tables.entry(table.id()).or_default().reruns = true;
+        if !self.is_temporary(table.id()) {
+            self.tables.entry(table.id()).or_default().reruns = true;
+        }
     }
 
     /// Deletes all rows of a table, without reading them.
@@ -260,6 +265,10 @@ impl Transaction {
             }
         }
         next.rows -= found.len();
+        if self.is_temporary(table.id()) {
+            self.replace(next);
+            return Ok(());
+        }
         let proposal = self.tables.entry(table.id()).or_default();
         proposal.deleted_rows += found.len() - unmade;
         proposal.added_rows -= unmade;

@@ -179,7 +179,7 @@ impl Alteration<'_, '_> {
         let Some(Generated::Identity { sequence: owned, .. }) = column.generated else {
             return self.not_generated(name, "an identity column", if_exists);
         };
-        sequence::drop_owned(self.writing, owned)?;
+        sequence::drop_owned(self.writing, owned, self.table.id())?;
         self.refresh()?;
         (column.generated, column.default) = (None, None);
         self.put(column)

@@ -147,7 +147,7 @@ impl Alteration<'_, '_> {
             drop_views(self.writing, &view, &mut self.notices)?;
         }
         if let Some(owned) = column.generated.as_ref().and_then(Generated::sequence) {
-            sequence::drop_owned(self.writing, owned)?;
+            sequence::drop_owned(self.writing, owned, self.table.id())?;
         }
         self.refresh()?;
         self.change(false, |schema| without_column(schema, column.id, name))

@@ -58,7 +58,7 @@ fn plan(scene: &Scene<'_>, insert: &Insert) -> Result<Inserting> {
     let tree = &insert.insert;
     let alias = tree.table_alias.as_ref().map(|alias| &alias.alias);
     let target = Target::named(scene, insert_name(tree)?, insert.version.as_ref(), alias)?;
-    let source = source(scene, &target, tree)?;
+    let source = source(scene, &target, insert)?;
     let with = tree.source.as_ref().and_then(|source| source.with.as_ref());
     let conflict = match &tree.on {
         None => None,
@@ -72,7 +72,8 @@ fn plan(scene: &Scene<'_>, insert: &Insert) -> Result<Inserting> {
     Ok(Inserting { target, source, conflict, returning })
 }
 
-fn source(scene: &Scene<'_>, target: &Target, tree: &ast::Insert) -> Result<LogicalPlan> {
+fn source(scene: &Scene<'_>, target: &Target, insert: &Insert) -> Result<LogicalPlan> {
+    let tree = &insert.insert;
     let schema = target.schema();
     let names = insert_columns(schema, tree)?;
     let Some(source) = &tree.source else {
@@ -80,7 +81,7 @@ fn source(scene: &Scene<'_>, target: &Target, tree: &ast::Insert) -> Result<Logi
         let one = LogicalPlanBuilder::empty(true).build().map_err(fault::of_datafusion)?;
         return rows_of(scene, schema, one, &[]);
     };
-    generated::refuse_given(schema, &names, &source.body)?;
+    generated::refuse_given(schema, &names, &source.body, insert.overriding)?;
     let mut source = source.clone();
     fill_defaults(schema, &names, &mut source.body)?;
     let planned = plan_query_over(&scene.reading, scene.state, &source, &scene.given)?;

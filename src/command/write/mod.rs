@@ -8,6 +8,7 @@
 //! Every row that any statement writes passes [`gate::Gate::admit`], COPY and CREATE TABLE AS included.
 //! Keys are the store's. Start reading at [`update`], the shortest of them.
 
+pub mod arbiter;
 pub mod change;
 pub mod conflict;
 pub mod delete;

@@ -28,6 +28,8 @@ pub struct SessionFacts {
     pub server_address: Option<(String, u16)>,
     /// The client's end.
     pub client_address: Option<(String, u16)>,
+    /// What one call of a function may make for all rows of a batch.
+    pub call_bytes_max: u64,
     /// What changes while the session lives.
     pub hooks: Arc<dyn SessionHooks>,
 }

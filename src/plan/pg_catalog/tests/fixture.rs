@@ -137,6 +137,7 @@ pub fn inputs() -> CatalogInputs {
         activity: vec![Activity { pid: 42, state: "active".to_owned(), ..Activity::default() }],
         prepared: Vec::new(),
         cursors: Vec::new(),
+        sequences: Vec::new(),
     }
 }
 
@@ -206,8 +207,6 @@ fn state() -> SessionState {
         .with_default_catalog_and_schema("main", "public")
         .with_create_default_catalog_and_schema(false);
     let builder = SessionStateBuilder::new().with_config(config).with_default_features();
-    let mut state = functions::with_planners(builder).build();
-    state.catalog_list().register_catalog("main".to_owned(), Arc::new(main));
     let facts = SessionFacts {
         user: "ada".to_owned(),
         database: "main".to_owned(),
@@ -217,8 +216,11 @@ fn state() -> SessionState {
         server_start_us: NOW_US,
         server_address: None,
         client_address: None,
+        call_bytes_max: 256 << 20,
         hooks: Arc::new(Hooks(catalog)),
     };
+    let mut state = functions::with_planners(builder, &facts).build();
+    state.catalog_list().register_catalog("main".to_owned(), Arc::new(main));
     functions::install(&mut state, &Arc::new(facts)).expect("names are free to take");
     state
 }
