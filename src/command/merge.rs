@@ -6,13 +6,14 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
 use datafusion::execution::session_state::SessionState;
 
-use super::alter::verify_merged;
-use super::{Before, Writing};
+use super::verify::Verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
 use crate::plan::Reading;
-use crate::store::{Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Snapshot};
+use crate::store::{
+    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Snapshot, check_unprotected,
+};
 
 /// How often what joins two branches starts again because the one it changes moved.
 pub const ROUNDS: usize = 10;
@@ -42,6 +43,9 @@ pub async fn merge(
 ) -> Result<Joined> {
     let store = reading.snapshot.store();
     let source = store.at_ref(&merge.from)?;
+    if let Some(into) = store.find_ref(&merge.into)? {
+        check_unprotected(&into, "merged into")?;
+    }
     let done = |advance, decided| Ok(Joined { advance, decided });
     for round in 0..ROUNDS {
         let _alone = if round < PATIENT_ROUNDS { None } else { Some(store.alone().await) };
@@ -58,13 +62,13 @@ pub async fn merge(
             },
             Joining::Apart(base) => base,
         };
-        let mut merged = store.merge(base, &target, &source, prefer(merge.on_conflict))?;
+        let merged = store.merge(base, &target, &source, prefer(merge.on_conflict))?;
         if merge.on_conflict == OnConflict::Fail {
             let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
             let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
             merged.check_decided(&what).map_err(|error| error.hint(hint))?;
         }
-        hold_to_rules(reading, state, &mut merged).await?;
+        hold_to_rules(reading, state, &merged).await?;
         let decided = merged.conflicts.len();
         match store.commit_joined(merged.transaction, options, false).await? {
             Some(commit) if commit == target.commit() => return done(Advance::UpToDate, 0),
@@ -86,14 +90,14 @@ pub async fn merge(
 pub async fn hold_to_rules(
     reading: &Reading,
     state: &Arc<SessionState>,
-    merged: &mut Merged,
+    merged: &Merged,
 ) -> Result<()> {
-    let Merged { transaction, rules, .. } = merged;
-    for rules in rules.iter() {
-        let reading = reading.at(transaction.snapshot());
-        let before = Before::default();
-        let mut writing = Writing { reading, state, transaction: &mut *transaction, before };
-        verify_merged(&mut writing, rules).await?;
+    let reading = reading.at(merged.transaction.snapshot());
+    for rules in &merged.rules {
+        if let Some(table) = reading.snapshot.table_by_id(rules.table)? {
+            let verify = Verify { reading: &reading, state, schema: table.schema() };
+            verify.merged(&table, rules).await?;
+        }
     }
     Ok(())
 }

@@ -23,6 +23,8 @@ mod rules;
 pub mod run;
 pub mod sequence;
 pub mod table;
+pub mod table_refs;
+pub mod verify;
 pub mod write;
 
 use std::sync::Arc;

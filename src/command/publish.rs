@@ -45,11 +45,11 @@ pub async fn publish(
                 }
             }
             Joining::Apart(base) => {
-                let mut merged = store.merge(base, &target, &source, Prefer::Neither)?;
+                let merged = store.merge(base, &target, &source, Prefer::Neither)?;
                 merged
                     .check_decided(&format!("publishing branch \"{}\"", publish.branch))
                     .map_err(|error| error.hint(how_to_decide(publish)))?;
-                hold_to_rules(reading, state, &mut merged).await?;
+                hold_to_rules(reading, state, &merged).await?;
                 check(&reading.at(merged.transaction.snapshot()), state, publish).await?;
                 let exact = !publish.checks.is_empty();
                 let before = target.commit();

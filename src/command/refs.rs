@@ -6,34 +6,36 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{CreateRef, TableVersionSpec};
 use crate::plan::Reading;
 use crate::plan::query::plan_constant;
-use crate::plan::time_travel::{constant, snapshot_of};
-use crate::spec::RefKind;
-use crate::store::{Advance, Snapshot};
+use crate::plan::time_travel::{constant, of_ref, snapshot_of};
+use crate::spec::{RefKind, Retention, TableId};
+use crate::store::{Advance, NewRef, Snapshot};
 
 /// CREATE BRANCH, CREATE TAG; false where it was there and IF NOT EXISTS was said.
 ///
 /// # Errors
 /// DuplicateObject, InvalidName; UndefinedObject for where it starts.
 pub async fn create(reading: &Reading, state: &SessionState, create: &CreateRef) -> Result<bool> {
-    if create.retain.is_some() {
-        return Err(Error::new(ErrorKind::NotSupported, "RETAIN of branches and tags"));
-    }
     let store = reading.snapshot.store();
     let kind = if create.tag { RefKind::Tag } else { RefKind::Branch };
-    if let Some(existing) = store.find_ref(&create.name)? {
-        if create.if_not_exists {
-            return Ok(false);
-        }
-        if create.or_replace && existing.kind == kind {
-            store.drop_ref(&create.name, kind).await?;
-        }
+    if create.if_not_exists && !create.or_replace && store.find_ref(&create.name)?.is_some() {
+        return Ok(false);
     }
     let at = match &create.from {
         Some(spec) => version(reading, state, spec)?,
         None => reading.snapshot.clone(),
     };
-    store.create_ref(&create.name, kind, at.commit()).await?;
+    let (name, at, retention) = (create.name.clone(), at.commit(), retention(create));
+    store.make_ref(NewRef { name, kind, at, retention, replace: create.or_replace }).await?;
     Ok(true)
+}
+
+/// What RETAIN says.
+pub(super) fn retention(create: &CreateRef) -> Retention {
+    create.retain.as_ref().map_or_else(Retention::default, |retain| Retention {
+        age_us: retain.age_us,
+        commits: retain.commits,
+        commits_age_us: retain.commits_age_us,
+    })
 }
 
 /// DROP BRANCH, DROP TAG; false where it was not there and IF EXISTS was said.
@@ -59,11 +61,29 @@ pub fn version(
     state: &SessionState,
     spec: &TableVersionSpec,
 ) -> Result<Snapshot> {
+    version_for(reading, state, None, spec)
+}
+
+/// The snapshot that a clause names for a table, which may have branches and tags of its own.
+///
+/// # Errors
+/// UndefinedObject, InvalidValue.
+pub fn version_for(
+    reading: &Reading,
+    state: &SessionState,
+    table: Option<TableId>,
+    spec: &TableVersionSpec,
+) -> Result<Snapshot> {
+    if let Some(label) = spec.within_name() {
+        let base = of_ref(&reading.snapshot, table, None, label)?;
+        let inner = TableVersionSpec { within: None, ..spec.clone() };
+        return version_for(&reading.at(base), state, table, &inner);
+    }
     let expr = plan_constant(reading, state, &spec.value)?;
     let value = constant(reading, state, expr)?.ok_or_else(|| {
         Error::new(ErrorKind::UndefinedParameter, "the version is a parameter without a value")
     })?;
-    snapshot_of(reading, &reading.snapshot, spec, &value)
+    snapshot_of(reading, &reading.snapshot, table, spec, &value)
 }
 
 /// Moves a branch forward to where a ref points.

@@ -8,6 +8,7 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+pub mod changes;
 pub mod clauses;
 mod extent;
 pub mod functions;

@@ -4,6 +4,8 @@ mod bad_input;
 mod changes;
 mod command_line;
 mod crash;
+mod differences;
+mod documents;
 mod guest;
 mod history;
 mod isolation;
@@ -11,6 +13,8 @@ mod merging;
 mod process;
 mod shape;
 mod sql;
+mod time;
+mod versions;
 mod wire;
 
 #[global_allocator]

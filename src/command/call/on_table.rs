@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::plan::names;
 use crate::spec::{CommitId, RefKind};
-use crate::store::{CommitOptions, Snapshot, Store, Table, Transaction};
+use crate::store::{CommitOptions, Snapshot, Store, Table, Transaction, check_unprotected};
 
 /// A table by its name, and the branch that the name or the session says.
 ///
@@ -44,6 +44,9 @@ pub(super) async fn change(
     options: &CommitOptions,
     mut change: impl FnMut(&Snapshot) -> Result<Transaction>,
 ) -> Result<(CommitId, CommitId)> {
+    if let Some(target) = store.find_ref(branch)? {
+        check_unprotected(&target, "written")?;
+    }
     for _ in 0..ROUNDS {
         let head = store.head(branch)?;
         let transaction = change(&head)?;

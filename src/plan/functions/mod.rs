@@ -32,6 +32,7 @@ mod to_char;
 mod type_planner;
 mod unknown_literal;
 mod uuid;
+mod versions;
 
 use std::sync::Arc;
 
@@ -94,5 +95,6 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.push(sleep::function());
     functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
+    functions.extend(versions::functions(facts));
     functions
 }

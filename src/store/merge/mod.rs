@@ -187,12 +187,7 @@ impl Store {
         prefer: Prefer,
         only: Option<TableId>,
     ) -> Result<Merged> {
-        let base = Snapshot {
-            store: self.clone(),
-            point: self.point(base)?,
-            reference: None,
-            overlay: None,
-        };
+        let base = self.snapshot_of(base)?;
         let mut merged = Merged {
             transaction: self.begin(ours)?,
             changes: Vec::new(),
