@@ -16,8 +16,9 @@ use super::prepare::{Prepared, output_columns};
 use super::work::{Base, Block};
 use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
+use crate::command::call::{self, Calling};
 use crate::command::write::{self, Scene};
-use crate::command::{call, history, refs, run};
+use crate::command::{history, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
 use crate::fault;
@@ -142,6 +143,8 @@ impl Session {
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::RestoreTable(_)
+            | Statement::UndropTable(_)
             | Statement::CreateIndex(_)
             | Statement::CreateSequence(_)
             | Statement::AlterTable(_)
@@ -151,6 +154,7 @@ impl Session {
             Statement::CreateRef(_)
             | Statement::DropRef { .. }
             | Statement::PublishBranch(_)
+            | Statement::MergeBranch(_)
             | Statement::FastForward { .. }
             | Statement::RenameBranch { .. }
             | Statement::ProtectBranch { .. }
@@ -223,15 +227,12 @@ impl Session {
         }
     }
 
-    async fn call(&mut self, procedure: &Call, parameters: Parameters) -> Result<Outcome> {
+    async fn call(&mut self, call: &Call, parameters: Parameters) -> Result<Outcome> {
         self.need_no_block("CALL")?;
         let reading = self.reading(parameters)?;
-        let called = call::call(&reading, &self.state, procedure).await?;
-        let columns = called.row.iter().map(|(name, value)| {
-            let column = StringViewArray::from_iter_values([value.as_str()]);
-            (*name, Arc::new(column) as arrow::array::ArrayRef)
-        });
-        let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
+        let options = self.commit_options();
+        let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
+        let batch = call::call(&calling).await?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
     }
 
