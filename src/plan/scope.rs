@@ -26,6 +26,7 @@ use super::names;
 use super::parameters::Parameters;
 use super::sample::SamplePlanner;
 use super::time_travel::VersionPlanner;
+use super::using::UsingPlanner;
 use crate::activity::CancelToken;
 use crate::error::Error;
 use crate::spec::View;
@@ -95,6 +96,7 @@ impl<'a> Scope<'a> {
         let versions = VersionPlanner::new(reading.clone(), shared);
         let relation_planners: Vec<Arc<dyn RelationPlanner>> = vec![
             Arc::new(AsofRelationPlanner),
+            Arc::new(UsingPlanner),
             Arc::new(samples),
             Arc::new(changes),
             Arc::new(versions),

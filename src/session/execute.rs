@@ -70,6 +70,9 @@ impl Session {
         let now_us = self.database.store().clock().now_us();
         let mut work = self.work.lock();
         work.statement_us = now_us;
+        if work.block != Block::Explicit {
+            work.read_only = self.settings.lock().is("default_transaction_read_only", "on");
+        }
         if work.block == Block::None || work.began_us == 0 {
             work.began_us = now_us;
         }
@@ -206,7 +209,10 @@ impl Session {
             Statement::RollbackTo(name) => self.roll_back_to(name).and_then(|()| done("ROLLBACK")),
             Statement::SetTransaction { modes, session } => {
                 self.check_modes(modes)?;
-                if let Some(read_only) = modes.read_only {
+                if self.work.lock().block != Block::Explicit {
+                    let words = "SET TRANSACTION can only be used in transaction blocks";
+                    self.warning("25P01", words);
+                } else if let Some(read_only) = modes.read_only {
                     self.work.lock().read_only = read_only;
                 }
                 if *session && (modes.as_of.is_some() || modes.snapshot.is_some()) {

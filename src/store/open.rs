@@ -28,6 +28,7 @@ impl Store {
     /// DataDirectory where another process has it, or it is not ours or too new; Corrupt; Io.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Store> {
         let vfs = Vfs::open(path)?;
+        format::refuse_foreign(&vfs)?;
         vfs.point("op.lock")?;
         let lock = vfs.lock()?;
         let now_us = options.clock.now_us();

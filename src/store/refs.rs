@@ -205,6 +205,13 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Of a name that either kind could have.
+pub(super) fn unknown_ref(name: &str) -> Error {
+    let message = format!("branch or tag \"{name}\" does not exist");
+    Error::new(ErrorKind::UndefinedObject, message)
+        .hint("SHOW BRANCHES and SHOW TAGS list those that do")
+}
+
 pub(super) fn unknown(kind: RefKind, name: &str) -> Error {
     let name = ref_label(name);
     let (word, list) = match kind {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 
 use super::Store;
-use super::refs::unknown;
+use super::refs::unknown_ref;
 use super::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Records, Space, ancestry, key, refs};
@@ -47,7 +47,7 @@ impl Store {
     /// The snapshot a branch or tag points at.
     pub fn at_ref(&self, name: &str) -> Result<Snapshot> {
         let target = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
-        let target = target.ok_or_else(|| unknown(RefKind::Branch, name))?;
+        let target = target.ok_or_else(|| unknown_ref(name))?;
         match target.kind {
             RefKind::Branch => self.head(name),
             RefKind::Tag => {
