@@ -211,8 +211,12 @@ fn function(
         let arrays = args.into_iter().filter_map(expression).collect();
         return unnest(arrays, alias, ordinality);
     }
-    if let "json_array_elements" | "jsonb_array_elements" | "json_array_elements_text"
-    | "jsonb_array_elements_text" | "json_object_keys" | "jsonb_object_keys" = bare.as_str()
+    if let "json_array_elements"
+    | "jsonb_array_elements"
+    | "json_array_elements_text"
+    | "jsonb_array_elements_text"
+    | "json_object_keys"
+    | "jsonb_object_keys" = bare.as_str()
     {
         let mut alias = alias.unwrap_or_else(|| build::alias(&bare, &[]));
         if alias.columns.is_empty() && !bare.ends_with("keys") {
