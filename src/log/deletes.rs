@@ -1,6 +1,6 @@
 //! Deletion chains: what each commit deleted, linked, with a union now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use imbl::HashMap;
@@ -60,6 +60,24 @@ pub fn load(records: &impl Records, tip: LinkId) -> Result<Deletes> {
         }
     }
     Ok(deletes)
+}
+
+/// The rows of inline batches that were deleted after one link and up to another; None where the
+/// first does not lie behind the second.
+pub fn rows_since(
+    records: &impl Records,
+    tip: Option<LinkId>,
+    since: Option<LinkId>,
+) -> Result<Option<HashSet<RowId>>> {
+    let mut rows = HashSet::new();
+    let mut at = tip;
+    while at != since {
+        let Some(id) = at else { return Ok(None) };
+        let link = DeleteLink::decode(&records.need(Space::Links, &key([id.0]))?)?;
+        rows.extend(link.rows);
+        at = link.parent;
+    }
+    Ok(Some(rows))
 }
 
 /// Writes the link of one commit; `after` is everything deleted including it.

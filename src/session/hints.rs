@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, Expr as SqlExpr, FromTable, MergeAction, MergeInsertKind, OnConflictAction,
+    Assignment, Expr as SqlExpr, FromTable, Insert, MergeAction, MergeInsertKind, OnConflictAction,
     OnInsert, SetExpr, Visit, Visitor,
 };
 
@@ -31,23 +31,7 @@ impl Session {
         match statement {
             Statement::Insert(insert) => {
                 cast_types(&insert.insert, fields)?;
-                let parts = name_parts(insert_name(&insert.insert)?)?;
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                let (table, _) = names::table(reading, &parts)?;
-                let names = insert_columns(table.schema(), &insert.insert)?;
-                if let Some(source) = &insert.insert.source {
-                    let column = |at: usize| {
-                        let (_, column) = table.schema().column_named(names.get(at)?)?;
-                        Some(column.data_type.clone())
-                    };
-                    hint_values(&source.body, &column, &mut hints);
-                }
-                if let Some(OnInsert::OnConflict(clause)) = &insert.insert.on
-                    && let OnConflictAction::DoUpdate(update) = &clause.action
-                {
-                    hint_assignments(&update.assignments, &table, &mut hints);
-                    hint_conditions(&update.selection, &table, &mut hints);
-                }
+                hint_insert(reading, &insert.insert, &mut hints)?;
             }
             Statement::Update(update) => {
                 cast_types(&update.update, fields)?;
@@ -101,6 +85,27 @@ fn take_hints(hints: HashMap<usize, Type>, fields: &mut [Option<FieldRef>]) {
             *slot = Some(Arc::new(hint.field("", true)));
         }
     }
+}
+
+fn hint_insert(reading: &Reading, insert: &Insert, hints: &mut HashMap<usize, Type>) -> Result<()> {
+    let parts = name_parts(insert_name(insert)?)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (table, _) = names::table(reading, &parts)?;
+    let names = insert_columns(table.schema(), insert)?;
+    if let Some(source) = &insert.source {
+        let column = |at: usize| {
+            let (_, column) = table.schema().column_named(names.get(at)?)?;
+            Some(column.data_type.clone())
+        };
+        hint_values(&source.body, &column, hints);
+    }
+    if let Some(OnInsert::OnConflict(clause)) = &insert.on
+        && let OnConflictAction::DoUpdate(update) = &clause.action
+    {
+        hint_assignments(&update.assignments, &table, hints);
+        hint_conditions(&update.selection, &table, hints);
+    }
+    Ok(())
 }
 
 fn hint_assignments(

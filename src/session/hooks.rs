@@ -15,6 +15,7 @@ use super::{Database, SessionOptions};
 use crate::activity::CancelReason;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::changes::commit_as_of;
 use crate::plan::functions::{SequenceName, SessionHooks, Times};
 use crate::plan::names;
 use crate::plan::pg_catalog::{
@@ -181,6 +182,16 @@ impl SessionHooks for Hooks {
             transaction_us: work.began_us,
             statement_us: work.statement_us,
             clock_us: self.clock.now_us(),
+        }
+    }
+
+    fn commit(&self, time_us: Option<i64>) -> Result<u64> {
+        let reading = self.reading.lock().clone().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a function was called outside a statement")
+        })?;
+        match time_us {
+            None => Ok(reading.snapshot.commit().0),
+            Some(time_us) => commit_as_of(&reading, time_us),
         }
     }
 

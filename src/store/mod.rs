@@ -11,12 +11,14 @@
 //! Start reading at [`Snapshot`], then [`Transaction`], then [`commit`].
 
 mod catalog;
+mod changes;
 mod check;
 mod commit;
 mod define;
 mod format;
 mod inline;
 mod keys;
+mod lineage;
 mod load;
 mod lookup;
 mod merge;
@@ -40,13 +42,16 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
+pub use changes::{RowBatches, RowDifference, RowShape, RowSources};
 pub use check::Problem;
+pub use inline::InlineBatch;
 pub use keys::KeyBatch;
+pub use lineage::{TableHistory, TableStep};
 pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
-pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
-pub use past::{SOURCE_PROPERTY, TableAhead};
+pub use merge::{Changed, Conflict, Joining, Merged, NewRules, Prefer};
+pub use past::{FORWARD_PROPERTY, TableAhead};
 pub use probe::Place;
-pub use refs::Advance;
+pub use refs::{Advance, NewRef, check_unprotected};
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
 pub use table::{
@@ -102,7 +107,7 @@ struct Shared {
     next_id: AtomicU64,
     /// The next row id of each table that was written to.
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
-    heads: RwLock<HashMap<String, Arc<snapshot::Point>>>,
+    heads: RwLock<snapshot::Heads>,
     sequences: sequence::Sequences,
     /// Definitions that were made or read, for statements whose snapshot is older than they are.
     sequence_definitions: Mutex<HashMap<TableId, Arc<Sequence>>>,

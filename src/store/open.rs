@@ -1,6 +1,5 @@
 //! Opening a data folder: lock, format, log, a new epoch, and what a crash left behind.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -9,12 +8,14 @@ use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 
 use super::commit::{self, Counters};
-use super::snapshot::Point;
+use super::snapshot::{Heads, Point};
 use super::{INLINE_RUN_BYTES, MAIN, OPEN_SEGMENTS, RunBytes, Shared, Store, StoreOptions, format};
 use crate::error::Result;
 use crate::log::{Log, Records, Space, Transaction, ancestry, key, refs};
 use crate::segment::{self, SEGMENTS_DIR, TMP_DIR};
-use crate::spec::{Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry};
+use crate::spec::{
+    Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry, Retention,
+};
 use crate::vfs::Vfs;
 
 /// Files on their way out.
@@ -27,6 +28,7 @@ impl Store {
     /// DataDirectory where another process has it, or it is not ours or too new; Corrupt; Io.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Store> {
         let vfs = Vfs::open(path)?;
+        format::refuse_foreign(&vfs)?;
         vfs.point("op.lock")?;
         let lock = vfs.lock()?;
         let now_us = options.clock.now_us();
@@ -111,6 +113,8 @@ fn make_main(transaction: &Transaction, time_us: i64) -> Result<()> {
         kind: RefKind::Branch,
         commit: id,
         created_us: time_us,
+        retention: Retention::default(),
+        protected: false,
     };
     let moved = ReflogEntry { time_us, action: ReflogAction::Create, commit: id };
     refs::put(transaction, refs::DATABASE, &main, &moved)?;
@@ -118,8 +122,8 @@ fn make_main(transaction: &Transaction, time_us: i64) -> Result<()> {
     Counters { next_commit: id.0 + 1, last_time_us: time_us }.write(transaction, ref_id + 1)
 }
 
-fn heads(records: &impl Records) -> Result<HashMap<String, Arc<Point>>> {
-    let mut heads = HashMap::new();
+fn heads(records: &impl Records) -> Result<Heads> {
+    let mut heads = Heads::new();
     for found in refs::list(records, refs::DATABASE)? {
         if found.kind == RefKind::Branch {
             let point = Point::of(&ancestry::commit(records, found.commit)?);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 
 use super::Store;
-use super::refs::unknown;
+use super::refs::unknown_ref;
 use super::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Records, Space, ancestry, key, refs};
@@ -14,7 +14,7 @@ use crate::spec::{Commit, CommitId, RefKind};
 /// A version of the database, as a statement can name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// A branch or tag.
+    /// A branch or tag, by its full name.
     Ref(String),
     /// A commit.
     Commit(u64),
@@ -31,17 +31,23 @@ impl Store {
     /// UndefinedObject for a ref or commit that is not there; InvalidValue for a time before the
     /// first commit or after now. Both name the nearest that can be read.
     pub fn resolve(&self, base: &Snapshot, version: &Version) -> Result<Snapshot> {
-        match version {
-            Version::Ref(name) => self.at_ref(name),
-            Version::Commit(number) => self.at_commit(*number),
-            Version::Time(time_us) => self.at_time(base, *time_us),
-            Version::Back(steps) => self.back(base, *steps),
-        }
+        let found = match version {
+            Version::Ref(name) => match base.branch(name) {
+                Some(found) => return Ok(found),
+                None => self.at_ref(name)?,
+            },
+            Version::Commit(number) => self.at_commit(*number)?,
+            Version::Time(time_us) => self.at_time(base, *time_us)?,
+            Version::Back(steps) => self.back(base, *steps)?,
+        };
+        let (heads, written) = (base.heads.clone(), base.written.clone());
+        Ok(Snapshot { heads, written, ..found })
     }
 
     /// The snapshot a branch or tag points at.
     pub fn at_ref(&self, name: &str) -> Result<Snapshot> {
-        let target = self.find_ref(name)?.ok_or_else(|| unknown(RefKind::Branch, name))?;
+        let target = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+        let target = target.ok_or_else(|| unknown_ref(name))?;
         match target.kind {
             RefKind::Branch => self.head(name),
             RefKind::Tag => {
@@ -128,7 +134,8 @@ impl Store {
     /// The database as of a commit that is known to be there.
     pub fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
         let point = self.point(commit)?;
-        Ok(Snapshot { store: self.clone(), point, reference: None, overlay: None })
+        let (heads, store) = (self.shared.heads.read().clone(), self.clone());
+        Ok(Snapshot { store, point, reference: None, overlay: None, heads, written: None })
     }
 
     /// One commit's record.

@@ -15,7 +15,7 @@ use crate::log::deletes::Deletes;
 use crate::log::{Records, ancestry, deletes, versions};
 use crate::spec::{
     Commit, CommitId, LineId, RefKind, Sequence, TableId, TableSchema, TableVersion, VersionId,
-    View,
+    View, ref_label,
 };
 
 /// Where a snapshot stands: one commit, and what was read of it so far.
@@ -76,7 +76,14 @@ pub struct Snapshot {
     /// The ref it was reached through.
     pub(super) reference: Option<(Arc<str>, RefKind)>,
     pub(super) overlay: Option<Arc<Overlay>>,
+    /// Where every branch stood when it was taken: the other branches stand still with it.
+    pub(super) heads: Heads,
+    /// The branch that this transaction writes, where it is not this one.
+    pub(super) written: Option<Arc<Snapshot>>,
 }
+
+/// Every branch's newest point; a copy shares structure.
+pub(super) type Heads = imbl::HashMap<String, Arc<Point>>;
 
 impl Point {
     pub(super) fn of(commit: &Commit) -> Point {
@@ -128,6 +135,25 @@ impl Snapshot {
     /// Whether it shows changes of a transaction that has not committed.
     pub fn is_changed(&self) -> bool {
         self.overlay.is_some()
+    }
+
+    /// The same, where `t@branch` shows what a transaction wrote on that branch.
+    pub fn with_written(self, written: Snapshot) -> Snapshot {
+        Snapshot { written: Some(Arc::new(written)), ..self }
+    }
+
+    /// A branch as it stood when this snapshot was taken, this one and the one written included.
+    pub(super) fn branch(&self, name: &str) -> Option<Snapshot> {
+        let is = |of: &Snapshot| of.reference().is_some_and(|(own, _)| own == name);
+        if is(self) {
+            return Some(self.clone());
+        }
+        if let Some(written) = self.written.as_deref().filter(|written| is(written)) {
+            return Some(written.clone());
+        }
+        let point = Arc::clone(self.heads.get(name)?);
+        let reference = Some((name.into(), RefKind::Branch));
+        Some(Snapshot { point, reference, overlay: None, ..self.clone() })
     }
 
     /// The store.
@@ -405,14 +431,19 @@ impl Store {
     pub fn head(&self, branch: &str) -> Result<Snapshot> {
         let heads = self.shared.heads.read();
         let (name, point) = heads.get_key_value(branch).ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedObject, format!("branch \"{branch}\" does not exist"))
-                .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
+            Error::new(
+                ErrorKind::UndefinedObject,
+                format!("branch \"{}\" does not exist", ref_label(branch)),
+            )
+            .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
         })?;
         Ok(Snapshot {
             store: self.clone(),
             point: Arc::clone(point),
             reference: Some((name.as_str().into(), RefKind::Branch)),
             overlay: None,
+            heads: heads.clone(),
+            written: None,
         })
     }
 }

@@ -21,6 +21,7 @@ mod interval;
 mod interval_format;
 pub(in crate::spec) mod json;
 pub(in crate::spec) mod jsonb;
+mod json_parts;
 mod moment;
 mod numeric;
 mod options;
@@ -36,7 +37,8 @@ pub use float::parse_float8;
 pub use format::TextFormatter;
 pub use integer::parse_int8;
 pub use interval::parse_interval;
+pub use json_parts::{JsonKind, JsonPart, json_quoted};
 pub use options::{DateOrder, TextOptions};
-pub use zone::parse_time_zone;
+pub use zone::{NamedZone, parse_time_zone};
 
 use shown::{invalid, shown, trim};
