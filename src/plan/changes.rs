@@ -328,7 +328,7 @@ fn diff_of_table(
         found.as_ref().err().is_some_and(|e| e.kind() == ErrorKind::UndefinedTable)
     };
     let (old, new) = match (missing(&old), missing(&new)) {
-        (true, true) => return Err(new.err().expect("it is missing")),
+        (true, true) => return Err(new.expect_err("it is missing")),
         (true, false) => (None, Some(new?)),
         (false, true) => (Some(old?), None),
         (false, false) => (Some(old?), Some(new?)),
@@ -427,7 +427,7 @@ fn diff_of_all(from: &Snapshot, to: &Snapshot) -> Result<LogicalPlan> {
             .collect())
     };
     let (old, new) = (tables(from)?, tables(to)?);
-    let mut pairs: Vec<(Option<Arc<Table>>, Option<Arc<Table>>)> = Vec::new();
+    let mut pairs = Vec::new();
     for table in &old {
         let other = new.iter().find(|other| other.id() == table.id());
         pairs.push((Some(Arc::clone(table)), other.cloned()));
