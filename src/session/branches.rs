@@ -16,6 +16,21 @@ pub(super) fn is_about_refs(alter: &AlterTable) -> bool {
     alter.operations.iter().all(about)
 }
 
+/// Whether a statement is about branches and tags of the whole database.
+pub(super) fn changes_refs(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::CreateRef(_)
+            | Statement::DropRef { .. }
+            | Statement::PublishBranch(_)
+            | Statement::MergeBranch(_)
+            | Statement::FastForward { .. }
+            | Statement::RenameBranch { .. }
+            | Statement::ProtectBranch { .. }
+            | Statement::RollbackBranch(_)
+    )
+}
+
 impl Session {
     pub(super) async fn change_refs(&mut self, statement: &Statement) -> Result<Outcome> {
         self.need_no_block("a change of branches or tags")?;

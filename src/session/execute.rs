@@ -9,7 +9,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::answer::{Answer, Bounds, rows_of};
-use super::branches::is_about_refs;
+use super::branches::{changes_refs, is_about_refs};
 use super::hooks::StatementTables;
 use super::locate::located;
 use super::prepare::{Prepared, output_columns};
@@ -154,14 +154,7 @@ impl Session {
             | Statement::AlterObject(_)
             | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
-            Statement::CreateRef(_)
-            | Statement::DropRef { .. }
-            | Statement::PublishBranch(_)
-            | Statement::MergeBranch(_)
-            | Statement::FastForward { .. }
-            | Statement::RenameBranch { .. }
-            | Statement::ProtectBranch { .. }
-            | Statement::RollbackBranch(_) => self.change_refs(&parsed.statement).await,
+            statement if changes_refs(statement) => self.change_refs(statement).await,
             Statement::History(what) => self.history(what),
             Statement::Describe(target) => self.describe_table(target),
             Statement::Call(procedure) => self.call(procedure, parameters).await,

@@ -20,6 +20,7 @@ mod rows;
 mod shape;
 mod table;
 
+pub(super) use ranges::{within, without};
 pub(super) use table::{count, whole};
 
 use super::Store;
