@@ -7,8 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::sql::sqlparser::ast::{
     Assignment, Expr as SqlExpr, FromTable, Insert, Merge, MergeAction, MergeInsertKind,
-    OnConflictAction,
-    OnInsert, SetExpr, Visit, Visitor,
+    OnConflictAction, OnInsert, SetExpr, Visit, Visitor,
 };
 
 use super::Session;

@@ -156,28 +156,30 @@ fn join_rows(base: &Rows, ours: &Table, theirs: &Table, mode: Mode) -> (Rows, bo
         };
         from_theirs.insert(*id, decided);
     }
-    while ours.keyed {
-        let key_of = |table: &Table, id: &i64| table.rows.get(id).map(|row| row.0);
-        let mut by_key: HashMap<i64, i64> = HashMap::new();
-        for (id, _) in from_theirs.iter().filter(|(_, theirs)| !**theirs) {
-            if let Some(key) = key_of(ours, id) {
-                by_key.insert(key, *id);
+    if ours.keyed {
+        loop {
+            let key_of = |table: &Table, id: &i64| table.rows.get(id).map(|row| row.0);
+            let mut by_key: HashMap<i64, i64> = HashMap::new();
+            for (id, _) in from_theirs.iter().filter(|(_, theirs)| !**theirs) {
+                if let Some(key) = key_of(ours, id) {
+                    by_key.insert(key, *id);
+                }
             }
-        }
-        let met: Vec<(i64, i64)> = from_theirs
-            .iter()
-            .filter(|(_, theirs)| **theirs)
-            .filter_map(|(id, _)| Some((*by_key.get(&key_of(theirs, id)?)?, *id)))
-            .collect();
-        if met.is_empty() {
-            break;
-        }
-        contested = true;
-        for (our_row, their_row) in met {
-            match mode {
-                Mode::Theirs => from_theirs.insert(our_row, true),
-                Mode::Ours | Mode::Fail => from_theirs.insert(their_row, false),
-            };
+            let met: Vec<(i64, i64)> = from_theirs
+                .iter()
+                .filter(|(_, theirs)| **theirs)
+                .filter_map(|(id, _)| Some((*by_key.get(&key_of(theirs, id)?)?, *id)))
+                .collect();
+            if met.is_empty() {
+                break;
+            }
+            contested = true;
+            for (our_row, their_row) in met {
+                match mode {
+                    Mode::Theirs => from_theirs.insert(our_row, true),
+                    Mode::Ours | Mode::Fail => from_theirs.insert(their_row, false),
+                };
+            }
         }
     }
     let rows = from_theirs.iter().filter_map(|(id, from)| {
