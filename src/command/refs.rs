@@ -1,21 +1,14 @@
-//! Branches and tags: made, dropped, published, moved.
+//! Branches and tags: made, dropped, moved.
 
-use std::sync::Arc;
-
-use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 
-use super::run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{CreateRef, PublishBranch, TableVersionSpec};
+use crate::parse::{CreateRef, TableVersionSpec};
+use crate::plan::Reading;
 use crate::plan::query::plan_constant;
 use crate::plan::time_travel::{constant, of_ref, snapshot_of};
-use crate::plan::{Reading, plan_query};
 use crate::spec::{RefKind, Retention, TableId};
 use crate::store::{Advance, NewRef, Snapshot};
-
-/// How often a publish starts again because its target moved.
-const PUBLISH_ROUNDS: usize = 10;
 
 /// CREATE BRANCH, CREATE TAG; false where it was there and IF NOT EXISTS was said.
 ///
@@ -91,71 +84,6 @@ pub fn version_for(
         Error::new(ErrorKind::UndefinedParameter, "the version is a parameter without a value")
     })?;
     snapshot_of(reading, &reading.snapshot, table, spec, &value)
-}
-
-/// PUBLISH BRANCH: the target moves to the branch's head if every check holds there.
-///
-/// # Errors
-/// CheckViolation where a check does not hold; WrongState where the target has commits of its own;
-/// Conflict where it moved again and again.
-pub async fn publish(
-    reading: &Reading,
-    state: &Arc<SessionState>,
-    publish: &PublishBranch,
-) -> Result<Advance> {
-    let store = reading.snapshot.store();
-    let source = store.head(&publish.branch)?;
-    if let Some(expected) = publish.expect
-        && source.commit().0 != expected
-    {
-        return Err(Error::new(
-            ErrorKind::WrongState,
-            format!(
-                "branch \"{}\" is at commit {}, not at {expected}",
-                publish.branch,
-                source.commit()
-            ),
-        )
-        .hint("audit the new commits, then publish with their number"));
-    }
-    for _ in 0..PUBLISH_ROUNDS {
-        check(&reading.at(source.clone()), state, publish).await?;
-        match store.fast_forward(&publish.into, &source).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => continue,
-            moved => return moved,
-        }
-    }
-    Err(Error::new(
-        ErrorKind::Conflict,
-        format!("branch \"{}\" moved {PUBLISH_ROUNDS} times meanwhile", publish.into),
-    )
-    .hint("run the statement again"))
-}
-
-async fn check(
-    reading: &Reading,
-    state: &Arc<SessionState>,
-    publish: &PublishBranch,
-) -> Result<()> {
-    for (query, text) in &publish.checks {
-        let planned = plan_query(reading, state, query)?;
-        match run::single(reading, state, planned.plan).await? {
-            ScalarValue::Boolean(Some(true)) => {}
-            ScalarValue::Boolean(_) => {
-                return Err(Error::new(
-                    ErrorKind::CheckViolation,
-                    format!("a check of branch \"{}\" does not hold", publish.branch),
-                )
-                .detail(text.clone())
-                .hint("nothing was published; repair the branch or drop it"));
-            }
-            other => {
-                let message = format!("a check must answer true or false, not {other}");
-                return Err(Error::new(ErrorKind::DatatypeMismatch, message));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Moves a branch forward to where a ref points.

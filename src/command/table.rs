@@ -388,7 +388,7 @@ pub(super) fn namespace_of(parts: &[&str]) -> String {
     }
 }
 
-fn place(
+pub(super) fn place(
     reading: &Reading,
     name: &datafusion::sql::sqlparser::ast::ObjectName,
 ) -> Result<(String, String)> {

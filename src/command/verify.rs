@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::parse;
 use crate::plan::{Reading, plan_query};
 use crate::spec::{EnforcedKey, TableSchema};
+use crate::store::{NewRules, Table};
 
 /// The rows that are looked at: those of a table, under its name, in what a statement sees.
 #[derive(Clone, Copy)]
@@ -34,21 +35,36 @@ pub fn quoted_table(schema: &TableSchema) -> String {
 }
 
 impl Verify<'_> {
-    /// Every constraint of the table, as after a merge of two branches that each added some.
+    /// Holds the rows of a merged table to what only one side demanded of them. NULLs are looked for in
+    /// the rows: a plan would believe the shape.
     ///
     /// # Errors
     /// NotNullViolation, CheckViolation, UniqueViolation.
-    pub async fn everything(&self) -> Result<()> {
-        for column in self.schema.columns.iter().filter(|column| column.not_null) {
-            self.not_null(&column.name).await?;
+    pub async fn merged(&self, table: &Table, rules: &NewRules) -> Result<()> {
+        for name in &rules.not_null {
+            if let Some((_, column)) = self.schema.column_named(name)
+                && table.has_null(column.id)?
+            {
+                return Err(self.has_nulls(name));
+            }
         }
-        for check in self.schema.checks.iter().filter(|check| check.enforced && check.valid) {
-            self.check(&check.name, &check.text).await?;
+        for check in self.schema.checks.iter().filter(|check| rules.checks.contains(&check.name)) {
+            if check.enforced && check.valid {
+                self.check(&check.name, &check.text).await?;
+            }
         }
         for key in self.schema.enforced_keys() {
-            self.unique(self.schema, key).await?;
+            if rules.keys.iter().any(|name| name == key.name) {
+                self.unique(self.schema, key).await?;
+            }
         }
         Ok(())
+    }
+
+    fn has_nulls(&self, column: &str) -> Error {
+        let table = &self.schema.name;
+        let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
+        Error::new(ErrorKind::NotNullViolation, message)
     }
 
     async fn rows(&self, text: &str) -> Result<Vec<RecordBatch>> {
@@ -68,9 +84,7 @@ impl Verify<'_> {
         if !self.any(&format!("{} IS NULL", quoted(column))).await? {
             return Ok(());
         }
-        let table = &self.schema.name;
-        let message = format!("column \"{column}\" of relation \"{table}\" contains null values");
-        Err(Error::new(ErrorKind::NotNullViolation, message))
+        Err(self.has_nulls(column))
     }
 
     /// # Errors

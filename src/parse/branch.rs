@@ -87,7 +87,7 @@ pub struct RestoreTable {
     pub to: TableVersionSpec,
 }
 
-/// ROLLBACK BRANCH.
+/// ROLLBACK BRANCH, RESET BRANCH, ASSIGN BRANCH.
 #[derive(Clone, Debug)]
 pub struct RollbackBranch {
     /// The branch.
@@ -229,7 +229,7 @@ impl Grammar<'_> {
         Ok((tag, self.name_or_string()?, if_exists))
     }
 
-    /// MERGE BRANCH, PUBLISH BRANCH, RESTORE, ROLLBACK BRANCH, UNDROP, USE.
+    /// MERGE BRANCH, PUBLISH BRANCH, RESTORE, ROLLBACK / RESET / ASSIGN BRANCH, UNDROP, USE.
     pub(super) fn about_refs(&mut self) -> Result<Statement> {
         if self.accepts("MERGE BRANCH") {
             return self.merge_branch().map(Statement::MergeBranch);
@@ -238,7 +238,8 @@ impl Grammar<'_> {
             self.accepts("BRANCH");
             return self.publish_branch();
         }
-        if self.accepts("ROLLBACK BRANCH") {
+        let moves = ["ROLLBACK BRANCH", "RESET BRANCH", "ASSIGN BRANCH"];
+        if moves.iter().any(|words| self.accepts(words)) {
             let branch = self.name_or_string()?;
             let to = self.destination()?;
             return Ok(Statement::RollbackBranch(Box::new(RollbackBranch { branch, to })));

@@ -48,6 +48,9 @@ impl Grammar<'_> {
             "MERGE" | "PUBLISH" | "RESTORE" | "UNDROP" | "USE" | "REPLACE" => self.about_refs(),
             "DESCRIBE" | "DESC" => self.describe(),
             "ROLLBACK" if self.sees("ROLLBACK BRANCH") => self.about_refs(),
+            "ASSIGN" => self.about_refs(),
+            // RESET branch alone is about the session's setting.
+            "RESET" if self.sees("RESET BRANCH") && self.word(2).is_some() => self.about_refs(),
             "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT"
             | "RELEASE" => self.transaction(),
             "SET" => self.set(),

@@ -29,6 +29,9 @@ use crate::parse::{Slot, TableVersionSpec, version_literal};
 use crate::spec::{CommitId, CommitKind};
 use crate::store::{Relation, Snapshot, Table, Version};
 
+/// A table at two points; None where it is not there.
+type TablePair = (Option<Arc<Table>>, Option<Arc<Table>>);
+
 /// Plans the functions of this file.
 #[derive(Debug)]
 pub struct ChangesPlanner {
@@ -328,9 +331,9 @@ fn diff_of_table(
         found.as_ref().err().is_some_and(|e| e.kind() == ErrorKind::UndefinedTable)
     };
     let (old, new) = match (missing(&old), missing(&new)) {
-        (true, true) => return Err(new.err().expect("it is missing")),
-        (true, false) => (None, Some(new?)),
         (false, true) => (Some(old?), None),
+        // Of a table that is missing on both sides the newer one's error is told.
+        (true, _) => (None, Some(new?)),
         (false, false) => (Some(old?), Some(new?)),
     };
     let same = matches!((&old, &new), (Some(old), Some(new)) if old.id() == new.id());
@@ -427,7 +430,7 @@ fn diff_of_all(from: &Snapshot, to: &Snapshot) -> Result<LogicalPlan> {
             .collect())
     };
     let (old, new) = (tables(from)?, tables(to)?);
-    let mut pairs: Vec<(Option<Arc<Table>>, Option<Arc<Table>>)> = Vec::new();
+    let mut pairs: Vec<TablePair> = Vec::new();
     for table in &old {
         let other = new.iter().find(|other| other.id() == table.id());
         pairs.push((Some(Arc::clone(table)), other.cloned()));

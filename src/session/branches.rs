@@ -1,8 +1,9 @@
 //! Statements about branches and tags.
 
+use super::answer::rows_of;
 use super::execute::{done, refuse};
-use super::{Outcome, Session};
-use crate::command::{refs, table_refs};
+use super::{Outcome, RowsTag, Session};
+use crate::command::{merge, publish, refs, table_refs};
 use crate::error::Result;
 use crate::parse::{AlterOperation, AlterTable, Statement};
 use crate::spec::table_ref;
@@ -13,6 +14,21 @@ pub(super) fn is_about_refs(alter: &AlterTable) -> bool {
         matches!(operation, AlterOperation::CreateRef(_) | AlterOperation::DropRef { .. })
     };
     alter.operations.iter().all(about)
+}
+
+/// Whether a statement is about branches and tags of the whole database.
+pub(super) fn changes_refs(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::CreateRef(_)
+            | Statement::DropRef { .. }
+            | Statement::PublishBranch(_)
+            | Statement::MergeBranch(_)
+            | Statement::FastForward { .. }
+            | Statement::RenameBranch { .. }
+            | Statement::ProtectBranch { .. }
+            | Statement::RollbackBranch(_)
+    )
 }
 
 impl Session {
@@ -47,8 +63,19 @@ impl Session {
             }
             Statement::PublishBranch(publish) => {
                 let (reading, _bounds) = self.bounded(&reading)?;
-                refs::publish(&reading, &self.state, publish).await?;
+                publish::publish(&reading, &self.state, publish, &self.commit_options()).await?;
                 done("PUBLISH BRANCH")
+            }
+            Statement::MergeBranch(merge) if merge.dry_run => {
+                Ok(rows_of(merge::dry_run(&reading, merge)?, RowsTag::Tagged("MERGE BRANCH")))
+            }
+            Statement::MergeBranch(merge) => {
+                let options = self.commit_options();
+                let joined = merge::merge(&reading, &self.state, merge, &options).await?;
+                if joined.decided > 0 {
+                    self.notice(format!("conflicts decided: {}", joined.decided));
+                }
+                done("MERGE BRANCH")
             }
             Statement::FastForward { branch, to } => {
                 refs::fast_forward(&reading, branch, to).await?;

@@ -9,15 +9,16 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::answer::{Answer, Bounds, rows_of};
-use super::branches::is_about_refs;
+use super::branches::{changes_refs, is_about_refs};
 use super::hooks::StatementTables;
 use super::locate::located;
 use super::prepare::{Prepared, output_columns};
 use super::work::{Base, Block};
 use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
+use crate::command::call::{self, Calling};
 use crate::command::write::{self, Scene};
-use crate::command::{call, history, refs, run};
+use crate::command::{history, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
 use crate::fault;
@@ -145,19 +146,15 @@ impl Session {
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::RestoreTable(_)
+            | Statement::UndropTable(_)
             | Statement::CreateIndex(_)
             | Statement::CreateSequence(_)
             | Statement::AlterTable(_)
             | Statement::AlterObject(_)
             | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
-            Statement::CreateRef(_)
-            | Statement::DropRef { .. }
-            | Statement::PublishBranch(_)
-            | Statement::FastForward { .. }
-            | Statement::RenameBranch { .. }
-            | Statement::ProtectBranch { .. }
-            | Statement::RollbackBranch(_) => self.change_refs(&parsed.statement).await,
+            statement if changes_refs(statement) => self.change_refs(statement).await,
             Statement::History(what) => self.history(what),
             Statement::Describe(target) => self.describe_table(target),
             Statement::Call(procedure) => self.call(procedure, parameters).await,
@@ -229,15 +226,12 @@ impl Session {
         }
     }
 
-    async fn call(&mut self, procedure: &Call, parameters: Parameters) -> Result<Outcome> {
+    async fn call(&mut self, call: &Call, parameters: Parameters) -> Result<Outcome> {
         self.need_no_block("CALL")?;
         let reading = self.reading(parameters)?;
-        let called = call::call(&reading, &self.state, procedure).await?;
-        let columns = called.row.iter().map(|(name, value)| {
-            let column = StringViewArray::from_iter_values([value.as_str()]);
-            (*name, Arc::new(column) as arrow::array::ArrayRef)
-        });
-        let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
+        let options = self.commit_options();
+        let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
+        let batch = call::call(&calling).await?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
     }
 

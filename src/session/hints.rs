@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, Expr as SqlExpr, FromTable, Insert, MergeAction, MergeInsertKind, OnConflictAction,
-    OnInsert, SetExpr, Visit, Visitor,
+    Assignment, Expr as SqlExpr, FromTable, Insert, Merge, MergeAction, MergeInsertKind,
+    OnConflictAction, OnInsert, SetExpr, Visit, Visitor,
 };
 
 use super::Session;
@@ -63,20 +63,24 @@ impl Session {
             Statement::Query(query) => cast_types(query, fields)?,
             Statement::Merge(merge) => {
                 cast_types(&merge.merge, fields)?;
-                if let Ok(parts) = factor_parts(&merge.merge.table) {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    for clause in &merge.merge.clauses {
-                        hint_merge(&clause.action, &table, &mut hints)?;
-                        hint_conditions(&clause.predicate, &table, &mut hints);
-                    }
-                }
+                hint_clauses(reading, &merge.merge, &mut hints)?;
             }
             _ => {}
         }
         take_hints(hints, fields);
         Ok(())
     }
+}
+
+fn hint_clauses(reading: &Reading, merge: &Merge, hints: &mut HashMap<usize, Type>) -> Result<()> {
+    let Ok(parts) = factor_parts(&merge.table) else { return Ok(()) };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (table, _) = names::table(reading, &parts)?;
+    for clause in &merge.clauses {
+        hint_merge(&clause.action, &table, hints)?;
+        hint_conditions(&clause.predicate, &table, hints);
+    }
+    Ok(())
 }
 
 fn take_hints(hints: HashMap<usize, Type>, fields: &mut [Option<FieldRef>]) {

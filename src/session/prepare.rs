@@ -12,7 +12,7 @@ use super::{OutputColumn, Session};
 use crate::command::write::{self, Scene};
 use crate::error::Result;
 use crate::fault;
-use crate::parse::{CopyTarget, Fetch, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, Fetch, MergeBranch, Parsed, Show, Statement};
 use crate::plan::functions::type_of;
 use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
@@ -178,6 +178,7 @@ impl Session {
             }
             Statement::Show(Show::Tables | Show::Schemas | Show::Databases)
             | Statement::Describe(_)
+            | Statement::MergeBranch(MergeBranch { dry_run: true, .. })
             | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },
             Statement::Copy(copy) => {
                 // The client is told by the protocol of COPY, not by columns; names are checked early.

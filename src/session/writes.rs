@@ -18,7 +18,7 @@ use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned, insert_name};
-use crate::command::{Before, Writing, refs, run};
+use crate::command::{Before, Writing, past, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
@@ -141,6 +141,9 @@ impl Session {
                     Some(first) => self.factor_branch(reading, &first.relation),
                     None => Ok(self.base.clone()),
                 }
+            }
+            Statement::RestoreTable(restore) => {
+                self.branch_of(reading, &restore.table.name, restore.table.version.as_ref())
             }
             Statement::Truncate(truncate) => self.one_branch(reading, &truncate.tables),
             _ => match &self.base {
@@ -418,6 +421,14 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
         Statement::Comment(said) => {
             comment(writing, said)?;
             plain("COMMENT".to_owned())
+        }
+        Statement::RestoreTable(restore) => {
+            past::restore(writing, restore)?;
+            plain("RESTORE TABLE".to_owned())
+        }
+        Statement::UndropTable(name) => {
+            past::undrop(writing, name)?;
+            plain("UNDROP TABLE".to_owned())
         }
         other => Err(refuse(other)),
     }

@@ -63,7 +63,7 @@ pub struct TableVersion {
     pub removed: Vec<SegmentId>,
     /// Segments deleted whole since `previous`.
     pub retired: Vec<RetiredEntry>,
-    /// One range a line.
+    /// Ranges that do not overlap; several of one line where parts of it were taken over at other times.
     pub ranges: Vec<LineRange>,
     /// The tip of the deletion chain.
     pub deletes: Option<LinkId>,

@@ -6,7 +6,6 @@
 //! `_commit`): whoever reads takes them out again.
 
 use std::collections::HashSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -14,13 +13,12 @@ use arrow::compute::filter_record_batch;
 use roaring::RoaringBitmap;
 
 use super::Store;
+use super::merge::{within, without};
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use crate::error::Result;
 use crate::log::deletes::rows_since;
 use crate::segment::{Projection, ScanRequest};
-use crate::spec::{
-    ColumnId, CommitId, LineId, LineRange, RowId, TableSchema, TableVersion, VersionId,
-};
+use crate::spec::{ColumnId, CommitId, LineRange, RowId, TableSchema, TableVersion, VersionId};
 
 /// Rows taken from a segment by position at a time.
 const TAKE_ROWS: usize = 8192;
@@ -206,10 +204,8 @@ impl InlinePair<'_> {
         if let (Some(old), Some(new)) = (self.old, self.new) {
             let touched = self.touched(old.version(), new.version())?;
             if touched.as_ref().is_none_or(|rows| !rows.is_empty()) {
-                for (range, other) in was.iter().filter_map(|r| Some((r, of_line(is, r.line)?))) {
-                    let from = range.from.max(other.from);
-                    let to = range.to.min(other.to);
-                    let both = self.rows(new, range, from..=to)?;
+                for range in within(was, is) {
+                    let both = new.rows_of_range(self.schema, &range)?;
                     let touches = |row| touched.as_ref().is_none_or(|rows| rows.contains(&row));
                     removed.extend(keep(&both, |row, commit| {
                         touches(row) && !old.hides(row, commit) && new.hides(row, commit)
@@ -237,26 +233,11 @@ impl InlinePair<'_> {
     ) -> Result<Batches> {
         let Some(table) = table else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        for range in these {
-            for stretch in stretches(range, of_line(others, range.line)) {
-                let rows = self.rows(table, range, stretch)?;
-                found.extend(keep(&rows, |row, commit| !table.hides(row, commit))?);
-            }
+        for stretch in without(these, others) {
+            let rows = table.rows_of_range(self.schema, &stretch)?;
+            found.extend(keep(&rows, |row, commit| !table.hides(row, commit))?);
         }
         Ok(found)
-    }
-
-    fn rows(
-        &self,
-        table: &Table,
-        range: &LineRange,
-        commits: RangeInclusive<CommitId>,
-    ) -> Result<Batches> {
-        let (from, to) = (*commits.start(), *commits.end());
-        if from > to {
-            return Ok(Vec::new());
-        }
-        table.rows_of_range(self.schema, &LineRange { from, to, ..*range })
     }
 
     /// The rows that only one of the states deleted; None where that takes a look at each.
@@ -278,25 +259,6 @@ fn ranges(table: Option<&Table>) -> &[LineRange] {
     table.and_then(Table::version).map_or(&[], |version| &version.ranges)
 }
 
-fn of_line(ranges: &[LineRange], line: LineId) -> Option<&LineRange> {
-    ranges.iter().find(|range| range.line == line)
-}
-
-/// The parts of a range that another one lacks.
-fn stretches(range: &LineRange, other: Option<&LineRange>) -> Vec<RangeInclusive<CommitId>> {
-    let Some(other) = other.filter(|o| o.from <= range.to && range.from <= o.to) else {
-        return vec![range.from..=range.to];
-    };
-    let mut parts = Vec::new();
-    if range.from < other.from {
-        parts.push(range.from..=CommitId(other.from.0 - 1));
-    }
-    if range.to > other.to {
-        parts.push(CommitId(other.to.0 + 1)..=range.to);
-    }
-    parts
-}
-
 fn keep(batches: &[RecordBatch], wanted: impl Fn(RowId, CommitId) -> bool) -> Result<Batches> {
     let filter = |batch: &RecordBatch| {
         let (commits, rows) = hidden_columns(batch);
@@ -310,28 +272,4 @@ fn keep(batches: &[RecordBatch], wanted: impl Fn(RowId, CommitId) -> bool) -> Re
         }
     };
     batches.iter().filter_map(|batch| filter(batch).transpose()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_without_another_leaves_what_lies_on_both_sides() {
-        let range = |from, to| LineRange {
-            line: LineId(1),
-            from: CommitId(from),
-            to: CommitId(to),
-            since: None,
-        };
-        let left = |a: LineRange, b: LineRange| {
-            let parts = stretches(&a, Some(&b));
-            parts.iter().map(|p| (p.start().0, p.end().0)).collect::<Vec<_>>()
-        };
-        assert_eq!(left(range(2, 9), range(4, 5)), [(2, 3), (6, 9)]);
-        assert_eq!(left(range(2, 9), range(2, 9)), []);
-        assert_eq!(left(range(2, 9), range(1, 4)), [(5, 9)]);
-        assert_eq!(left(range(2, 3), range(5, 9)), [(2, 3)]);
-        assert_eq!(left(range(4, 5), range(1, 9)), []);
-    }
 }

@@ -9,6 +9,7 @@ mod documents;
 mod guest;
 mod history;
 mod isolation;
+mod merging;
 mod process;
 mod shape;
 mod sql;

@@ -185,8 +185,10 @@ impl Walk {
         period: Period,
     ) -> Result<Batches> {
         let names = self.names(difference)?;
-        self.births.lock().by_commit.entry(moment.commit.0).or_insert(moment.time_us);
-        if !difference.added.are_of(moment.commit) {
+        let first = *self.births.lock().by_commit.entry(moment.commit.0).or_insert(moment.time_us);
+        // A branch that was moved back shows rows again that had ended.
+        let again = first != moment.time_us;
+        if again || !difference.added.are_of(moment.commit) {
             self.take_over(moment, difference, &names)?;
         }
         let (births, output) = (Arc::clone(&self.births), self.output.clone());

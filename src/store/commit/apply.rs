@@ -141,7 +141,7 @@ impl<'a> Batch<'a> {
 
     fn judge(&self, proposal: &Proposal, head: &Point) -> Result<Verdict> {
         for (at, write) in proposal.catalog.iter().enumerate() {
-            self.judge_names(write, &proposal.catalog[..at], head)?;
+            self.judge_names(proposal, (write, &proposal.catalog[..at]), head)?;
         }
         if proposal.base == head.commit {
             return Ok(Verdict::Stands);
@@ -172,8 +172,8 @@ impl<'a> Batch<'a> {
     /// `before` is what the same proposal did to the catalogue earlier: it may have freed the name.
     fn judge_names(
         &self,
-        write: &CatalogWrite,
-        before: &[CatalogWrite],
+        proposal: &Proposal,
+        (write, before): (&CatalogWrite, &[CatalogWrite]),
         head: &Point,
     ) -> Result<()> {
         let gone = match write {
@@ -188,10 +188,11 @@ impl<'a> Batch<'a> {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let Some((namespace, name)) = write.takes() else { return Ok(()) };
-        let taken = self.store.named(&self.transaction, head.root, namespace, name)?.is_some();
-        match taken && !before.iter().any(|earlier| earlier.frees(namespace, name)) {
-            true => Err(catalog::duplicate(name)),
-            false => Ok(()),
+        let there = self.store.named(&self.transaction, head.root, namespace, name)?;
+        let freed = before.iter().any(|earlier| earlier.frees(namespace, name));
+        match there.filter(|there| !freed && !proposal.renames(there)) {
+            Some(_) => Err(catalog::duplicate(name)),
+            None => Ok(()),
         }
     }
 

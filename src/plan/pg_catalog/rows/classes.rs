@@ -70,10 +70,8 @@ fn options(object: Object<'_>) -> Cell {
         ("ties", schema.ties.clone()),
     ];
     let by_key = schema.primary_key.as_ref().map(|key| key.columns.as_slice());
-    let said = clauses.iter().filter(|(name, ids)| {
-        let is_implied = *name == "cluster_by" && by_key == Some(ids.as_slice());
-        !ids.is_empty() && !is_implied
-    });
+    let follows_key = |name: &str, ids: &[ColumnId]| name == "cluster_by" && by_key == Some(ids);
+    let said = clauses.iter().filter(|(name, ids)| !ids.is_empty() && !follows_key(name, ids));
     let written = schema.options.iter().map(|(name, value)| format!("{name}={value}"));
     let said = said.map(|(name, ids)| format!("{name}=({})", names(ids)));
     let options: Vec<String> = written.chain(said).collect();
