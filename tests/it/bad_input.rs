@@ -113,7 +113,7 @@ fn what_is_not_there_is_named() {
             ("SELECT no_such(1)", "42883", "no_such"),
             ("SELECT 1 / 0", "22012", "zero"),
             ("SELEC 1", "42601", "SELEC"),
-            ("SELECT * FROM t WHERE k = ARRAY[1]", "42804", ""),
+            ("SELECT * FROM t WHERE k = ARRAY[1]", "42883", "="),
         ] {
             let error = refused(&client, sql).await;
             assert_eq!(error.code().code(), code, "{sql}: {error:?}");

@@ -18,7 +18,7 @@ use super::house::{House, Mode};
 type Output = DBOutput<DefaultColumnType>;
 
 /// Statements after which a session has what a new one would not.
-const KEEPERS: [&str; 6] = ["set", "prepare", "declare", "listen", "reset", "discard"];
+const KEEPERS: [&str; 7] = ["set", "use", "prepare", "declare", "listen", "reset", "discard"];
 
 /// Somebody with a session.
 pub(super) enum Person {
