@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use super::Store;
 use super::table::{hidden_columns, internal, reshape, stored_schema};
 use crate::error::Result;
-use crate::log::inline;
+use crate::log::{Records, inline};
 use crate::segment::InlineRows;
 use crate::spec::{CommitId, LineId, LineRange, SchemaId, TableId, TableSchema};
 
@@ -54,14 +54,16 @@ impl Run {
 }
 
 impl Store {
-    /// The rows of a range of inline batches, deleted ones included, as stored batches.
+    /// The rows of a range that lies in the log whole, deleted ones included, as stored batches.
     pub(super) fn inline_run(
         &self,
+        records: &impl Records,
         schema: &Arc<TableSchema>,
         range: &LineRange,
     ) -> Result<Vec<RecordBatch>> {
         let at = (schema.table, range.line, schema.id);
-        let known = self.shared.inline_runs.get(&at).filter(|run| run.from <= range.from);
+        let joins = |run: &Arc<Run>| run.from <= range.from && range.from.0 <= run.to.0 + 1;
+        let known = self.shared.inline_runs.get(&at).filter(joins);
         if let Some(run) = &known
             && run.to >= range.to
         {
@@ -72,7 +74,7 @@ impl Store {
             |run| run.as_ref().clone(),
         );
         let missing = LineRange { from: CommitId(run.to.0 + 1), ..*range };
-        let encoded = inline::read(&self.shared.log.read()?, schema.table, &missing)?;
+        let encoded = inline::read(records, schema.table, &missing)?;
         let mut fresh = Vec::with_capacity(encoded.len());
         for (commit, bytes) in encoded {
             let rows = self.decode_inline(&bytes)?;
@@ -85,6 +87,23 @@ impl Store {
         let rows = run.stretch(range.from, range.to);
         self.shared.inline_runs.insert(at, Arc::new(run));
         Ok(rows)
+    }
+
+    /// The rows of these ranges, if memory has them all.
+    pub(super) fn known_rows(
+        &self,
+        schema: &TableSchema,
+        ranges: &[LineRange],
+    ) -> Option<Vec<RecordBatch>> {
+        let mut rows = Vec::new();
+        for range in ranges {
+            let run = self.shared.inline_runs.get(&(schema.table, range.line, schema.id))?;
+            if run.from > range.from || run.to < range.to {
+                return None;
+            }
+            rows.extend(run.stretch(range.from, range.to));
+        }
+        Some(rows)
     }
 
     pub(super) fn decode_inline(&self, bytes: &[u8]) -> Result<InlineRows> {

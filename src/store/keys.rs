@@ -12,7 +12,7 @@ use super::commit::TableProposal;
 use super::table::{Table, TableSegment, hidden_columns, internal};
 use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, Result};
-use crate::segment::{Projection, ScanRequest};
+use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
 use crate::spec::{ColumnId, CommitId, RowId, SegmentMeta, TableSchema, Type, Value};
 
@@ -64,6 +64,16 @@ impl KeyBatch {
         self.encoded.is_empty()
     }
 
+    /// Some of the keys, by number.
+    pub(super) fn only(&self, rows: &[u64]) -> Result<KeyBatch> {
+        if rows.len() == self.len() {
+            return Ok(self.clone());
+        }
+        let mut encoded = Keys::default();
+        rows.iter().for_each(|row| encoded.push(self.encoded.get(*row as usize)));
+        Ok(KeyBatch { columns: self.pick(rows)?, encoded })
+    }
+
     fn pick(&self, rows: &[u64]) -> Result<Vec<ArrayRef>> {
         let rows = UInt64Array::from(rows.to_vec());
         let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
@@ -113,13 +123,14 @@ pub(super) fn check_distinct(schema: &TableSchema, keys: &KeyBatch) -> Result<()
 }
 
 impl Table {
-    /// The keys of the living inline rows; built once a version, then handed on by commits.
+    /// The keys of the living rows that lay in the log when it was built: once a version, then handed
+    /// on by commits. Rows may have been folded since.
     pub(super) fn inline_keys(&self) -> Result<&KeyMap> {
         if let Some(keys) = self.inline_keys.get() {
             return Ok(keys);
         }
         let mut map = KeyMap::default();
-        for batch in self.inline_rows()? {
+        for batch in self.unfolded_rows()? {
             let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
             let (commits, rows) = hidden_columns(&batch);
             for (row, key) in keys.encoded.iter().enumerate() {
@@ -157,7 +168,8 @@ impl Table {
                 }
             }
         }
-        for segment in segments {
+        // After the map: a row that is folded in between is in both, not in neither.
+        for segment in self.folded_since(since)?.files.iter().chain(segments) {
             if let Some(row) = self.first_found(segment, keys)? {
                 return Err(duplicate(&self.schema, keys, row));
             }
@@ -242,7 +254,7 @@ impl Table {
         let living = |position: &u64| {
             !segment.deleted.as_ref().is_some_and(|d| d.contains(*position as u32))
         };
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, u64)> = Vec::new();
         match in_file_order(&segment.meta, columns) {
             Some(order) => {
                 let picked = keys.pick(&candidates)?;
@@ -273,7 +285,28 @@ impl Table {
                 }
             }
         }
-        Ok(found)
+        match &segment.visibility {
+            Some(visibility) => self.keep_visible(&file, visibility.as_ref(), found),
+            None => Ok(found),
+        }
+    }
+
+    /// Those of the rows found in a folded file that this version has.
+    fn keep_visible(
+        &self,
+        file: &Segment,
+        visibility: &dyn RowVisibility,
+        mut found: Vec<(usize, u64)>,
+    ) -> Result<Vec<(usize, u64)>> {
+        found.sort_unstable_by_key(|(_, position)| *position);
+        let positions: Vec<u64> = found.iter().map(|(_, position)| *position).collect();
+        let mut projection = Projection::new(Arc::clone(&self.schema), Vec::new());
+        (projection.commit, projection.row_id) = (true, true);
+        let named = file.take(&projection, &positions)?;
+        let (commits, row_ids) = hidden_columns(&named);
+        let visible = visibility.visible(commits, row_ids);
+        let pairs = found.into_iter().zip(&visible);
+        Ok(pairs.filter(|(_, keep)| *keep).map(|(pair, _)| pair).collect())
     }
 }
 

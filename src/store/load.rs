@@ -209,7 +209,7 @@ impl Load {
         let meta = Arc::new(meta);
         self.loaded.segments.push(Arc::clone(&meta));
         let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
-        let segment = TableSegment { meta, entry, deleted: None };
+        let segment = TableSegment { meta, entry, deleted: None, visibility: None };
         Arc::make_mut(&mut self.table.segments).push(segment);
         Ok(())
     }

@@ -12,13 +12,18 @@
 
 mod catalog;
 mod check;
+mod collect;
 mod commit;
+mod floors;
+mod fold;
+mod folded;
 mod format;
 mod inline;
 mod keys;
 mod load;
 mod lookup;
 mod open;
+mod readers;
 mod refs;
 mod resolve;
 mod snapshot;
@@ -35,6 +40,8 @@ use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
+pub use fold::FoldReport;
+pub use folded::Folded;
 pub use keys::KeyBatch;
 pub use load::{Load, Loaded};
 pub use refs::Advance;
@@ -104,6 +111,13 @@ struct Shared {
     tables: Cache<VersionId, table::TableState>,
     schemas: Cache<SchemaId, Arc<TableSchema>>,
     inline_runs: Cache<inline::RunKey, Arc<inline::Run>, RunBytes>,
+    folds: folded::Folds,
+    floors: RwLock<Arc<floors::Floors>>,
+    readers: Arc<readers::Readers>,
+    /// Files that nothing names, and the era that began when they were let go.
+    collecting: Mutex<Vec<(u64, u64)>>,
+    /// Held by whoever folds, so that there is one.
+    folding: tokio::sync::Mutex<()>,
     segments: Cache<SegmentId, Arc<Segment>>,
     pages: Arc<segment::Cache>,
     queue: commit::Queue,

@@ -96,7 +96,7 @@ impl Store {
     ) -> Result<()> {
         let request = RefRequest::Move { name: name.to_owned(), from, to, action };
         match self.submit(Request::Ref(request)).await? {
-            Answer::Done(_) => Ok(()),
+            Answer::Done(_) | Answer::Noted => Ok(()),
             Answer::Stale => {
                 Err(Error::new(ErrorKind::Conflict, format!("branch \"{name}\" moved meanwhile"))
                     .hint("run the statement again"))

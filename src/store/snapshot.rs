@@ -8,10 +8,11 @@ use std::collections::HashMap;
 
 use super::Store;
 use super::catalog::{self, Object};
+use super::readers::Guard;
 use super::table::{Table, TableSegment, TableState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
-use crate::log::{Records, ancestry, deletes, versions};
+use crate::log::{self, Records, ancestry, deletes, versions};
 use crate::spec::{
     Commit, CommitId, LineId, RefKind, TableId, TableSchema, TableVersion, VersionId, View,
 };
@@ -65,6 +66,10 @@ pub struct Snapshot {
     /// The ref it was reached through.
     pub(super) reference: Option<(Arc<str>, RefKind)>,
     pub(super) overlay: Option<Arc<Overlay>>,
+    /// Keeps what it shows.
+    pub(super) guard: Arc<Guard>,
+    /// Tables whose floor lay above this commit when it was opened.
+    pub(super) expired: Arc<[TableId]>,
 }
 
 impl Point {
@@ -95,6 +100,14 @@ impl Point {
             *point.relations.lock() = relations;
         }
         point
+    }
+
+    /// Reads a table anew when it is next asked for.
+    pub(super) fn forget(&self, table: TableId) {
+        let is_it = |kept: &Option<Kept>| {
+            matches!(kept, Some(Kept::Table(state)) if state.table_id() == table)
+        };
+        self.relations.lock().retain(|_, kept| !is_it(kept));
     }
 }
 
@@ -156,7 +169,10 @@ impl Snapshot {
         }
         let view = self.store.shared.log.read()?;
         match catalog::object(&view, self.point.root, id)? {
-            Some(Object::Table(_, version)) => self.store.table_at(&view, version).map(Some),
+            Some(Object::Table(_, version)) => {
+                self.check_kept(id)?;
+                self.guarded(&view, version).map(Some)
+            }
             Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
         }
     }
@@ -167,8 +183,10 @@ impl Snapshot {
         let mut found = Vec::new();
         for object in catalog::objects(&view, self.point.root)? {
             match object {
-                Object::Table(_, version) => {
-                    found.push(Relation::Table(self.store.table_at(&view, version)?));
+                Object::Table(id, version) => {
+                    if !self.expired.contains(&id) {
+                        found.push(Relation::Table(self.guarded(&view, version)?));
+                    }
                 }
                 Object::View(_, record) => {
                     found.push(Relation::View(Arc::new(catalog::view(&view, record)?)));
@@ -218,12 +236,36 @@ impl Snapshot {
         let at = (namespace.to_owned(), name.to_owned());
         let known = self.point.relations.lock().get(&at).cloned();
         if let Some(known) = known {
-            return Ok(known.map(|kept| kept.relation(&self.store)));
+            if let Some(Kept::Table(state)) = &known {
+                self.check_kept(state.table_id())?;
+            }
+            return Ok(known.map(|kept| kept.relation(&self.store, &self.guard)));
         }
         let view = self.store.shared.log.read()?;
-        let found = self.store.named(&view, self.point.root, namespace, name)?;
-        self.point.relations.lock().insert(at, found.as_ref().map(Kept::of));
-        Ok(found)
+        let check = |id| self.check_kept(id);
+        let found = self.store.named(&view, self.point.root, namespace, name, check)?;
+        let kept = found.as_ref().map(Kept::of);
+        self.point.relations.lock().insert(at, kept.clone());
+        Ok(kept.map(|kept| kept.relation(&self.store, &self.guard)))
+    }
+
+    /// # Errors
+    /// SnapshotExpired where the table's floor lies above this commit.
+    fn check_kept(&self, table: TableId) -> Result<()> {
+        if !self.expired.contains(&table) {
+            return Ok(());
+        }
+        let commit = self.point.commit;
+        let highest = self.store.shared.floors.read().highest(table);
+        let message = format!("the table as it was at commit {commit} has expired");
+        Err(Error::new(ErrorKind::SnapshotExpired, message).hint(format!(
+            "every commit from {highest} on can be read; tags keep what they name"
+        )))
+    }
+
+    fn guarded(&self, view: &log::View, version: VersionId) -> Result<Arc<Table>> {
+        let state = self.store.table_at(view, version)?.state();
+        Ok(Arc::new(state.table(&self.store, Some(&self.guard))))
     }
 }
 
@@ -235,9 +277,9 @@ impl Kept {
         }
     }
 
-    fn relation(self, store: &Store) -> Relation {
+    fn relation(self, store: &Store, guard: &Arc<Guard>) -> Relation {
         match self {
-            Kept::Table(state) => Relation::Table(Arc::new(state.table(store))),
+            Kept::Table(state) => Relation::Table(Arc::new(state.table(store, Some(guard)))),
             Kept::View(view) => Relation::View(view),
         }
     }
@@ -271,17 +313,21 @@ impl Relation {
 }
 
 impl Store {
-    /// What a name stands for under a root.
+    /// What a name stands for under a root; `check` hears which table before it is read.
     pub(super) fn named(
         &self,
         records: &impl Records,
         root: u64,
         namespace: &str,
         name: &str,
+        check: impl Fn(TableId) -> Result<()>,
     ) -> Result<Option<Relation>> {
         for object in catalog::named(records, root, namespace, name)? {
             let relation = match object {
-                Object::Table(_, version) => Relation::Table(self.table_at(records, version)?),
+                Object::Table(id, version) => {
+                    check(id)?;
+                    Relation::Table(self.table_at(records, version)?)
+                }
                 Object::View(_, record) => {
                     Relation::View(Arc::new(catalog::view(records, record)?))
                 }
@@ -297,7 +343,7 @@ impl Store {
     /// A table in one of its states.
     pub(super) fn table_at(&self, view: &impl Records, id: VersionId) -> Result<Arc<Table>> {
         if let Some(state) = self.shared.tables.get(&id) {
-            return Ok(Arc::new(state.table(self)));
+            return Ok(Arc::new(state.table(self, None)));
         }
         let record = versions::get(view, id)?;
         let deletes = match record.deletes {
@@ -308,7 +354,7 @@ impl Store {
         for entry in versions::segments(view, &record)? {
             let deleted = deletes.positions.get(&entry.segment).cloned();
             let meta = self.segment_meta(view, entry.segment)?;
-            segments.push(TableSegment { meta, entry, deleted });
+            segments.push(TableSegment { meta, entry, deleted, visibility: None });
         }
         let schema = self.table_schema_from(view, &record)?;
         let table = Arc::new(self.table_of(schema, record, segments, deletes));
@@ -345,6 +391,7 @@ impl Store {
             deletes: Arc::new(deletes),
             pending: Arc::default(),
             inline_keys: Arc::default(),
+            guard: None,
         }
     }
 
@@ -364,16 +411,30 @@ impl Store {
     /// # Errors
     /// UndefinedObject where there is no such branch.
     pub fn head(&self, branch: &str) -> Result<Snapshot> {
-        let heads = self.shared.heads.read();
-        let (name, point) = heads.get_key_value(branch).ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedObject, format!("branch \"{branch}\" does not exist"))
-                .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
-        })?;
-        Ok(Snapshot {
-            store: self.clone(),
-            point: Arc::clone(point),
-            reference: Some((name.as_str().into(), RefKind::Branch)),
-            overlay: None,
-        })
+        let point = |heads: &HashMap<String, Arc<Point>>| heads.get(branch).cloned();
+        let mut at = point(&self.shared.heads.read());
+        while let Some(head) = at {
+            let named = Some((Arc::from(branch), RefKind::Branch));
+            let snapshot = self.snapshot_at(Arc::clone(&head), named, Arc::default());
+            // A branch that moved on may have left this commit to expiry before it was held.
+            at = point(&self.shared.heads.read());
+            if at.as_ref().is_some_and(|now| now.commit == head.commit) {
+                return Ok(snapshot);
+            }
+        }
+        let message = format!("branch \"{branch}\" does not exist");
+        Err(Error::new(ErrorKind::UndefinedObject, message)
+            .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one"))
+    }
+
+    /// A snapshot, held from now on; the caller makes sure that the commit has not expired.
+    pub(super) fn snapshot_at(
+        &self,
+        point: Arc<Point>,
+        reference: Option<(Arc<str>, RefKind)>,
+        expired: Arc<[TableId]>,
+    ) -> Snapshot {
+        let guard = self.shared.readers.hold(point.commit);
+        Snapshot { store: self.clone(), point, reference, overlay: None, guard, expired }
     }
 }

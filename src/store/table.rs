@@ -11,9 +11,10 @@ use roaring::RoaringBitmap;
 
 use super::Store;
 use super::keys::KeyMap;
+use super::readers::Guard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
-use crate::segment::InlineRows;
+use crate::segment::{InlineRows, RowVisibility};
 use crate::spec::{
     CommitId, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema, TableVersion,
 };
@@ -36,10 +37,13 @@ pub struct TableSegment {
     pub entry: SegmentEntry,
     /// Positions that are deleted.
     pub deleted: Option<Arc<RoaringBitmap>>,
+    /// Which rows count, where that depends on what they are and not on where they lie: of a folded
+    /// file, whose rows have no positions to those who delete.
+    pub visibility: Option<Arc<dyn RowVisibility>>,
 }
 
 impl TableSegment {
-    /// Living rows.
+    /// Living rows; of a folded file all rows.
     pub fn rows(&self) -> u64 {
         self.meta.rows - self.deleted.as_ref().map_or(0, |d| d.len())
     }
@@ -65,6 +69,8 @@ pub struct Table {
     /// Built when first asked for, handed on from commit to commit.
     pub(super) inline_keys: Arc<OnceLock<KeyMap>>,
     pub(super) rows: u64,
+    /// Keeps what the table lies in, where a snapshot gave it.
+    pub(super) guard: Option<Arc<Guard>>,
 }
 
 /// What is kept of a table between statements. It must not name the store, which keeps it: they would
@@ -81,7 +87,7 @@ pub(super) struct TableState {
 
 impl TableState {
     /// The table again.
-    pub(super) fn table(self, store: &Store) -> Table {
+    pub(super) fn table(self, store: &Store, guard: Option<&Arc<Guard>>) -> Table {
         Table {
             store: store.clone(),
             schema: self.schema,
@@ -91,7 +97,12 @@ impl TableState {
             pending: Arc::default(),
             inline_keys: self.inline_keys,
             rows: self.rows,
+            guard: guard.cloned(),
         }
+    }
+
+    pub(super) fn table_id(&self) -> TableId {
+        self.schema.table
     }
 }
 
@@ -118,6 +129,7 @@ impl Table {
             pending: Arc::default(),
             inline_keys: Arc::default(),
             rows: 0,
+            guard: None,
         }
     }
 
@@ -156,7 +168,7 @@ impl Table {
         self.record.as_deref()
     }
 
-    /// The schema of [`Table::inline_rows`]: the visible columns, `_commit`, `_row_id`.
+    /// The schema of [`Table::loose_rows`]: the visible columns, `_commit`, `_row_id`.
     pub fn stored_schema(&self) -> SchemaRef {
         stored_schema(&self.schema)
     }
@@ -166,30 +178,11 @@ impl Table {
         self.pending.is_empty() && self.record.as_ref().is_none_or(|r| r.ranges.is_empty())
     }
 
-    /// The living rows that are in no segment, in the order they were committed.
-    pub fn inline_rows(&self) -> Result<Vec<RecordBatch>> {
-        let mut batches = Vec::new();
-        if let Some(record) = &self.record {
-            for range in &record.ranges {
-                batches.extend(self.store.inline_run(&self.schema, range)?);
-            }
-        }
-        for rows in self.pending.iter() {
-            batches.push(self.store.stored_batch(&self.schema, rows, UNCOMMITTED)?);
-        }
-        let living = |batch: RecordBatch| self.living(batch);
-        batches
-            .into_iter()
-            .map(living)
-            .filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0))
-            .collect()
-    }
-
     pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {
         self.deletes.hides(row, commit)
     }
 
-    fn living(&self, batch: RecordBatch) -> Result<RecordBatch> {
+    pub(super) fn living(&self, batch: RecordBatch) -> Result<RecordBatch> {
         if self.deletes.rows.is_empty() {
             return Ok(batch);
         }

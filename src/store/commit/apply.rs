@@ -23,8 +23,8 @@ use crate::store::snapshot::Point;
 use crate::store::table::{Table, TableSegment};
 
 pub(super) struct Batch<'a> {
-    store: &'a Store,
-    transaction: Transaction,
+    pub(super) store: &'a Store,
+    pub(super) transaction: Transaction,
     counters: &'a mut Counters,
     /// Counters as they were, should the batch come to nothing.
     before: Counters,
@@ -32,6 +32,12 @@ pub(super) struct Batch<'a> {
     heads: HashMap<String, Option<Arc<Point>>>,
     /// Tables that this batch changed.
     tables: HashMap<VersionId, Arc<Table>>,
+    /// Whether there is more to make durable than commits and refs.
+    pub(super) changed: bool,
+    /// Lines whose rows moved to other files.
+    pub(super) moved_rows: Vec<(TableId, LineId)>,
+    /// Files that nothing names any more.
+    pub(super) let_go: Vec<u64>,
 }
 
 impl<'a> Batch<'a> {
@@ -45,6 +51,9 @@ impl<'a> Batch<'a> {
             before,
             heads: HashMap::new(),
             tables: HashMap::new(),
+            changed: false,
+            moved_rows: Vec::new(),
+            let_go: Vec::new(),
         })
     }
 
@@ -86,8 +95,9 @@ impl<'a> Batch<'a> {
 
     /// Makes the batch durable, then visible.
     pub fn finish(self) -> Result<()> {
-        let unchanged =
-            self.heads.is_empty() && self.before.last_time_us == self.counters.last_time_us;
+        let unchanged = !self.changed
+            && self.heads.is_empty()
+            && self.before.last_time_us == self.counters.last_time_us;
         if unchanged {
             return Ok(());
         }
@@ -112,6 +122,9 @@ impl<'a> Batch<'a> {
                 None => drop(heads.remove(&name)),
             }
         }
+        drop(heads);
+        Self::publish_moves(self.store, &self.moved_rows)?;
+        shared.collect_later(&self.let_go);
         Ok(())
     }
 
@@ -187,7 +200,7 @@ impl<'a> Batch<'a> {
                 };
             }
         };
-        match self.store.named(&self.transaction, head.root, namespace, name)? {
+        match self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))? {
             Some(found) if !before.iter().any(|write| write.drops(found.id())) => {
                 Err(catalog::duplicate(name))
             }
@@ -291,7 +304,7 @@ impl<'a> Batch<'a> {
             self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
             let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
             segments.added.push(entry);
-            let segment = TableSegment { meta: Arc::clone(meta), entry, deleted: None };
+            let segment = TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None };
             Arc::make_mut(&mut next.segments).push(segment);
         }
         self.write_deletes(&mut next, &mut record, change, id)?;

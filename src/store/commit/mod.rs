@@ -12,6 +12,7 @@
 mod apply;
 mod counters;
 mod proposal;
+mod upkeep;
 mod validate;
 
 use std::sync::atomic::Ordering;
@@ -23,6 +24,7 @@ use tokio::sync::oneshot;
 use self::apply::Batch;
 pub(super) use self::counters::{Counters, next_epoch, next_id, put_line_tip, row_ids as counter};
 pub(super) use self::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
+pub(super) use self::upkeep::Upkeep;
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,11 +39,14 @@ const ROUNDS: usize = 3;
 pub(super) enum Request {
     Commit(Box<Proposal>),
     Ref(RefRequest),
+    Upkeep(Upkeep),
 }
 
 pub(super) enum Answer {
     /// Durable and visible.
     Done(CommitId),
+    /// Durable; there is no commit to name.
+    Noted,
     /// The head moved in a way that the committer cannot judge.
     Stale,
 }
@@ -119,6 +124,7 @@ fn try_commit(
         results.push(match request {
             Request::Commit(proposal) => batch.commit(*proposal)?,
             Request::Ref(request) => batch.change_ref(&request)?,
+            Request::Upkeep(upkeep) => batch.upkeep(upkeep)?,
         });
     }
     batch.finish()?;
@@ -147,6 +153,7 @@ impl Store {
             match self.submit(Request::Commit(proposal)).await? {
                 Answer::Done(commit) => return Ok(commit),
                 Answer::Stale => transaction = self.rebase(&transaction)?,
+                Answer::Noted => unreachable!("a commit has a number"),
             }
         }
         let _alone = self.shared.turnstile.write().await;
