@@ -149,10 +149,24 @@ impl Table {
         })
     }
 
-    pub(super) fn folded_file(&self, part: &LineRange, stretch: &Stretch) -> Result<TableSegment> {
+    /// A part of a folded file as this version has it.
+    fn folded_file(&self, part: &LineRange, stretch: &Stretch) -> Result<TableSegment> {
+        self.part_of(part, stretch, Arc::clone(&self.deletes))
+    }
+
+    /// A part of a folded file with its dead rows.
+    pub(super) fn whole_part(&self, part: &LineRange, stretch: &Stretch) -> Result<TableSegment> {
+        self.part_of(part, stretch, Arc::default())
+    }
+
+    fn part_of(
+        &self,
+        part: &LineRange,
+        stretch: &Stretch,
+        deletes: Arc<Deletes>,
+    ) -> Result<TableSegment> {
         let meta = self.store.folded_meta(stretch.segment)?;
         let entry = SegmentEntry { segment: meta.id, commit: stretch.to, since: part.since };
-        let deletes = Arc::clone(&self.deletes);
         let visibility = Arc::new(InRange { from: part.from, to: part.to, deletes });
         Ok(TableSegment { meta, entry, deleted: None, visibility: Some(visibility) })
     }

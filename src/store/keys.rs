@@ -341,7 +341,7 @@ fn less(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn conflict(table: &str) -> Error {
+pub(super) fn conflict(table: &str) -> Error {
     let message = "could not serialize access due to concurrent update";
     Error::new(ErrorKind::Conflict, message)
         .detail(format!("rows of table \"{table}\" were changed by another transaction"))

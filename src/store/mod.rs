@@ -14,6 +14,7 @@ mod catalog;
 mod check;
 mod collect;
 mod commit;
+mod compact;
 mod floors;
 mod fold;
 mod folded;
@@ -22,6 +23,7 @@ mod inline;
 mod keys;
 mod load;
 mod lookup;
+mod moved;
 mod open;
 mod readers;
 mod refs;
@@ -40,6 +42,7 @@ use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
+pub use compact::{CompactOptions, CompactReport};
 pub use fold::FoldReport;
 pub use folded::Folded;
 pub use keys::KeyBatch;
@@ -118,6 +121,8 @@ struct Shared {
     collecting: Mutex<Vec<(u64, u64)>>,
     /// Held by whoever folds, so that there is one.
     folding: tokio::sync::Mutex<()>,
+    /// The same for compactions.
+    compacting: tokio::sync::Mutex<()>,
     segments: Cache<SegmentId, Arc<Segment>>,
     pages: Arc<segment::Cache>,
     queue: commit::Queue,

@@ -253,8 +253,17 @@ impl Transaction {
             else {
                 continue;
             };
-            theirs.check_living(&proposal.deleted, self.base.commit())?;
-            theirs.check_unique_segments(mine, proposal, self.base.commit())?;
+            let base = self.base.commit();
+            theirs.check_living(&proposal.deleted, base)?;
+            let mut proposal = proposal.clone();
+            if let Some(old) = self.base.table_by_id(*id)?
+                && old.is_moved(&theirs, &proposal.deleted)
+            {
+                proposal.deleted = old.follow_rows(&theirs, &proposal.deleted, base)?;
+            }
+            let without = theirs.without(&proposal.deleted.positions);
+            without.check_unique_segments(mine, &proposal, base)?;
+            moved.tables.insert(*id, proposal);
         }
         Ok(moved)
     }

@@ -69,8 +69,7 @@ impl<'a> Batch<'a> {
             Err(refused) if refused.kind() == ErrorKind::Corrupt => return Err(refused),
             Err(refused) => return Ok(Err(refused)),
         }
-        let id = CommitId(self.counters.next_commit);
-        self.counters.next_commit += 1;
+        let id = self.next_commit();
         let line = self.line(&head, id)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
         entries.extend(self.write_catalog(&proposal.catalog)?);
@@ -128,7 +127,20 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn branch(&self, name: &str) -> Result<Result<(Ref, Arc<Point>)>> {
+    pub(super) fn next_commit(&mut self) -> CommitId {
+        self.counters.next_commit += 1;
+        CommitId(self.counters.next_commit - 1)
+    }
+
+    pub(super) fn take_table(&mut self, version: VersionId, table: &Arc<Table>) {
+        self.tables.insert(version, Arc::clone(table));
+    }
+
+    pub(super) fn take_head(&mut self, branch: String, point: Arc<Point>) {
+        self.heads.insert(branch, Some(point));
+    }
+
+    pub(super) fn branch(&self, name: &str) -> Result<Result<(Ref, Arc<Point>)>> {
         let Some(target) = refs::get(&self.transaction, refs::DATABASE, name)? else {
             return Ok(Err(crate::store::refs::unknown(RefKind::Branch, name)));
         };
@@ -146,7 +158,7 @@ impl<'a> Batch<'a> {
         Ok(Ok((target, point)))
     }
 
-    fn table(&self, root: u64, id: TableId) -> Result<Option<Arc<Table>>> {
+    pub(super) fn table(&self, root: u64, id: TableId) -> Result<Option<Arc<Table>>> {
         match catalog::object(&self.transaction, root, id)? {
             Some(Object::Table(_, version)) => match self.tables.get(&version) {
                 Some(table) => Ok(Some(Arc::clone(table))),
@@ -171,6 +183,11 @@ impl<'a> Batch<'a> {
             let table = self.table(head.root, *id)?;
             if let (Some(table), Some(old)) = (&table, self.table(base.root, *id)?) {
                 same_shape(&old, table)?;
+                // Checked first: what was deleted since is a conflict wherever it lies.
+                table.check_living(&change.deleted, proposal.base)?;
+                if old.is_moved(table, &change.deleted) {
+                    return Ok(Verdict::Stale);
+                }
             }
             if let Verdict::Stale = judge(proposal, change, table.as_ref())? {
                 return Ok(Verdict::Stale);
@@ -208,7 +225,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn line(&mut self, head: &Point, id: CommitId) -> Result<LineId> {
+    pub(super) fn line(&mut self, head: &Point, id: CommitId) -> Result<LineId> {
         let tip = line_tip(&self.transaction, head.line)?;
         let line = if tip == head.commit { head.line } else { LineId(self.store.next_id()) };
         put_line_tip(&self.transaction, line, id)?;
@@ -294,6 +311,7 @@ impl<'a> Batch<'a> {
             added: Vec::new(),
             removed: Vec::new(),
             retired: Vec::new(),
+            history: old.map(|v| v.history.clone()).unwrap_or_default(),
             ranges: old.map(|v| v.ranges.clone()).unwrap_or_default(),
             deletes: old.and_then(|v| v.deletes),
             rows: next.rows,
@@ -418,7 +436,7 @@ impl<'a> Batch<'a> {
         Ok(record)
     }
 
-    fn update_catalog(&self, root: u64, entries: &[Change]) -> Result<u64> {
+    pub(super) fn update_catalog(&self, root: u64, entries: &[Change]) -> Result<u64> {
         catalog::update(&self.transaction, root, entries, &mut || self.store.next_id())
     }
 
@@ -451,7 +469,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Later than every commit and than every time that an AS OF was answered for.
-    fn next_time(&mut self) -> i64 {
+    pub(super) fn next_time(&mut self) -> i64 {
         let served = self.store.shared.as_of_served_us.load(Ordering::Acquire);
         let now = self.store.clock().now_us();
         self.counters.last_time_us = now.max(self.counters.last_time_us + 1).max(served + 1);

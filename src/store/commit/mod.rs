@@ -10,6 +10,7 @@
 //! newer head and comes again.
 
 mod apply;
+mod compact;
 mod counters;
 mod proposal;
 mod upkeep;

@@ -8,21 +8,25 @@ use crate::log::folds::{self, Stretch};
 use crate::log::{Records, Space, inline, key};
 use crate::spec::LineRange;
 use crate::store::collect;
+use crate::store::compact::Compaction;
 use crate::store::fold::Fold;
 
 /// A step of upkeep, prepared by whoever asks for it.
 pub(in crate::store) enum Upkeep {
     /// A file took over inline batches, or smaller files.
     Fold(Box<Fold>),
+    /// Other files took over a table's rows.
+    Compact(Box<Compaction>),
     /// These files are gone.
     Collected(Vec<u64>),
 }
 
 impl Batch<'_> {
     pub fn upkeep(&mut self, upkeep: Upkeep) -> Result<Result<Answer>> {
-        self.changed = true;
+        self.changed |= !matches!(upkeep, Upkeep::Compact(_));
         match upkeep {
             Upkeep::Fold(fold) => self.fold(&fold)?,
+            Upkeep::Compact(compaction) => return self.compact(&compaction),
             Upkeep::Collected(segments) => collect::forget(&self.transaction, segments)?,
         }
         Ok(Ok(Answer::Noted))
