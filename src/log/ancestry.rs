@@ -48,6 +48,17 @@ fn climb(records: &impl Records, from: Commit, depth: u64) -> Result<Commit> {
     Ok(at)
 }
 
+/// The ancestor of a commit at a depth, itself included; the oldest one there is where that has expired.
+pub fn at_depth(records: &impl Records, from: Commit, depth: u64) -> Result<Commit> {
+    climb(records, from, depth)
+}
+
+/// The ancestor of `from` whose parent is `old`; `from` where `old` is it.
+pub fn child_of(records: &impl Records, from: Commit, old: CommitId) -> Result<Commit> {
+    let depth = commit(records, old)?.depth + 1;
+    climb(records, from, depth)
+}
+
 /// Whether `old` is `new` or lies behind it along first parents.
 pub fn is_ancestor(records: &impl Records, old: CommitId, new: CommitId) -> Result<bool> {
     if old == new {

@@ -62,14 +62,19 @@ pub fn load(records: &impl Records, tip: LinkId) -> Result<Deletes> {
     Ok(deletes)
 }
 
+/// One link; None where it has expired.
+pub fn find(records: &impl Records, id: LinkId) -> Result<Option<DeleteLink>> {
+    let found = records.get(Space::Links, &key([id.0]))?;
+    found.map(|bytes| DeleteLink::decode(&bytes)).transpose()
+}
+
 /// The links of a chain from its tip down, oldest first: those behind a union of this commit or an
 /// older one are left out, and those that have expired.
 pub fn history(records: &impl Records, tip: LinkId, floor: CommitId) -> Result<Vec<DeleteLink>> {
     let mut links = Vec::new();
     let mut at = Some(tip);
     while let Some(id) = at {
-        let Some(bytes) = records.get(Space::Links, &key([id.0]))? else { break };
-        let link = DeleteLink::decode(&bytes)?;
+        let Some(link) = find(records, id)? else { break };
         // Links behind a union are all older than it, also where upkeep wrote some again.
         let is_last = link.union.is_some() && link.commit <= floor;
         at = if is_last { None } else { link.parent };
@@ -90,8 +95,7 @@ pub fn since(
     let mut at = tip;
     while at != stop {
         let Some(id) = at else { return Ok(None) };
-        let Some(bytes) = records.get(Space::Links, &key([id.0]))? else { return Ok(None) };
-        let link = DeleteLink::decode(&bytes)?;
+        let Some(link) = find(records, id)? else { return Ok(None) };
         at = link.parent;
         links.push(link);
     }

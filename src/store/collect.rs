@@ -15,15 +15,25 @@ use crate::vfs::Vfs;
 /// The folder that files leave through.
 pub(super) const TRASH_DIR: &str = "trash";
 
+/// When a file that was let go may be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Once those who read now are gone: they may have been told of it.
+    ForReaders,
+    /// At once.
+    No,
+}
+
 impl Shared {
-    /// Notes the era in which files were let go. Readers of earlier eras may have been told of them.
-    pub(super) fn collect_later(&self, segments: &[u64]) {
+    /// Notes the era in which files were let go.
+    pub(super) fn collect_later(&self, segments: &[(u64, Wait)]) {
         if segments.is_empty() {
             return;
         }
         let era = self.readers.next_era();
+        let era_of = |wait: Wait| if wait == Wait::ForReaders { era } else { 0 };
         let mut waiting = self.collecting.lock();
-        waiting.extend(segments.iter().map(|segment| (*segment, era)));
+        waiting.extend(segments.iter().map(|(segment, wait)| (*segment, era_of(*wait))));
     }
 }
 

@@ -48,6 +48,11 @@ impl Floors {
         self.0.iter().map(|floor| floor.table).filter(|table| *table != ALL_TABLES).collect()
     }
 
+    /// Whether nothing has ever expired.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes a floor in the place of the one before.
     pub fn set(&mut self, floor: Floor) {
         self.0.retain(|old| (old.reference, old.table) != (floor.reference, floor.table));
@@ -105,6 +110,19 @@ pub(super) fn stations(
         refs::commit_at(records, reference, since_us)?.into_iter().collect();
     found.extend(refs::moves_since(records, reference, since_us)?.iter().map(|m| m.commit));
     Ok(found)
+}
+
+impl super::Shared {
+    /// From now on what lies below is refused.
+    pub(super) fn raise_floors(&self, raised: &[Floor]) {
+        if raised.is_empty() {
+            return;
+        }
+        let mut floors = self.floors.write();
+        let mut next = floors.as_ref().clone();
+        raised.iter().for_each(|floor| next.set(*floor));
+        *floors = Arc::new(next);
+    }
 }
 
 impl Store {

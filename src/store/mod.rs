@@ -15,6 +15,7 @@ mod check;
 mod collect;
 mod commit;
 mod compact;
+mod expire;
 mod floors;
 mod fold;
 mod folded;
@@ -43,6 +44,7 @@ use quick_cache::sync::Cache;
 pub use catalog::DEFAULT_NAMESPACE;
 pub use check::Problem;
 pub use compact::{CompactOptions, CompactReport};
+pub use expire::{ExpireOptions, ExpireReport};
 pub use fold::FoldReport;
 pub use folded::Folded;
 pub use keys::KeyBatch;
@@ -123,6 +125,8 @@ struct Shared {
     folding: tokio::sync::Mutex<()>,
     /// The same for compactions.
     compacting: tokio::sync::Mutex<()>,
+    /// The same for expiry.
+    expiring: tokio::sync::Mutex<()>,
     segments: Cache<SegmentId, Arc<Segment>>,
     pages: Arc<segment::Cache>,
     queue: commit::Queue,

@@ -76,6 +76,7 @@ impl Store {
             collecting: Mutex::default(),
             folding: tokio::sync::Mutex::new(()),
             compacting: tokio::sync::Mutex::new(()),
+            expiring: tokio::sync::Mutex::new(()),
             segments: Cache::new(OPEN_SEGMENTS),
             pages: segment::Cache::new(super::PAGE_CACHE_BYTES, super::KEY_CACHE_BYTES),
             queue,

@@ -9,6 +9,7 @@ use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
 use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
 use super::validate::{Verdict, judge, same_shape};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::floors::Floor;
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
 use crate::spec::{
@@ -18,6 +19,7 @@ use crate::spec::{
 };
 use crate::store::Store;
 use crate::store::catalog::{self, Change, Object};
+use crate::store::collect::Wait;
 use crate::store::keys::keys_of;
 use crate::store::snapshot::Point;
 use crate::store::table::{Table, TableSegment};
@@ -37,7 +39,9 @@ pub(super) struct Batch<'a> {
     /// Lines whose rows moved to other files.
     pub(super) moved_rows: Vec<(TableId, LineId)>,
     /// Files that nothing names any more.
-    pub(super) let_go: Vec<u64>,
+    pub(super) let_go: Vec<(u64, Wait)>,
+    /// Floors that were raised.
+    pub(super) raised: Vec<Floor>,
 }
 
 impl<'a> Batch<'a> {
@@ -54,6 +58,7 @@ impl<'a> Batch<'a> {
             changed: false,
             moved_rows: Vec::new(),
             let_go: Vec::new(),
+            raised: Vec::new(),
         })
     }
 
@@ -122,6 +127,7 @@ impl<'a> Batch<'a> {
             }
         }
         drop(heads);
+        shared.raise_floors(&self.raised);
         Self::publish_moves(self.store, &self.moved_rows)?;
         shared.collect_later(&self.let_go);
         Ok(())
@@ -487,6 +493,7 @@ impl<'a> Batch<'a> {
         let moved = ReflogEntry { time_us: created_us, action: ReflogAction::Create, commit: at };
         refs::put(&self.transaction, refs::DATABASE, &made, &moved)?;
         if kind == RefKind::Branch {
+            self.start_floors(id, at)?;
             self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
         }
         Ok(Ok(Answer::Done(at)))

@@ -155,8 +155,7 @@ fn rest_of(now: &[LineRange], compaction: &Compaction) -> Vec<LineRange> {
         match taken {
             None => Some(*range),
             Some(taken) if range.to > taken.to => {
-                let from = CommitId(taken.to.max(compaction.base).0 + 1);
-                Some(LineRange { from, ..*range })
+                Some(LineRange { from: CommitId(taken.to.0 + 1), ..*range })
             }
             Some(_) => None,
         }

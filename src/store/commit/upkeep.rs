@@ -3,13 +3,15 @@
 
 use super::Answer;
 use super::apply::Batch;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::log::floors::{self, ALL_TABLES, Floor};
 use crate::log::folds::{self, Stretch};
-use crate::log::{Records, Space, inline, key};
-use crate::spec::LineRange;
-use crate::store::collect;
+use crate::log::{Records, Space, ancestry, inline, key, refs};
+use crate::spec::{CommitId, LineId, LineRange, RefKind, TableId};
+use crate::store::collect::{self, Wait};
 use crate::store::compact::Compaction;
 use crate::store::fold::Fold;
+use crate::store::{Store, expire};
 
 /// A step of upkeep, prepared by whoever asks for it.
 pub(in crate::store) enum Upkeep {
@@ -19,6 +21,10 @@ pub(in crate::store) enum Upkeep {
     Compact(Box<Compaction>),
     /// These files are gone.
     Collected(Vec<u64>),
+    /// What lies below cannot be read any more.
+    Raise(Vec<Floor>),
+    /// Nothing reaches these records.
+    Forget(Vec<(Space, Vec<u8>)>),
 }
 
 impl Batch<'_> {
@@ -28,6 +34,8 @@ impl Batch<'_> {
             Upkeep::Fold(fold) => self.fold(&fold)?,
             Upkeep::Compact(compaction) => return self.compact(&compaction),
             Upkeep::Collected(segments) => collect::forget(&self.transaction, segments)?,
+            Upkeep::Raise(floors) => self.raise(floors)?,
+            Upkeep::Forget(records) => self.forget(&records)?,
         }
         Ok(Ok(Answer::Noted))
     }
@@ -44,7 +52,7 @@ impl Batch<'_> {
             false => {
                 for old in replaced {
                     folds::remove(&self.transaction, *table, *line, old)?;
-                    self.let_go(old.segment.0)?;
+                    self.let_go(old.segment.0, Wait::ForReaders)?;
                 }
             }
         }
@@ -54,22 +62,70 @@ impl Batch<'_> {
     }
 
     /// A file that no record of the log names from now on.
-    pub(super) fn let_go(&mut self, segment: u64) -> Result<()> {
+    fn let_go(&mut self, segment: u64, wait: Wait) -> Result<()> {
         let at = key([segment]);
-        let Some(bytes) = self.transaction.get(Space::Segments, &at)? else {
-            let message = format!("segment {segment} was forgotten twice");
-            return Err(Error::new(ErrorKind::Internal, message));
-        };
+        // A file that was folded into another is listed already.
+        let Some(bytes) = self.transaction.get(Space::Segments, &at)? else { return Ok(()) };
         self.transaction.put(Space::Collect, &at, &bytes)?;
         self.transaction.remove(Space::Segments, &at)?;
-        self.let_go.push(segment);
+        self.let_go.push((segment, wait));
         Ok(())
+    }
+
+    fn raise(&mut self, raised: Vec<Floor>) -> Result<()> {
+        raised.iter().try_for_each(|floor| floors::put(&self.transaction, floor))?;
+        self.raised.extend(raised);
+        Ok(())
+    }
+
+    fn forget(&mut self, records: &[(Space, Vec<u8>)]) -> Result<()> {
+        for (space, at) in records {
+            match space {
+                // Open snapshots were asked what they need, so nobody was told of it.
+                Space::Segments => self.let_go(expire::segment_of(at)?, Wait::No)?,
+                _ => self.transaction.remove(*space, at)?,
+            }
+            if *space == Space::Folds {
+                let (table, line, _, _) = folds::parts(at)?;
+                self.moved_rows.push((table, line));
+            }
+        }
+        Ok(())
+    }
+
+    /// A new branch shows what the branch it comes from shows; one that comes from nowhere, what it is.
+    pub(super) fn start_floors(&mut self, reference: u64, at: CommitId) -> Result<()> {
+        let mut floors = self.store.shared.floors.read().as_ref().clone();
+        self.raised.iter().for_each(|floor| floors.set(*floor));
+        if floors.is_empty() {
+            return Ok(());
+        }
+        let mut from = None;
+        for target in refs::list(&self.transaction, refs::DATABASE)? {
+            let reaches = target.kind == RefKind::Branch
+                && target.id != reference
+                && floors.of(target.id, ALL_TABLES).is_none_or(|floor| floor.commit <= at)
+                && ancestry::is_ancestor(&self.transaction, at, target.commit)?;
+            if reaches {
+                from = Some(target.id);
+                break;
+            }
+        }
+        let raised: Vec<Floor> = match from {
+            Some(from) => floors.of_ref(from).map(|f| Floor { reference, ..*f }).collect(),
+            None => {
+                let commit = ancestry::commit(&self.transaction, at)?;
+                let (table, time_us) = (ALL_TABLES, commit.time_us);
+                vec![Floor { reference, table, commit: at, time_us }]
+            }
+        };
+        self.raise(raised)
     }
 
     /// After the batch is durable: memory follows the log.
     pub(super) fn publish_moves(
-        store: &crate::store::Store,
-        moved: &[(crate::spec::TableId, crate::spec::LineId)],
+        store: &Store,
+        moved: &[(TableId, LineId)],
     ) -> Result<()> {
         if moved.is_empty() {
             return Ok(());

@@ -111,11 +111,13 @@ impl Store {
         let written = blocking(move || store.rewrite(&branch, &base, &read, &options)).await?;
         let Some((compaction, report)) = written else { return Ok(None) };
         let files: Vec<SegmentMeta> = new_files(&compaction);
-        let done = self.settle(compaction, &found).await;
-        if !matches!(done, Ok(true)) {
+        // After an error nobody knows what was committed: the files may be named.
+        let done = self.settle(compaction, &found).await?;
+        if !done {
             collect::discard(&self.shared.vfs, &files)?;
         }
-        Ok(done?.then_some(report))
+        self.shared.vfs.point("compact.done")?;
+        Ok(done.then_some(report))
     }
 
     fn rewrite(
@@ -192,7 +194,6 @@ impl Store {
             compaction = again;
         }
         drop(alone);
-        self.shared.vfs.point("compact.done")?;
         Ok(true)
     }
 
