@@ -391,7 +391,7 @@ impl Store {
             deletes: Arc::new(deletes),
             pending: Arc::default(),
             inline_keys: Arc::default(),
-            guard: None,
+            _guard: None,
         }
     }
 

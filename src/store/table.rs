@@ -102,7 +102,7 @@ pub struct Table {
     pub(super) inline_keys: Arc<OnceLock<KeyMap>>,
     pub(super) rows: u64,
     /// Keeps what the table lies in, where a snapshot gave it.
-    pub(super) guard: Option<Arc<Guard>>,
+    pub(super) _guard: Option<Arc<Guard>>,
 }
 
 /// What is kept of a table between statements. It must not name the store, which keeps it: they would
@@ -129,7 +129,7 @@ impl TableState {
             pending: Arc::default(),
             inline_keys: self.inline_keys,
             rows: self.rows,
-            guard: guard.cloned(),
+            _guard: guard.cloned(),
         }
     }
 
@@ -161,7 +161,7 @@ impl Table {
             pending: Arc::default(),
             inline_keys: Arc::default(),
             rows: 0,
-            guard: None,
+            _guard: None,
         }
     }
 

@@ -84,10 +84,10 @@ impl Store {
 
     fn dead(&self) -> Result<Dead> {
         self.shared.vfs.point("expire.mark")?;
-        // The readers before the view: whoever comes later reads what the floors leave.
-        let readers = self.shared.readers.commits();
         let floors = self.shared.floors.read().clone();
         let view = self.shared.log.read()?;
+        // Asked after the view was opened: a reader whose tag was dropped since is in it or here.
+        let readers = self.shared.readers.commits();
         let live = Live::mark(&view, &floors, &readers)?;
         live.dead(&view, &floors)
     }
