@@ -71,7 +71,8 @@ impl CancelReason {
     }
 }
 
-/// Stops one session's running statement. Clones share it.
+/// Stops one session's running statement, or with [`CancelToken::child`] a part of it. Clones share
+/// it.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<CancelState>);
 
@@ -80,12 +81,20 @@ struct CancelState {
     /// 0 while nothing was asked, else the code of the reason.
     code: AtomicU8,
     changed: Notify,
+    parent: Option<CancelToken>,
 }
 
 impl CancelToken {
     /// A token that nobody has used.
     pub fn new() -> Self {
         CancelToken::default()
+    }
+
+    /// A token that is also cancelled while this one is. It can be cancelled alone, for good: work
+    /// that outlives its statement stays stopped when the session's token is reset for the next.
+    pub fn child(&self) -> Self {
+        let parent = Some(self.clone());
+        CancelToken(Arc::new(CancelState { parent, ..CancelState::default() }))
     }
 
     /// Asks the running statement to stop. The first reason stays, except that Shutdown wins.
@@ -98,12 +107,13 @@ impl CancelToken {
 
     /// Why the statement shall stop, if it shall.
     pub fn reason(&self) -> Option<CancelReason> {
-        CancelReason::of_code(self.0.code.load(Ordering::Acquire))
+        let own = CancelReason::of_code(self.0.code.load(Ordering::Acquire));
+        own.or_else(|| self.0.parent.as_ref().and_then(CancelToken::reason))
     }
 
     /// Whether the statement shall stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.code.load(Ordering::Acquire) != 0
+        self.reason().is_some()
     }
 
     /// For loops without awaits: the error of the reason, if there is one.
@@ -122,7 +132,13 @@ impl CancelToken {
             if let Some(reason) = self.reason() {
                 return reason;
             }
-            changed.await;
+            match &self.0.parent {
+                None => changed.await,
+                Some(parent) => {
+                    let parent = Box::pin(parent.cancelled());
+                    futures::future::select(changed, parent).await;
+                }
+            }
         }
     }
 
@@ -358,6 +374,19 @@ mod tests {
         token.cancel(CancelReason::Shutdown);
         token.reset();
         assert_eq!(token.reason(), Some(CancelReason::Shutdown));
+    }
+
+    #[tokio::test]
+    async fn a_child_is_cancelled_with_its_parent_or_alone() {
+        let session = CancelToken::new();
+        let (first, second) = (session.child(), session.child());
+        first.cancel(CancelReason::Memory);
+        assert_eq!((first.reason(), session.reason()), (Some(CancelReason::Memory), None));
+        assert!(!second.is_cancelled());
+        session.cancel(CancelReason::User);
+        assert_eq!(second.child().cancelled().await, CancelReason::User);
+        session.reset();
+        assert!(first.is_cancelled() && !second.is_cancelled());
     }
 
     #[tokio::test]

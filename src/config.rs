@@ -23,7 +23,7 @@ pub struct Settings {
     pub statement_memory_limit_bytes: u64,
     /// Threads that read and write sockets and answer look-ups.
     pub io_threads: usize,
-    /// Threads that plan and run statements.
+    /// How many threads one statement may keep busy.
     pub query_threads: usize,
     /// The stack of each of those: planning recurses with the depth of a statement.
     pub query_stack_bytes: usize,
@@ -118,6 +118,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Threads that plan and run statements. There are more than one statement uses, because one that
+    /// computes for long between two rows gives its threads back late: the system shares the cores
+    /// among threads, and a new statement finds a free one.
+    pub fn query_workers(&self) -> usize {
+        self.query_threads * 4 + 16
+    }
+
     /// Bounds the process; one statement may reserve half of it.
     pub fn with_memory_limit(mut self, limit: Bytes) -> Self {
         self.memory_limit_bytes = limit.0;

@@ -51,6 +51,8 @@ pub enum ErrorKind {
     InvalidName,
     /// A definition that contradicts itself: two primary keys, an unknown clustering column.
     InvalidDefinition,
+    /// Columns that no key or list has as they are named.
+    InvalidColumnReference,
     /// Types that do not fit each other.
     DatatypeMismatch,
     /// The type of a parameter cannot be told.
@@ -97,6 +99,8 @@ pub enum ErrorKind {
     ReadOnly,
     /// Another transaction changed the same rows first; running it again may succeed.
     Conflict,
+    /// Two branches changed the same thing in different ways: a person has to choose.
+    MergeConflict,
     /// The object is not in the state that the statement needs.
     WrongState,
     /// A version older than what retention keeps.
@@ -160,6 +164,7 @@ impl ErrorKind {
             ErrorKind::DuplicateCursor => "42P03",
             ErrorKind::InvalidName => "42602",
             ErrorKind::InvalidDefinition => "42P16",
+            ErrorKind::InvalidColumnReference => "42P10",
             ErrorKind::DatatypeMismatch => "42804",
             ErrorKind::IndeterminateType => "42P18",
             ErrorKind::Grouping => "42803",
@@ -183,6 +188,7 @@ impl ErrorKind {
             ErrorKind::FailedTransaction => "25P02",
             ErrorKind::ReadOnly => "25006",
             ErrorKind::Conflict => "40001",
+            ErrorKind::MergeConflict => "55M01",
             ErrorKind::WrongState => "55000",
             ErrorKind::SnapshotExpired => "72000",
             ErrorKind::NotSupported => "0A000",

@@ -67,7 +67,8 @@ enum Command {
 
 #[derive(Args)]
 struct Folder {
-    /// The data folder; made where it does not exist.
+    /// The data folder, made where it does not exist: ./asofdb-data where none is named, for the demo
+    /// a new one.
     #[arg(long, value_name = "DIR", env = "ASOFDB_DATA")]
     data: Option<PathBuf>,
     /// What the process may allocate, such as 512MB or 2GiB; a quarter of the machine by default.

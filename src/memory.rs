@@ -2,19 +2,21 @@
 //!
 //! Two accounts are kept. What operators *reserve* goes through a [`MemoryPool`] per statement under
 //! a cap for all of them: an operator that gets no more spills. What the process really *allocates* is
-//! counted by [`CountingAllocator`], because windows, hash tables of joins and our own buffers reserve
-//! nothing: past [`RELIEF_PERCENT`] of the bound the largest running statement is cancelled (53200).
+//! counted by [`CountingAllocator`], session by session ([`Account`]), because windows, hash tables of
+//! joins and our own buffers reserve nothing: past [`RELIEF_PERCENT`] of the bound the running
+//! statement whose session holds most is cancelled (53200).
 //!
 //! The binary installs the allocator; a program that embeds the library and does not is bounded by
 //! the reservations alone.
 
+mod account;
+
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use datafusion::execution::memory_pool::{
 };
 use parking_lot::Mutex;
 
+use self::account::count;
+pub use self::account::{Account, allocated_bytes, charge_tasks, charged};
 use crate::activity::{CancelReason, CancelToken};
 
 /// Allocation past this part of the bound costs the largest statement its life.
@@ -33,37 +37,14 @@ pub const RELIEF_PERCENT: u64 = 85;
 const RESERVE_PERCENT: u64 = 75;
 /// How often the allocation is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(25);
-/// So many looks does a cancelled statement get to give its memory back before the next one goes.
+/// So many looks does a cancelled statement get to give its memory back before the next one goes,
+/// which it does only if memory has grown since.
 const LOOKS_PER_VICTIM: u32 = 50;
 /// Consumers that an error about reservations names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(5).expect("5 is not 0");
 
-const SHARDS: usize = 16;
-
-/// The system's allocator, counting. Threads share the counters of their shard, so that cores
-/// seldom write to the same cache line.
+/// The system's allocator, counting. See [`account`] for who is charged.
 pub struct CountingAllocator;
-
-#[repr(align(128))]
-struct Shard(AtomicI64);
-
-static SHARD_BYTES: [Shard; SHARDS] = [const { Shard(AtomicI64::new(0)) }; SHARDS];
-static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    // Without a destructor and without an allocation: an allocator may use nothing else.
-    static MY_SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-fn count(bytes: i64) {
-    let shard = MY_SHARD.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
-        }
-        mine.get()
-    });
-    SHARD_BYTES[shard].0.fetch_add(bytes, Ordering::Relaxed);
-}
 
 // SAFETY: every call is passed to `System` unchanged; counting touches atomics and a thread-local
 // cell without destructor, so it neither allocates nor unwinds.
@@ -93,12 +74,6 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// What the process has allocated and not freed, in bytes; 0 without [`CountingAllocator`].
-pub fn allocated_bytes() -> u64 {
-    let sum: i64 = SHARD_BYTES.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
-    u64::try_from(sum).unwrap_or(0)
-}
-
 /// The memory of the machine in bytes, where the system tells it.
 pub fn machine_bytes() -> Option<u64> {
     // SAFETY: sysconf reads two constants of the running system; it takes no pointer.
@@ -125,14 +100,32 @@ struct Shared {
 struct Statements {
     last_id: u64,
     running: BTreeMap<u64, Arc<Running>>,
-    /// The statement cancelled last, and how many looks it has had since.
-    victim: Option<(u64, u32)>,
+    victim: Option<Victim>,
+}
+
+/// The statement cancelled last.
+#[derive(Clone, Copy, Debug)]
+struct Victim {
+    id: u64,
+    /// Looks since.
+    looks: u32,
+    /// What was allocated then.
+    allocated_bytes: u64,
 }
 
 #[derive(Debug)]
 struct Running {
     cancel: CancelToken,
     reserved_bytes: AtomicUsize,
+    /// Of whoever began the statement.
+    account: Account,
+}
+
+impl Running {
+    /// What ending it may give back: what it reserved, or what its session holds where that is more.
+    fn bytes(&self) -> u64 {
+        self.account.bytes().max(self.reserved_bytes.load(Ordering::Relaxed) as u64)
+    }
 }
 
 impl Memory {
@@ -151,7 +144,8 @@ impl Memory {
 
     /// A statement begins; it counts until the handle and every clone of its pool is dropped.
     pub fn begin_statement(&self, cancel: CancelToken) -> StatementMemory {
-        let running = Arc::new(Running { cancel, reserved_bytes: AtomicUsize::new(0) });
+        let (reserved_bytes, account) = (AtomicUsize::new(0), Account::current());
+        let running = Arc::new(Running { cancel, reserved_bytes, account });
         let mut statements = self.0.statements.lock();
         statements.last_id += 1;
         let id = statements.last_id;
@@ -179,35 +173,35 @@ impl Memory {
         Ok(MemoryWatch { stop, thread: Some(thread) })
     }
 
-    /// Cancels the statement that reserves most, where the process has allocated too much; among
-    /// those that reserve the same the youngest goes: what runs long has proved that it fits.
+    /// Cancels the largest statement, where the process has allocated too much; among equals the
+    /// youngest goes: what runs long has proved that it fits.
     fn relieve(&self, allocated_bytes: u64) {
         let mut statements = self.0.statements.lock();
         if allocated_bytes < self.0.limit_bytes / 100 * RELIEF_PERCENT {
             statements.victim = None;
             return;
         }
-        if let Some((id, looks)) = statements.victim
-            && looks < LOOKS_PER_VICTIM
-            && statements.running.contains_key(&id)
+        if let Some(victim) = statements.victim
+            && statements.running.contains_key(&victim.id)
+            && (victim.looks < LOOKS_PER_VICTIM || allocated_bytes <= victim.allocated_bytes)
         {
-            statements.victim = Some((id, looks + 1));
+            statements.victim = Some(Victim { looks: victim.looks + 1, ..victim });
             return;
         }
         let largest = statements
             .running
             .iter()
             .filter(|(_, running)| !running.cancel.is_cancelled())
-            .max_by_key(|(id, running)| (running.reserved_bytes.load(Ordering::Relaxed), **id));
+            .max_by_key(|(id, running)| (running.bytes(), **id));
         if let Some((id, running)) = largest {
             running.cancel.cancel(CancelReason::Memory);
             tracing::warn!(
                 allocated_bytes,
                 limit_bytes = self.0.limit_bytes,
-                reserved_bytes = running.reserved_bytes.load(Ordering::Relaxed),
+                statement_bytes = running.bytes(),
                 "cancelled the largest statement"
             );
-            statements.victim = Some((*id, 0));
+            statements.victim = Some(Victim { id: *id, looks: 0, allocated_bytes });
         }
     }
 }
@@ -368,6 +362,19 @@ mod tests {
         assert!(!tokens[0].is_cancelled());
         drop((first, third));
         assert!(memory.0.statements.lock().running.is_empty());
+    }
+
+    #[test]
+    fn a_victim_that_does_not_end_is_waited_for_while_memory_does_not_grow() {
+        let memory = Memory::new(1_000, 1_000);
+        let tokens = [CancelToken::new(), CancelToken::new()];
+        let _statements = tokens.each_ref().map(|token| memory.begin_statement(token.clone()));
+        for _ in 0..=2 * LOOKS_PER_VICTIM {
+            memory.relieve(900);
+        }
+        assert!(tokens[1].is_cancelled() && !tokens[0].is_cancelled());
+        memory.relieve(901);
+        assert!(tokens[0].is_cancelled());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use asofdb::activity::SessionFacts;
 use asofdb::config::Settings;
 use asofdb::error::{Error, ErrorKind, Result};
 use asofdb::fault;
+use asofdb::memory::{Account, charged};
 use asofdb::server::query_runtime;
 use asofdb::session::{
     CopyIn, CopyOut, Database, Notice, Outcome, OutputColumn, RowsTag, Session, SessionOptions,
@@ -70,7 +71,7 @@ async fn run_text(settings: Settings, text: String) -> Result<bool> {
         cancel: activity.cancel_token(),
         pid: activity.pid(),
     })?;
-    let result = run_statements(&mut session, &text).await;
+    let result = charged(Account::open(), run_statements(&mut session, &text)).await;
     drop((session, activity));
     database.close();
     if let Err(error) = &result {

@@ -13,7 +13,8 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::Writing;
-use super::write::{check_columns, check_lengths, default_of};
+use super::write::gate::Gate;
+use super::write::values::{check_columns, default_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
     ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
@@ -33,6 +34,7 @@ const READ_BYTES: usize = 1 << 20;
 /// Rows on their way into a table.
 pub struct CopyInto {
     table: Arc<Table>,
+    gate: Gate,
     load: Load,
     /// For each column of the table: which field it is, or the value it gets instead.
     columns: Vec<Source>,
@@ -77,6 +79,7 @@ impl CopyInto {
             }
         };
         Ok(CopyInto {
+            gate: Gate::new(&writing.reading, writing.state, &table)?,
             load: Load::new(&table),
             width: names.len(),
             binary: matches!(options.format, CopyFormat::Binary | CopyFormat::Parquet),
@@ -178,16 +181,7 @@ impl CopyInto {
         };
         let columns: Vec<ArrayRef> =
             self.columns.iter().zip(&schema.columns).map(column).collect::<Result<_>>()?;
-        let nullable = crate::spec::TableSchema {
-            columns: schema
-                .columns
-                .iter()
-                .map(|c| Column { not_null: false, ..c.clone() })
-                .collect(),
-            ..schema.as_ref().clone()
-        };
-        let rows = RecordBatch::try_new(nullable.arrow(), columns).map_err(fault::of_arrow)?;
-        check_lengths(schema, &rows)?;
+        let rows = self.gate.admit(columns)?;
         self.load.push(&rows)
     }
 
@@ -212,7 +206,10 @@ fn sources(writing: &Writing<'_>, table: &Table, names: &[String]) -> Result<Vec
             Some(field) => Source::Field(field),
             None => {
                 let storage = column.data_type.arrow();
-                let expr = datafusion::logical_expr::cast(default_of(writing, column)?, storage);
+                let expr = datafusion::logical_expr::cast(
+                    default_of(&writing.reading, writing.state, column)?,
+                    storage,
+                );
                 let value = constant(&writing.reading, writing.state, expr)?;
                 Source::Value(value.unwrap_or(ScalarValue::Null))
             }

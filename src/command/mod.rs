@@ -14,6 +14,8 @@ pub mod run;
 pub mod table;
 pub mod write;
 
+use std::sync::Arc;
+
 use datafusion::execution::session_state::SessionState;
 
 use crate::plan::Reading;
@@ -24,7 +26,7 @@ pub struct Writing<'a> {
     /// The transaction's snapshot, its own changes included.
     pub reading: Reading,
     /// To plan and run with.
-    pub state: &'a SessionState,
+    pub state: &'a Arc<SessionState>,
     /// Where changes go.
     pub transaction: &'a mut Transaction,
 }

@@ -1,5 +1,7 @@
 //! Branches and tags: made, dropped, published, moved.
 
+use std::sync::Arc;
+
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 
@@ -78,7 +80,7 @@ pub fn version(
 /// Conflict where it moved again and again.
 pub async fn publish(
     reading: &Reading,
-    state: &SessionState,
+    state: &Arc<SessionState>,
     publish: &PublishBranch,
 ) -> Result<Advance> {
     let store = reading.snapshot.store();
@@ -110,7 +112,11 @@ pub async fn publish(
     .hint("run the statement again"))
 }
 
-async fn check(reading: &Reading, state: &SessionState, publish: &PublishBranch) -> Result<()> {
+async fn check(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    publish: &PublishBranch,
+) -> Result<()> {
     for (query, text) in &publish.checks {
         let planned = plan_query(reading, state, query)?;
         match run::single(reading, state, planned.plan).await? {

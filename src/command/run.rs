@@ -1,32 +1,177 @@
 //! Plans to rows.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::session_state::SessionState;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
-use futures::TryStreamExt;
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
+use crate::activity::{CancelReason, CancelToken};
 use crate::error::{Error, ErrorKind, Result};
+use crate::exec::stop::stoppable;
 use crate::fault;
+use crate::memory::{Account, charged};
 use crate::plan::Reading;
 
-/// Starts to run a plan, with the reading's parameters in it.
+/// Batches that wait for whoever takes them.
+const WAITING_BATCHES: usize = 2;
+
+/// Starts to run a plan, with the reading's parameters in it. It is optimised and run by a task of its
+/// own: a cancel ends the stream at once, whatever the task is busy with; the task ends when it next
+/// asks its token, which dropping the stream cancels too.
 ///
 /// # Errors
-/// Whatever optimising and starting give.
+/// Whatever optimising and starting give; Cancelled and its like.
 pub async fn start(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    let cancel = reading.cancel.child();
+    let (schemas, schema) = oneshot::channel();
+    let (batches, taken) = mpsc::channel(WAITING_BATCHES);
+    let (state, reading) = (Arc::clone(state), reading.clone());
+    let stops = cancel.clone();
+    let work = async move {
+        let rows = match open(&reading, &state, plan, &stops).await {
+            Ok(rows) => rows,
+            // Whoever asked may be gone.
+            Err(error) => return drop(schemas.send(Err(error))),
+        };
+        if schemas.send(Ok(rows.schema())).is_ok() {
+            hand_over(rows, &batches).await;
+        }
+    };
+    let task = tokio::spawn(charged(Account::current(), work));
+    let mut rows = Rows::new(cancel, taken, task);
+    let opened = tokio::select! {
+        biased;
+        opened = schema => opened,
+        reason = rows.cancel.cancelled() => return Err(reason.error()),
+    };
+    let Ok(schema) = opened else {
+        poll_fn(|context| rows.poll_end(context)).await;
+        return Err(CancelReason::Shutdown.error());
+    };
+    rows.schema = schema?;
+    Ok(Box::pin(rows))
+}
+
+/// As [`start`], in one partition: rows get their ids in the order they come in, and that order has to
+/// be the same every time, or two that tie would be told apart by which thread was faster.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in_order(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    plan: LogicalPlan,
+) -> Result<SendableRecordBatchStream> {
+    let mut state = SessionState::clone(state);
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    start(reading, &Arc::new(state), plan).await
+}
+
+async fn open(
     reading: &Reading,
     state: &SessionState,
     plan: LogicalPlan,
+    cancel: &CancelToken,
 ) -> Result<SendableRecordBatchStream> {
     let plan = bind(plan, reading.parameters.as_deref())?;
     let physical = state.create_physical_plan(&plan).await.map_err(fault::of_datafusion)?;
+    let physical = stoppable(physical, cancel).map_err(fault::of_datafusion)?;
     let context = TaskContext::from(state).with_runtime(Arc::clone(&reading.runtime));
     execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+}
+
+async fn hand_over(
+    mut rows: SendableRecordBatchStream,
+    batches: &mpsc::Sender<DataFusionResult<RecordBatch>>,
+) {
+    while let Some(batch) = rows.next().await {
+        let is_last = batch.is_err();
+        if batches.send(batch).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The rows of a plan that another task runs.
+struct Rows {
+    schema: SchemaRef,
+    batches: mpsc::Receiver<DataFusionResult<RecordBatch>>,
+    /// Of this run alone.
+    cancel: CancelToken,
+    cancelled: BoxFuture<'static, CancelReason>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Rows {
+    fn new(
+        cancel: CancelToken,
+        batches: mpsc::Receiver<DataFusionResult<RecordBatch>>,
+        task: JoinHandle<()>,
+    ) -> Rows {
+        let token = cancel.clone();
+        let cancelled = async move { token.cancelled().await }.boxed();
+        Rows { schema: Arc::new(Schema::empty()), batches, cancel, cancelled, task: Some(task) }
+    }
+
+    /// Waits for the task to end. Its panic goes on here, where the statement is caught.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(task) = &mut self.task else { return Poll::Ready(()) };
+        let ended = ready!(task.poll_unpin(context));
+        self.task = None;
+        match ended {
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Ok(()) | Err(_) => Poll::Ready(()),
+        }
+    }
+}
+
+impl Stream for Rows {
+    type Item = DataFusionResult<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Poll::Ready(reason) = self.cancelled.poll_unpin(context) {
+            let token = self.cancel.clone();
+            self.cancelled = async move { token.cancelled().await }.boxed();
+            return Poll::Ready(Some(Err(DataFusionError::External(Box::new(reason.error())))));
+        }
+        match ready!(self.batches.poll_recv(context)) {
+            Some(batch) => Poll::Ready(Some(batch)),
+            None => {
+                ready!(self.poll_end(context));
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl RecordBatchStream for Rows {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        self.cancel.cancel(CancelReason::Disconnected);
+        self.task.iter().for_each(JoinHandle::abort);
+    }
 }
 
 /// Runs a plan to its end; for results that are known to be small.
@@ -35,7 +180,7 @@ pub async fn start(
 /// As [`start`], and whatever running gives.
 pub async fn collect(
     reading: &Reading,
-    state: &SessionState,
+    state: &Arc<SessionState>,
     plan: LogicalPlan,
 ) -> Result<Vec<RecordBatch>> {
     let stream = start(reading, state, plan).await?;
@@ -48,7 +193,7 @@ pub async fn collect(
 /// Cardinality where it answers more or less.
 pub async fn single(
     reading: &Reading,
-    state: &SessionState,
+    state: &Arc<SessionState>,
     plan: LogicalPlan,
 ) -> Result<ScalarValue> {
     let batches = collect(reading, state, plan).await?;

@@ -3,3 +3,5 @@
 pub mod asof_join;
 pub mod copy;
 pub mod scan;
+pub mod spool;
+pub mod stop;

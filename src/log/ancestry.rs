@@ -3,6 +3,8 @@
 //! Each commit knows its parent and one ancestor much further back (a skew-binary jump: the depth it
 //! leaps is 1, 3, 7, 15 …), so climbing to a depth never walks a long branch step by step.
 
+use std::collections::BTreeMap;
+
 use super::{Records, Space, key};
 use crate::error::Result;
 use crate::spec::{Commit, CommitId, CommitKind};
@@ -103,6 +105,25 @@ pub fn content(records: &impl Records, from: CommitId) -> Result<CommitId> {
         }
     }
     Ok(at.id)
+}
+
+/// The newest commit that both histories hold, merged ones included; None where they share none
+/// that has not expired.
+/// Ids grow from parent to child, so walking both from the newest down meets it first.
+pub fn merge_base(records: &impl Records, a: CommitId, b: CommitId) -> Result<Option<CommitId>> {
+    let mut open: BTreeMap<CommitId, u8> = BTreeMap::new();
+    *open.entry(a).or_default() |= 1;
+    *open.entry(b).or_default() |= 2;
+    while let Some((id, sides)) = open.pop_last() {
+        if sides == 3 {
+            return Ok(Some(id));
+        }
+        let Some(at) = find(records, id)? else { continue };
+        for parent in [at.parent, at.merge_parent].into_iter().flatten() {
+            *open.entry(parent).or_default() |= sides;
+        }
+    }
+    Ok(None)
 }
 
 /// The `n`-th commit before this one that history shows, upkeep left out.

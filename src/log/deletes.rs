@@ -121,20 +121,6 @@ pub fn put_again(
     transaction.put(Space::Links, &key([id.0]), &link.encode())
 }
 
-/// Writes a link that deletes nothing and says what still counts of the chain behind it.
-pub fn put_union(
-    transaction: &Transaction,
-    id: LinkId,
-    parent: Option<LinkId>,
-    commit: CommitId,
-    union: &Deletes,
-) -> Result<()> {
-    let union = Some(write_down(union));
-    let (rows, positions) = (Vec::new(), Vec::new());
-    let link = DeleteLink { parent, commit, rows, positions, depth: 0, union };
-    transaction.put(Space::Links, &key([id.0]), &link.encode())
-}
-
 /// Writes the link of one commit; `after` is everything deleted including it.
 pub fn put(
     transaction: &Transaction,
@@ -161,6 +147,28 @@ pub fn put(
         positions: positions.iter().map(|(id, bitmap)| (*id, serialise(bitmap))).collect(),
         depth: if deep { 0 } else { depth },
         union: deep.then(|| write_down(after)),
+    };
+    transaction.put(Space::Links, &key([id.0]), &link.encode())
+}
+
+/// Writes a link that says all that is hidden up to it, `after`: what it hides itself need not go
+/// by the link's own commit.
+pub fn put_union(
+    transaction: &Transaction,
+    id: LinkId,
+    parent: Option<LinkId>,
+    commit: CommitId,
+    rows: Vec<RowId>,
+    positions: &Positions,
+    after: &Deletes,
+) -> Result<()> {
+    let link = DeleteLink {
+        parent,
+        commit,
+        rows,
+        positions: positions.iter().map(|(id, bitmap)| (*id, serialise(bitmap))).collect(),
+        depth: 0,
+        union: Some(write_down(after)),
     };
     transaction.put(Space::Links, &key([id.0]), &link.encode())
 }

@@ -73,6 +73,35 @@ pub fn remove(transaction: &Transaction, table: TableId, range: &LineRange) -> R
     gone.iter().try_for_each(|at| transaction.remove(Space::Inline, at))
 }
 
+/// Gives another table the batches of a range: pieces are copied, folded stretches named again.
+pub fn copy(
+    transaction: &Transaction,
+    from: TableId,
+    to: TableId,
+    range: &LineRange,
+) -> Result<()> {
+    for space in [Space::Inline, Space::Folds] {
+        let mut found = Vec::new();
+        let start = key([from.0, range.line.0, 0, 0]);
+        let end = key([from.0, range.line.0, range.to.0 + 1, 0]);
+        transaction.scan(space, &start, &end, &mut |at, value| {
+            let kept = match space {
+                // (table, line, from, to): a stretch that ends before the range is of no use.
+                Space::Folds => part(at, 3).is_none_or(|last| last >= range.from.0),
+                _ => part(at, 2).is_none_or(|commit| commit >= range.from.0),
+            };
+            if kept {
+                found.push(([&key([to.0]), &at[8..]].concat(), value.to_vec()));
+            }
+            Ok(true)
+        })?;
+        for (at, value) in found {
+            transaction.put(space, &at, &value)?;
+        }
+    }
+    Ok(())
+}
+
 /// The table and the line of a piece, from its key.
 pub fn owner(at: &[u8]) -> Result<(TableId, LineId)> {
     match (part(at, 0), part(at, 1)) {

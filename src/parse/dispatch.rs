@@ -2,12 +2,14 @@
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, SetExpr};
 use datafusion::sql::sqlparser::parser::Parser;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::dialect::AsofDialect;
 use super::grammar::{Grammar, fold};
+use super::limits::RECURSION_MAX;
 use super::statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Prepare, Statement, Truncate, Update,
-    Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Prepare, Replace, Statement, Truncate,
+    Update, Vacuum,
 };
 use super::types::map_type;
 use crate::error::{ErrorKind, Result};
@@ -93,7 +95,7 @@ impl Grammar<'_> {
 
     /// INSERT; a WITH before it moves into its source.
     fn insert(&mut self, with: Option<ast::With>, mut insert: ast::Insert) -> Result<Statement> {
-        if insert.overwrite || !insert.into || insert.partitioned.is_some() || insert.or.is_some() {
+        if !insert.into || insert.partitioned.is_some() || insert.or.is_some() {
             return Err(self.refuse(ErrorKind::Syntax, "INSERT takes INTO and a table"));
         }
         if let Some(mut with) = with
@@ -110,7 +112,24 @@ impl Grammar<'_> {
         }
         self.fold_asof(&mut insert)?;
         let version = self.insert_version.take();
-        Ok(Statement::Insert(Box::new(Insert { insert, version })))
+        let replace = match self.replace_where.take() {
+            Some(condition) => Some(Replace::Where(self.condition(condition)?)),
+            None => insert.overwrite.then_some(Replace::All),
+        };
+        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+    }
+
+    /// A condition whose tokens were kept aside.
+    fn condition(&self, tokens: Vec<TokenWithSpan>) -> Result<Expr> {
+        let dialect = AsofDialect::new(tokens.len());
+        let span = tokens.first().map(|token| token.span);
+        let mut parser = Parser::new(&dialect)
+            .with_recursion_limit(RECURSION_MAX)
+            .with_tokens_with_locations(tokens);
+        match parser.parse_expr() {
+            Ok(condition) if parser.peek_token_ref().token == Token::EOF => Ok(condition),
+            _ => Err(self.source.syntax_error(span)),
+        }
     }
 
     fn explain(&mut self) -> Result<Statement> {

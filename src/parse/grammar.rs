@@ -24,6 +24,8 @@ pub(super) struct Grammar<'a> {
     depth: usize,
     /// The version of INSERT's target, until INSERT takes it.
     pub(super) insert_version: Option<TableVersionSpec>,
+    /// The condition of REPLACE WHERE, until INSERT takes it.
+    pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.
     pub(super) as_of: Option<Expr>,
     has_asof: bool,
@@ -52,6 +54,7 @@ impl<'a> Grammar<'a> {
             end: None,
             depth,
             insert_version: rewritten.insert_version,
+            replace_where: rewritten.replace_where,
             as_of: rewritten.as_of,
             has_asof: rewritten.has_asof,
         }

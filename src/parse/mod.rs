@@ -48,10 +48,11 @@ pub use cursor::{Declare, Fetch, FetchDirection};
 pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
 pub use grammar::fold;
 pub use query::{expression, parse, query, version_literal};
+pub use rewrite::does_nothing;
 pub use setting::{Set, SettingValue, Show};
 pub use statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Prepare, Statement, Target,
-    Truncate, Update, Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Prepare, Replace, Statement,
+    Target, Truncate, Update, Vacuum,
 };
 pub use transaction::{Isolation, TransactionModes};
 pub use types::map_type;

@@ -14,7 +14,10 @@ use super::source::Source;
 use super::version::TableVersionSpec;
 use crate::error::{ErrorKind, Result};
 
+mod changes;
 mod joins;
+
+pub use changes::does_nothing;
 
 /// FROM ((((…: sqlparser reads each such level twice.
 const FROM_PARENTHESES_MAX: usize = 12;
@@ -24,6 +27,8 @@ pub(super) struct Rewritten {
     pub(super) tokens: Vec<TokenWithSpan>,
     /// The version of INSERT's target, for which sqlparser's tree has no place.
     pub(super) insert_version: Option<TableVersionSpec>,
+    /// The condition of REPLACE WHERE.
+    pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.
     pub(super) as_of: Option<Expr>,
     /// Whether there is an ASOF join.
@@ -39,6 +44,7 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Result
         done: Rewritten {
             tokens: Vec::with_capacity(tokens.len() + 8),
             insert_version: None,
+            replace_where: None,
             as_of: None,
             has_asof: false,
         },
@@ -243,7 +249,7 @@ impl Rewriter<'_> {
             self.keep();
             return Ok(());
         }
-        if self.join_word(keyword)? || self.statement_as_of()? {
+        if self.change_word(keyword) || self.join_word(keyword)? || self.statement_as_of()? {
             return Ok(());
         }
         self.clause_word(keyword)?;
@@ -278,7 +284,8 @@ impl Rewriter<'_> {
 
     /// The name of a table and what may follow it.
     fn table_name(&mut self) -> Result<()> {
-        let into = self.before(1) == Some(Keyword::INTO) && self.before(2) == Some(Keyword::INSERT);
+        let inserts = matches!(self.before(2), Some(Keyword::INSERT | Keyword::OVERWRITE));
+        let into = self.before(1) == Some(Keyword::INTO) && inserts;
         self.level().table = false;
         self.keep();
         while self.sees_sign(0, &Token::Period)

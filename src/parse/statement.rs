@@ -181,6 +181,17 @@ pub struct Insert {
     pub insert: ast::Insert,
     /// The version of the target.
     pub version: Option<TableVersionSpec>,
+    /// The rows that go when the new ones come.
+    pub replace: Option<Replace>,
+}
+
+/// Which rows an INSERT replaces.
+#[derive(Clone, Debug)]
+pub enum Replace {
+    /// OVERWRITE: all.
+    All,
+    /// REPLACE WHERE: those that the condition is true of; new rows must be such ones, too.
+    Where(ast::Expr),
 }
 
 /// UPDATE.

@@ -9,6 +9,7 @@
 
 pub mod asof;
 pub mod functions;
+pub mod given;
 pub mod metadata;
 pub mod names;
 pub mod pg_catalog;
@@ -17,6 +18,7 @@ pub mod scope;
 pub mod state;
 pub mod time_travel;
 
-pub use query::{Planned, plan_query, plan_rows_of};
+pub use given::Given;
+pub use query::{Planned, Selecting, plan_query, plan_selecting};
 pub use scope::{Reading, Scope, SystemTables};
 pub use state::session_state;

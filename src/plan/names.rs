@@ -31,9 +31,6 @@ use crate::store::{Relation, Snapshot, Table, Version};
 /// The catalog of schemas made without one.
 const MAIN_CATALOG: &str = "main";
 
-/// Where rows with their hidden columns are found; only our own statements name it.
-pub const ROWS_CATALOG: &str = "asofdb rows";
-
 /// What a name stands for.
 pub enum Named {
     /// A table.
@@ -56,12 +53,7 @@ pub fn source(
     parts: &[&str],
     version: Option<&Snapshot>,
 ) -> Result<Arc<dyn TableSource>> {
-    let (hidden, parts) = match parts {
-        [ROWS_CATALOG, rest @ ..] => (true, rest),
-        _ => (false, parts),
-    };
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
-        Named::Table(table) if hidden => Arc::new(TableScan::with_hidden(table)),
         Named::Table(table) => Arc::new(TableScan::new(table)),
         Named::View(view, at) => {
             let plan = plan_view(&reading.at(at.clone()), state, &view.query)?;

@@ -20,8 +20,10 @@ use datafusion::sql::planner::ParserOptions;
 use parking_lot::Mutex;
 
 use super::asof::AsofRelationPlanner;
+use super::given::{Given, GivenPlanner};
 use super::names;
 use super::time_travel::VersionPlanner;
+use crate::activity::CancelToken;
 use crate::error::Error;
 use crate::spec::text::TextOptions;
 use crate::store::Snapshot;
@@ -49,6 +51,8 @@ pub struct Reading {
     pub system: Arc<dyn SystemTables>,
     /// What the statement may use: memory and room to spill.
     pub runtime: Arc<RuntimeEnv>,
+    /// Stops the statement.
+    pub cancel: CancelToken,
     /// What the statement's client is told beside its answer.
     pub notices: Arc<Mutex<Vec<String>>>,
 }
@@ -81,6 +85,12 @@ impl<'a> Scope<'a> {
         let relation_planners: Vec<Arc<dyn RelationPlanner>> =
             vec![Arc::new(AsofRelationPlanner), Arc::new(versions)];
         Scope { reading, state, relation_planners }
+    }
+
+    /// The same, where these names stand for these plans before they stand for anything else.
+    pub fn with_given(mut self, given: &[Given]) -> Scope<'a> {
+        self.relation_planners.insert(0, Arc::new(GivenPlanner(given.to_vec())));
+        self
     }
 
     /// What the statement sees.

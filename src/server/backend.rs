@@ -17,6 +17,7 @@ use super::sink::Sink;
 use crate::activity::{CancelToken, SessionActivity, SessionState};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::Account;
 use crate::session::{Outcome, Prepared, Session, TransactionStatus};
 
 /// Larger parameters are decoded away from the sockets.
@@ -39,6 +40,8 @@ pub(super) struct Backend {
     pub(super) sink: Sink,
     pub(super) cancel: CancelToken,
     pub(super) activity: SessionActivity,
+    /// What its statements allocate.
+    pub(super) account: Account,
     pub(super) settings: Arc<Settings>,
     /// After an error in the extended protocol, until Sync.
     skip_to_sync: bool,
@@ -64,6 +67,7 @@ impl Backend {
             sink,
             cancel: activity.cancel_token(),
             activity,
+            account: Account::open(),
             settings,
             skip_to_sync: false,
             implicit: false,

@@ -23,6 +23,7 @@ use super::sink::{CopyMessage, Forward, Piece};
 use crate::activity::{CancelReason, CancelToken};
 use crate::config::WireSettings;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::charged;
 
 /// Copy data smaller than this is joined before it is handed on.
 const COPY_JOIN_BYTES: usize = 64 * 1024;
@@ -194,10 +195,11 @@ impl Client {
         mut backend: Box<Backend>,
         messages: VecDeque<Message>,
     ) -> Result<(Box<Backend>, Flow), Over> {
-        let mut task = self.queries.spawn(async move {
+        let work = charged(backend.account.clone(), async move {
             let flow = backend.run(messages).await;
             (backend, flow)
         });
+        let mut task = self.queries.spawn(work);
         let mut copy = Copying::default();
         let mut is_gone = false;
         let (mut backend, flow) = loop {

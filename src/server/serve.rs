@@ -53,7 +53,7 @@ struct Shared {
 pub fn query_runtime(settings: &Settings) -> Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
     builder
-        .worker_threads(settings.query_threads)
+        .worker_threads(settings.query_workers())
         .thread_stack_size(settings.query_stack_bytes)
         .thread_name("query")
         .enable_all();

@@ -1,4 +1,4 @@
-//! The rows of an answer on their way to the client: cancelled, bounded, under their own schema.
+//! The rows of an answer on their way to the client, and what bounds their statement.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 use tokio::task::JoinHandle;
@@ -18,53 +18,46 @@ use crate::command::run::stream_of;
 use crate::memory::StatementMemory;
 use crate::spec::Type;
 
-/// What holds while a statement runs: its share of memory, and its timeout.
+/// What holds while a statement runs: its share of memory, and its timeout. Dropped, it stops what
+/// still works for the statement.
 pub(super) struct Bounds {
     _memory: StatementMemory,
+    cancel: CancelToken,
     timeout: Option<JoinHandle<()>>,
 }
 
 impl Bounds {
-    /// `timeout` zero is none.
+    /// `timeout` zero is none; the token is the statement's own.
     pub fn new(memory: StatementMemory, cancel: &CancelToken, timeout: Duration) -> Bounds {
-        let cancel = cancel.clone();
+        let told = cancel.clone();
         let timeout = (!timeout.is_zero()).then(|| {
             tokio::spawn(async move {
                 tokio::time::sleep(timeout).await;
-                cancel.cancel(CancelReason::Timeout);
+                told.cancel(CancelReason::Timeout);
             })
         });
-        Bounds { _memory: memory, timeout }
+        Bounds { _memory: memory, cancel: cancel.clone(), timeout }
     }
 }
 
 impl Drop for Bounds {
     fn drop(&mut self) {
+        self.cancel.cancel(CancelReason::Disconnected);
         if let Some(timeout) = &self.timeout {
             timeout.abort();
         }
     }
 }
 
-/// A stream that ends with the reason of a cancel, and holds what the statement may reserve from.
+/// The rows of a statement, and what bounds it until they end.
 pub(super) struct Answer {
     rows: SendableRecordBatchStream,
-    cancel: CancelToken,
-    cancelled: Pin<Box<dyn Future<Output = ()> + Send>>,
     _bounds: Bounds,
 }
 
 impl Answer {
-    pub fn stream(
-        rows: SendableRecordBatchStream,
-        cancel: CancelToken,
-        bounds: Bounds,
-    ) -> SendableRecordBatchStream {
-        let token = cancel.clone();
-        let cancelled = Box::pin(async move {
-            token.cancelled().await;
-        });
-        Box::pin(Answer { rows, cancel, cancelled, _bounds: bounds })
+    pub fn stream(rows: SendableRecordBatchStream, bounds: Bounds) -> SendableRecordBatchStream {
+        Box::pin(Answer { rows, _bounds: bounds })
     }
 }
 
@@ -72,10 +65,6 @@ impl Stream for Answer {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.cancelled.as_mut().poll(context).is_ready() || self.cancel.is_cancelled() {
-            let reason = self.cancel.check().err();
-            return Poll::Ready(reason.map(|e| Err(DataFusionError::External(Box::new(e)))));
-        }
         self.rows.poll_next_unpin(context)
     }
 }

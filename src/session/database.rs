@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::memory::{Memory, MemoryWatch};
+use crate::memory::{self, Memory, MemoryWatch};
 use crate::plan::functions::SessionFacts;
 use crate::plan::session_state;
 use crate::store::{MAIN, Store, StoreOptions};
@@ -57,6 +57,7 @@ impl Database {
         let watch = memory.watch().map_err(|cause| {
             Error::new(ErrorKind::Io, "the memory watch could not start").caused_by(cause)
         })?;
+        memory::charge_tasks();
         let runtime = runtime(&store, path)?;
         Ok(Database(Arc::new(Inner {
             activity: Activity::new(settings.clock.clone()),

@@ -14,6 +14,7 @@ use super::work::Block;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
 use crate::command::{call, history, refs, run};
 use crate::error::{Error, ErrorKind, Result};
+use crate::exec::stop::STOP_EXEC;
 use crate::fault;
 use crate::parse::{
     Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes,
@@ -84,6 +85,7 @@ impl Session {
             parameters,
             system: StatementTables::new(&self.hooks),
             runtime: Arc::clone(&self.database.inner().runtime),
+            cancel: self.cancel.clone(),
             notices: Arc::default(),
         };
         drop(settings);
@@ -99,16 +101,17 @@ impl Session {
     ) -> Result<Outcome> {
         match &parsed.statement {
             Statement::Query(query) => {
-                let reading = self.reading_of(parsed, parameters)?;
+                let (reading, bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
                 let planned = plan_query(&reading, &self.state, query)?;
                 self.take_reading_notices(&reading);
-                self.answer(&reading, planned, columns).await
+                self.answer((&reading, bounds), planned, columns).await
             }
             Statement::Explain(explain) => self.explain(explain, parsed, parameters).await,
             Statement::Copy(copy) => self.copy(copy, parameters).await,
             Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
+            | Statement::Merge(_)
             | Statement::Truncate(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
@@ -208,7 +211,7 @@ impl Session {
     /// Runs a plan whose rows go to the client.
     async fn answer(
         &mut self,
-        reading: &Reading,
+        (reading, bounds): (&Reading, Bounds),
         planned: Planned,
         described: Option<&[OutputColumn]>,
     ) -> Result<Outcome> {
@@ -219,23 +222,23 @@ impl Session {
             let found: Vec<(String, Type)> = columns.iter().map(pair).collect();
             same_columns(&shown, &found)?;
         }
-        let (reading, bounds) = self.bounded(reading)?;
-        let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let stream = Answer::stream(rows, self.cancel.clone(), bounds);
+        let rows = run::start(reading, &self.state, planned.plan).await?;
+        let stream = Answer::stream(rows, bounds);
         Ok(Outcome::Rows { columns: Arc::new(columns), stream, tag: RowsTag::Select })
     }
 
     /// The same reading with a memory pool of the statement's own, and what bounds the statement.
     pub(super) fn bounded(&self, reading: &Reading) -> Result<(Reading, Bounds)> {
         let inner = self.database.inner();
-        let memory = inner.memory.begin_statement(self.cancel.clone());
+        let cancel = reading.cancel.child();
+        let memory = inner.memory.begin_statement(cancel.clone());
         let runtime = RuntimeEnvBuilder::from_runtime_env(&inner.runtime)
             .with_memory_pool(memory.pool())
             .build_arc()
             .map_err(fault::of_datafusion)?;
         let timeout = self.settings.lock().statement_timeout();
-        let bounds = Bounds::new(memory, &self.cancel, timeout);
-        Ok((Reading { runtime, ..reading.clone() }, bounds))
+        let bounds = Bounds::new(memory, &cancel, timeout);
+        Ok((Reading { runtime, cancel, ..reading.clone() }, bounds))
     }
 
     async fn explain(
@@ -251,13 +254,12 @@ impl Session {
             }
             other => return Err(refuse(other).hint("EXPLAIN the SELECT it runs")),
         };
-        let reading = self.reading_of(parsed, parameters)?;
+        let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
         let planned = plan_query(&reading, &self.state, query)?;
         let plan = LogicalPlanBuilder::from(planned.plan)
             .explain(explain.verbose, explain.analyze)
             .and_then(LogicalPlanBuilder::build)
             .map_err(fault::of_datafusion)?;
-        let (reading, _bounds) = self.bounded(&reading)?;
         let batches = run::collect(&reading, &self.state, plan).await?;
         let lines = plan_lines(&batches, explain.verbose)?;
         let column = Arc::new(StringViewArray::from_iter_values(lines)) as arrow::array::ArrayRef;
@@ -409,6 +411,22 @@ pub(super) fn refuse(statement: &Statement) -> Error {
     Error::new(ErrorKind::NotSupported, format!("this statement is not supported: {word}"))
 }
 
+/// The plan's lines without those of our own that only watch; what stood below them moves left.
+fn without_stops(text: &str) -> Vec<String> {
+    let mut hidden: Vec<usize> = Vec::new();
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let name = line.trim_start();
+        let indent = line.len() - name.len();
+        hidden.retain(|above| *above < indent);
+        match name.starts_with(STOP_EXEC) {
+            true => hidden.push(indent),
+            false => lines.push(line[2 * hidden.len()..].to_owned()),
+        }
+    }
+    lines
+}
+
 /// The physical plan's lines; with VERBOSE every stage under its name.
 fn plan_lines(batches: &[RecordBatch], verbose: bool) -> Result<Vec<String>> {
     let mut lines = Vec::new();
@@ -425,7 +443,7 @@ fn plan_lines(batches: &[RecordBatch], verbose: bool) -> Result<Vec<String>> {
             if verbose {
                 lines.push(format!("{stage}:"));
             }
-            lines.extend(text.lines().map(str::to_owned));
+            lines.extend(without_stops(&text));
         }
     }
     Ok(lines)

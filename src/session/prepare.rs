@@ -5,11 +5,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, FromTable, SetExpr, Value, Visit, Visitor};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    Assignment, Expr as SqlExpr, FromTable, MergeAction, MergeInsertKind, OnConflictAction,
+    OnInsert, SetExpr, Value, Visit, Visitor,
+};
 
 use super::lookup::Lookup;
 use super::{OutputColumn, Session};
-use crate::command::write::{insert_columns, insert_name};
+use crate::command::write::{self, Scene, insert_columns, insert_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{CopyTarget, History, Parsed, Show, Statement};
@@ -80,9 +84,10 @@ impl Session {
                 }
             }
             Statement::Explain(_) => Described::columns(&[("QUERY PLAN", Type::Text)]),
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
-                Described { parameters: self.hints(reading, statement, parameters)?, columns: None }
-            }
+            Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Merge(_) => self.describe_change(reading, statement, parameters)?,
             Statement::Show(Show::Name(name)) => Described::columns(&[(name, Type::Text)]),
             Statement::Show(Show::All) => Described::columns(&[
                 ("name", Type::Text),
@@ -109,6 +114,37 @@ impl Session {
         })
     }
 
+    /// What a statement that changes rows tells: the columns of RETURNING, and parameters by what
+    /// they meet. A statement that answers nothing is planned only where it has parameters.
+    fn describe_change(
+        &self,
+        reading: &Reading,
+        statement: &Statement,
+        parameters: usize,
+    ) -> Result<Described> {
+        let hints = self.hints(reading, statement, parameters)?;
+        let returns = returns(statement);
+        if parameters == 0 && !returns {
+            return Ok(Described { parameters: hints, columns: None });
+        }
+        let scene = Scene { reading: reading.clone(), state: &self.state, written: None };
+        let described = match write::describe(&scene, statement) {
+            Ok(described) => described,
+            // Parameters without a type may keep it from being planned before they have values.
+            Err(_) if !returns => return Ok(Described { parameters: hints, columns: None }),
+            Err(error) => return Err(error),
+        };
+        let mut types = inferred_of(&described.plan, parameters).unwrap_or_default();
+        if let Some(planned) = &described.returning {
+            types.extend(inferred(planned, parameters)?);
+        }
+        types.extend(hints);
+        Ok(Described {
+            parameters: types,
+            columns: described.returning.as_ref().map(output_columns),
+        })
+    }
+
     /// Types that the target of a write gives to parameters.
     fn hints(
         &self,
@@ -122,7 +158,7 @@ impl Session {
                 let parts = name_parts(insert_name(&insert.insert)?)?;
                 let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
                 let (table, _) = names::table(reading, &parts)?;
-                let names = insert_columns(&table, &insert.insert)?;
+                let names = insert_columns(table.schema(), &insert.insert)?;
                 if let Some(source) = &insert.insert.source {
                     if parameters > 0 {
                         hints = inferred_loosely(reading, self, source, parameters);
@@ -133,16 +169,18 @@ impl Session {
                     };
                     hint_values(&source.body, &column, &mut hints);
                 }
+                if let Some(OnInsert::OnConflict(clause)) = &insert.insert.on
+                    && let OnConflictAction::DoUpdate(update) = &clause.action
+                {
+                    hint_assignments(&update.assignments, &table, &mut hints);
+                    hint_conditions(&update.selection, &table, &mut hints);
+                }
             }
             Statement::Update(update) => {
                 if let Ok(parts) = factor_parts(&update.update.table.relation) {
                     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
                     let (table, _) = names::table(reading, &parts)?;
-                    for assignment in &update.update.assignments {
-                        let name = assignment.target.to_string();
-                        let column = table.schema().column_named(name.trim_matches('"'));
-                        hint(&assignment.value, column.map(|(_, c)| &c.data_type), &mut hints);
-                    }
+                    hint_assignments(&update.update.assignments, &table, &mut hints);
                     hint_conditions(&update.update.selection, &table, &mut hints);
                 }
             }
@@ -157,10 +195,71 @@ impl Session {
                     hint_conditions(&delete.delete.selection, &table, &mut hints);
                 }
             }
+            Statement::Merge(merge) => {
+                if let Ok(parts) = factor_parts(&merge.merge.table) {
+                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                    let (table, _) = names::table(reading, &parts)?;
+                    for clause in &merge.merge.clauses {
+                        hint_merge(&clause.action, &table, &mut hints)?;
+                        hint_conditions(&clause.predicate, &table, &mut hints);
+                    }
+                }
+            }
             _ => {}
         }
         Ok(hints)
     }
+}
+
+/// Whether a statement that changes rows answers some.
+fn returns(statement: &Statement) -> bool {
+    match statement {
+        Statement::Insert(insert) => insert.insert.returning.is_some(),
+        Statement::Update(update) => update.update.returning.is_some(),
+        Statement::Delete(delete) => delete.delete.returning.is_some(),
+        Statement::Merge(merge) => merge.merge.output.is_some(),
+        _ => false,
+    }
+}
+
+fn hint_assignments(
+    assignments: &[Assignment],
+    table: &crate::store::Table,
+    hints: &mut HashMap<usize, Type>,
+) {
+    for assignment in assignments {
+        let name = assignment.target.to_string();
+        let column = table.schema().column_named(name.trim_matches('"'));
+        hint(&assignment.value, column.map(|(_, c)| &c.data_type), hints);
+    }
+}
+
+fn hint_merge(
+    action: &MergeAction,
+    table: &crate::store::Table,
+    hints: &mut HashMap<usize, Type>,
+) -> Result<()> {
+    match action {
+        MergeAction::Update(update) => hint_assignments(&update.assignments, table, hints),
+        MergeAction::Insert(insert) => {
+            let MergeInsertKind::Values(values) = &insert.kind else { return Ok(()) };
+            let columns = &table.schema().columns;
+            for row in &values.rows {
+                for (at, value) in row.content.iter().enumerate() {
+                    let column = match insert.columns.get(at) {
+                        Some(name) => {
+                            let name = name_parts(name)?.pop().unwrap_or_default();
+                            table.schema().column_named(&name).map(|(_, column)| column)
+                        }
+                        None => columns.get(at),
+                    };
+                    hint(value, column.map(|c| &c.data_type), hints);
+                }
+            }
+        }
+        MergeAction::Delete { .. } => {}
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -188,10 +287,14 @@ pub(super) fn output_columns(planned: &Planned) -> Vec<OutputColumn> {
 }
 
 fn inferred(planned: &Planned, count: usize) -> Result<HashMap<usize, Type>> {
+    inferred_of(&planned.plan, count)
+}
+
+fn inferred_of(plan: &LogicalPlan, count: usize) -> Result<HashMap<usize, Type>> {
     if count == 0 {
         return Ok(HashMap::new());
     }
-    let types = planned.plan.get_parameter_types().map_err(fault::of_datafusion)?;
+    let types = plan.get_parameter_types().map_err(fault::of_datafusion)?;
     let known = types.into_iter().filter_map(|(name, data_type)| {
         let number: usize = name.trim_start_matches('$').parse().ok()?;
         let data_type = data_type.filter(|t| *t != DataType::Null)?;

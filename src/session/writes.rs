@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
 
+use super::answer::{Answer, Bounds};
 use super::copy::{CopyIn, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
-use super::{CopyOut, Outcome, Session};
+use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
 use crate::command::drop::drop_objects;
 use crate::command::table::{Created, create_schema, create_table, create_view};
-use crate::command::write::{self, insert_name};
+use crate::command::write::target::Target;
+use crate::command::write::{self, Returned, insert_name};
 use crate::command::{Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
@@ -30,6 +32,8 @@ const RETRIES: usize = 10;
 struct Written {
     tag: String,
     notices: Vec<String>,
+    /// RETURNING, and the word of its tag.
+    returned: Option<(Returned, &'static str)>,
 }
 
 impl Session {
@@ -44,12 +48,23 @@ impl Session {
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
-                Ok(written) => {
+                Ok((written, bounds)) => {
                     written.notices.into_iter().for_each(|notice| self.notice(notice));
-                    return done(&written.tag);
+                    return match written.returned {
+                        None => done(&written.tag),
+                        Some((returned, word)) => Ok(self.returned(returned, word, bounds)),
+                    };
                 }
             }
         }
+    }
+
+    /// What RETURNING shows: all of it is there, and committed outside a block.
+    fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
+        let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
+        let columns = Arc::new(returned.columns.into_iter().map(column).collect());
+        let stream = Answer::stream(returned.rows.stream(), bounds);
+        Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }
     }
 
     fn may_retry(&self, round: usize) -> bool {
@@ -60,7 +75,7 @@ impl Session {
         &mut self,
         statement: &Statement,
         parameters: Parameters,
-    ) -> Result<Written> {
+    ) -> Result<(Written, Bounds)> {
         let reading = self.reading(parameters)?;
         let base = self.base_of(&reading, statement)?;
         let mut transaction = self.work.lock().writing(&base, self.database.store())?;
@@ -68,8 +83,8 @@ impl Session {
         let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
-        let (source, _bounds) = self.bounded(&source)?;
-        let cancelled = self.cancel.clone();
+        let (source, bounds) = self.bounded(&source)?;
+        let cancelled = source.cancel.clone();
         let mut writing =
             Writing { reading: source, state: &self.state, transaction: &mut transaction };
         let written = tokio::select! {
@@ -83,7 +98,7 @@ impl Session {
                 self.work.lock().transaction = Some(transaction);
             }
         }
-        Ok(written)
+        Ok((written, bounds))
     }
 
     /// What a statement writes: the session's branch, or the one its target names.
@@ -94,6 +109,7 @@ impl Session {
                 self.branch_of(reading, name, insert.version.as_ref())
             }
             Statement::Update(update) => self.factor_branch(reading, &update.update.table.relation),
+            Statement::Merge(merge) => self.factor_branch(reading, &merge.merge.table),
             Statement::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &delete.delete.from;
@@ -156,7 +172,8 @@ impl Session {
         let mut transaction = self.work.lock().writing(&base, &store)?;
         check_branch(&base, transaction.branch())?;
         let writing = Writing { reading, state: &self.state, transaction: &mut transaction };
-        let table = write::target(&writing, &target.name)?;
+        let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
+        let table = found.table;
         let into = CopyInto::new(&writing, table, columns, &copy.options)?;
         let spooled = into.is_parquet() && copy.location == CopyLocation::Stdin;
         let mut copy_in = CopyIn {
@@ -196,11 +213,11 @@ impl Session {
             },
             CopyTarget::Query(_) => reading,
         };
+        let (reading, bounds) = self.bounded(&reading)?;
         let planned = plan_query(&reading, &self.state, &query)?;
         let columns: Vec<(String, Type)> = planned.columns();
-        let (reading, bounds) = self.bounded(&reading)?;
         let rows = run::start(&reading, &self.state, planned.plan).await?;
-        let rows = super::answer::Answer::stream(rows, self.cancel.clone(), bounds);
+        let rows = Answer::stream(rows, bounds);
         let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
         match &copy.location {
             CopyLocation::File(path) => {
@@ -251,23 +268,23 @@ fn check_branch(base: &Base, writes: &str) -> Result<()> {
 }
 
 async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<Written> {
-    let plain = |tag: String| Ok(Written { tag, notices: Vec::new() });
+    let plain = |tag: String| Ok(Written { tag, notices: Vec::new(), returned: None });
+    if let Some(word) = row_word(statement) {
+        let changed = write::run(writing, statement).await?;
+        let tag = format!("{word} {}", changed.rows);
+        let returned = changed.returned.map(|returned| (returned, word));
+        return Ok(Written { tag, notices: Vec::new(), returned });
+    }
     match statement {
-        Statement::Insert(insert) => {
-            plain(format!("INSERT 0 {}", write::insert(writing, insert).await?))
-        }
-        Statement::Update(update) => {
-            plain(format!("UPDATE {}", write::update(writing, update).await?))
-        }
-        Statement::Delete(delete) => {
-            plain(format!("DELETE {}", write::delete(writing, delete).await?))
-        }
         Statement::Truncate(truncate) => {
-            write::truncate(writing, &truncate.tables).await?;
+            write::delete::truncate(writing, truncate)?;
             plain("TRUNCATE TABLE".to_owned())
         }
         Statement::CreateTable(create) => Ok(match create_table(writing, create).await? {
-            Created::Rows(rows) => Written { tag: format!("SELECT {rows}"), notices: Vec::new() },
+            Created::Rows(rows) => {
+                let tag = format!("SELECT {rows}");
+                Written { tag, notices: Vec::new(), returned: None }
+            }
             made => created("CREATE TABLE", &create.name, made),
         }),
         Statement::CreateView(create) => {
@@ -292,6 +309,7 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             Ok(Written {
                 tag: format!("DROP {}", word.to_uppercase()),
                 notices: missing.into_iter().map(notice).collect(),
+                returned: None,
             })
         }
         other => Err(refuse(other)),
@@ -303,5 +321,16 @@ fn created(tag: &str, name: &ObjectName, made: Created) -> Written {
         Created::Existed => vec![format!("relation \"{name}\" already exists, skipping")],
         Created::Made | Created::Rows(_) => Vec::new(),
     };
-    Written { tag: tag.to_owned(), notices }
+    Written { tag: tag.to_owned(), notices, returned: None }
+}
+
+/// The word that counts rows in the tag of a statement that changes some.
+pub(super) fn row_word(statement: &Statement) -> Option<&'static str> {
+    match statement {
+        Statement::Insert(_) => Some("INSERT 0"),
+        Statement::Update(_) => Some("UPDATE"),
+        Statement::Delete(_) => Some("DELETE"),
+        Statement::Merge(_) => Some("MERGE"),
+        _ => None,
+    }
 }

@@ -6,7 +6,7 @@
 //! scan that was planned goes on with the files it was told of ([`Folded`]); their readers' guard keeps
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{BooleanBufferBuilder, RecordBatch, UInt64Array};
@@ -22,6 +22,7 @@ use crate::log::{Records, Space, key};
 use crate::segment::{Projection, RowVisibility, ScanRequest};
 use crate::spec::{
     CommitId, LineId, LineRange, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId,
+    TableSchema,
 };
 
 /// The folded stretches of every line, as the log has them; the committer keeps them so.
@@ -70,6 +71,18 @@ impl RowVisibility for InRange {
     }
 }
 
+/// Some rows by name.
+#[derive(Debug)]
+struct Named(HashSet<(CommitId, RowId)>);
+
+impl RowVisibility for Named {
+    fn visible(&self, commits: &UInt64Array, row_ids: &UInt64Array) -> BooleanBuffer {
+        let names = commits.values().iter().zip(row_ids.values());
+        let asked = |(commit, row): (&u64, &u64)| self.0.contains(&(CommitId(*commit), RowId(*row)));
+        names.map(asked).collect()
+    }
+}
+
 /// The folded files of one table at one version, as they were when somebody asked.
 #[derive(Clone, Debug, Default)]
 pub struct Folded {
@@ -90,18 +103,22 @@ pub(super) struct Lay {
 impl Store {
     /// Finds the rows of a range: all that its folded parts do not cover come with the answer.
     pub(super) fn lay(&self, table: &Table, range: &LineRange) -> Result<Lay> {
-        let schema = &table.schema;
-        let known = self.shared.folds.of_line(schema.table, range.line);
+        self.lay_as(table, &table.schema, range)
+    }
+
+    fn lay_as(&self, table: &Table, schema: &Arc<TableSchema>, range: &LineRange) -> Result<Lay> {
+        let owner = table.lines_of;
+        let known = self.shared.folds.of_line(owner, range.line);
         let (folded, gaps) = split(range, &known);
-        if let Some(rows) = self.known_rows(schema, &gaps) {
+        if let Some(rows) = self.known_rows(owner, schema, &gaps) {
             return Ok(Lay { folded, rows });
         }
         // The log may be ahead of what is kept of it: both answers come from one view of it.
         let view = self.shared.log.read()?;
-        let (folded, gaps) = split(range, &folds::of_line(&view, schema.table, range.line)?);
+        let (folded, gaps) = split(range, &folds::of_line(&view, owner, range.line)?);
         let mut rows = Vec::new();
         for gap in &gaps {
-            rows.extend(self.inline_run(&view, schema, gap)?);
+            rows.extend(self.inline_run(&view, owner, schema, gap)?);
         }
         Ok(Lay { folded, rows })
     }
@@ -132,7 +149,7 @@ impl Table {
         let mut found = Folded::default();
         for range in self.ranges() {
             let range = LineRange { from: range.from.max(CommitId(since.0 + 1)), ..*range };
-            let known = self.store.shared.folds.of_line(self.id(), range.line);
+            let known = self.store.shared.folds.of_line(self.lines_of, range.line);
             for (part, stretch) in split(&range, &known).0 {
                 found.files.push(self.folded_file(&part, &stretch)?);
                 found.covered.push(part);
@@ -144,7 +161,7 @@ impl Table {
     /// Whether rows that were committed after a commit lie in folded files.
     pub(super) fn is_folded_since(&self, since: CommitId) -> bool {
         self.ranges().iter().any(|range| {
-            let known = self.store.shared.folds.of_line(self.id(), range.line);
+            let known = self.store.shared.folds.of_line(self.lines_of, range.line);
             known.iter().any(|s| s.from <= range.to && s.to >= range.from && s.to > since)
         })
     }
@@ -179,11 +196,15 @@ impl Table {
     pub fn loose_rows(&self, told: &Folded) -> Result<Vec<RecordBatch>> {
         let mut batches = Vec::new();
         for range in self.ranges() {
-            for gap in without(range, &told.covered) {
+            // Parts of other ranges of the line may stand between those of this one.
+            let mut told: Vec<LineRange> = told.covered.clone();
+            told.sort_unstable_by_key(|part| part.from);
+            for gap in without(range, &told) {
                 let lay = self.store.lay(self, &gap)?;
                 batches.extend(lay.rows);
                 for (part, stretch) in &lay.folded {
-                    batches.extend(self.rows_of_file(&self.folded_file(part, stretch)?)?);
+                    let file = self.folded_file(part, stretch)?;
+                    batches.extend(self.rows_of_file(&self.schema, &file)?);
                 }
             }
         }
@@ -207,13 +228,45 @@ impl Table {
         living.filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0)).collect()
     }
 
-    fn rows_of_file(&self, file: &TableSegment) -> Result<Vec<RecordBatch>> {
-        let columns = self.schema.columns.iter().map(|c| c.id).collect();
-        let mut projection = Projection::new(Arc::clone(&self.schema), columns);
+    /// Every row of a range, dead ones too, in a shape, wherever they lie.
+    pub(super) fn rows_of_range(
+        &self,
+        schema: &Arc<TableSchema>,
+        range: &LineRange,
+    ) -> Result<Vec<RecordBatch>> {
+        let lay = self.store.lay_as(self, schema, range)?;
+        let mut batches = lay.rows;
+        for (part, stretch) in &lay.folded {
+            batches.extend(self.rows_of_file(schema, &self.whole_part(part, stretch)?)?);
+        }
+        Ok(batches)
+    }
+
+    /// Some rows of folded files, dead ones too, by name.
+    pub(super) fn rows_in_files(
+        &self,
+        names: HashSet<(CommitId, RowId)>,
+    ) -> Result<Vec<RecordBatch>> {
+        let named: Arc<dyn RowVisibility> = Arc::new(Named(names));
+        let mut batches = Vec::new();
+        for mut file in self.folded()?.files {
+            file.visibility = Some(Arc::clone(&named));
+            batches.extend(self.rows_of_file(&self.schema, &file)?);
+        }
+        Ok(batches)
+    }
+
+    fn rows_of_file(
+        &self,
+        schema: &Arc<TableSchema>,
+        file: &TableSegment,
+    ) -> Result<Vec<RecordBatch>> {
+        let columns = schema.columns.iter().map(|c| c.id).collect();
+        let mut projection = Projection::new(Arc::clone(schema), columns);
         (projection.commit, projection.row_id) = (true, true);
         let mut request = ScanRequest::new(projection);
         request.visibility = file.visibility.clone();
-        let shape = stored_schema(&self.schema);
+        let shape = stored_schema(schema);
         let scan = self.store.open_segment(&file.meta)?.scan(request)?;
         let restored = |batch: Result<RecordBatch>| {
             RecordBatch::try_new(Arc::clone(&shape), batch?.columns().to_vec()).map_err(internal)
@@ -240,11 +293,14 @@ pub(super) fn split(
 }
 
 /// What others leave of a range, in order; those of its line ascend.
-fn without(range: &LineRange, others: &[LineRange]) -> Vec<LineRange> {
+pub(super) fn without(range: &LineRange, others: &[LineRange]) -> Vec<LineRange> {
     let mut gaps = Vec::new();
     let mut from = range.from;
-    for other in others.iter().filter(|other| other.line == range.line) {
-        if from < other.from && other.from <= range.to {
+    let meets = |other: &&LineRange| {
+        other.line == range.line && other.from <= range.to && other.to >= range.from
+    };
+    for other in others.iter().filter(meets) {
+        if from < other.from {
             gaps.push(LineRange { from, to: CommitId(other.from.0 - 1), ..*range });
         }
         from = from.max(CommitId(other.to.0 + 1));

@@ -58,10 +58,11 @@ impl Store {
     pub(super) fn inline_run(
         &self,
         records: &impl Records,
+        table: TableId,
         schema: &Arc<TableSchema>,
         range: &LineRange,
     ) -> Result<Vec<RecordBatch>> {
-        let at = (schema.table, range.line, schema.id);
+        let at = (table, range.line, schema.id);
         let joins = |run: &Arc<Run>| run.from <= range.from && range.from.0 <= run.to.0 + 1;
         let known = self.shared.inline_runs.get(&at).filter(joins);
         if let Some(run) = &known
@@ -74,7 +75,7 @@ impl Store {
             |run| run.as_ref().clone(),
         );
         let missing = LineRange { from: CommitId(run.to.0 + 1), ..*range };
-        let encoded = inline::read(records, schema.table, &missing)?;
+        let encoded = inline::read(records, table, &missing)?;
         let mut fresh = Vec::with_capacity(encoded.len());
         for (commit, bytes) in encoded {
             let rows = self.decode_inline(&bytes)?;
@@ -89,15 +90,16 @@ impl Store {
         Ok(rows)
     }
 
-    /// The rows of these ranges, if memory has them all.
+    /// The rows of these ranges of a table, if memory has them all.
     pub(super) fn known_rows(
         &self,
+        table: TableId,
         schema: &TableSchema,
         ranges: &[LineRange],
     ) -> Option<Vec<RecordBatch>> {
         let mut rows = Vec::new();
         for range in ranges {
-            let run = self.shared.inline_runs.get(&(schema.table, range.line, schema.id))?;
+            let run = self.shared.inline_runs.get(&(table, range.line, schema.id))?;
             if run.from > range.from || run.to < range.to {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! Uniqueness: keys of inline rows in memory, keys of segments by range, filter and search.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat, take};
@@ -9,12 +9,12 @@ use arrow::util::display::array_value_to_string;
 use imbl::HashMap;
 
 use super::commit::TableProposal;
-use super::table::{Table, TableSegment, hidden_columns, internal};
+use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
-use crate::spec::{ColumnId, CommitId, RowId, SegmentMeta, TableSchema, Type, Value};
+use crate::spec::{ColumnId, CommitId, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value};
 
 /// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves
 /// to another key: who finds one asks the deletes. Copies share structure.
@@ -45,13 +45,41 @@ impl KeyMap {
 pub struct KeyBatch {
     pub(super) columns: Vec<ArrayRef>,
     pub(super) encoded: Keys,
+    /// Rows by ascending key; made when first asked for.
+    order: OnceLock<Vec<u64>>,
 }
 
 impl KeyBatch {
     /// The keys of these values, one array a key column in the key's order.
     pub fn new(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
         let encoded = KeyEncoder::new(types)?.encode(&columns)?;
-        Ok(KeyBatch { columns, encoded })
+        Ok(KeyBatch { columns, encoded, order: OnceLock::new() })
+    }
+
+    /// The enforced keys of rows whose first columns are the table's, in its order; None where the
+    /// table has no such key.
+    ///
+    /// # Errors
+    /// Internal where the columns are not the table's.
+    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Option<KeyBatch>> {
+        match enforced_key(schema) {
+            Some(_) => keys_of(schema, std::slice::from_ref(rows)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The bytes of one key; two keys are equal where these are.
+    pub fn key(&self, row: usize) -> &[u8] {
+        self.encoded.get(row)
+    }
+
+    /// The rows by ascending key, rows of one key in their own order.
+    pub fn order(&self) -> &[u64] {
+        self.order.get_or_init(|| {
+            let mut order: Vec<u64> = (0..self.encoded.len() as u64).collect();
+            order.sort_by_key(|row| self.encoded.get(*row as usize));
+            order
+        })
     }
 
     /// How many keys.
@@ -71,7 +99,7 @@ impl KeyBatch {
         }
         let mut encoded = Keys::default();
         rows.iter().for_each(|row| encoded.push(self.encoded.get(*row as usize)));
-        Ok(KeyBatch { columns: self.pick(rows)?, encoded })
+        Ok(KeyBatch { columns: self.pick(rows)?, encoded, order: OnceLock::new() })
     }
 
     fn pick(&self, rows: &[u64]) -> Result<Vec<ArrayRef>> {
@@ -114,10 +142,9 @@ pub(super) fn check_distinct(schema: &TableSchema, keys: &KeyBatch) -> Result<()
     if ascending {
         return Ok(());
     }
-    let mut order: Vec<usize> = (0..encoded.len()).collect();
-    order.sort_unstable_by_key(|&row| encoded.get(row));
-    match order.windows(2).find(|pair| encoded.get(pair[0]) == encoded.get(pair[1])) {
-        Some(pair) => Err(duplicate(schema, keys, pair[1])),
+    let key = |row: u64| encoded.get(row as usize);
+    match keys.order().windows(2).find(|pair| key(pair[0]) == key(pair[1])) {
+        Some(pair) => Err(duplicate(schema, keys, pair[1] as usize)),
         None => Ok(()),
     }
 }
@@ -178,7 +205,24 @@ impl Table {
     }
 
     /// Checks again, on a newer head, what rows of `mine` were checked against on the base.
-    pub(super) fn check_unique_segments(
+    ///
+    /// # Errors
+    /// UniqueViolation; Conflict where the statement would do something else with the row there is.
+    pub(super) fn check_unique_again(
+        &self,
+        mine: &Table,
+        proposal: &TableProposal,
+        base: CommitId,
+    ) -> Result<()> {
+        match self.check_unique_segments(mine, proposal, base) {
+            Err(error) if proposal.reruns && error.kind() == ErrorKind::UniqueViolation => {
+                Err(conflict(&self.schema.name))
+            }
+            checked => checked,
+        }
+    }
+
+    fn check_unique_segments(
         &self,
         mine: &Table,
         proposal: &TableProposal,
@@ -195,13 +239,49 @@ impl Table {
             self.check_absent(&keys, &newer, base)?;
         }
         for meta in &proposal.segments {
-            let segment = self.store.open_segment(meta)?;
-            let (columns, types) = enforced_key(&self.schema).expect("checked above");
-            let projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
-            for batch in segment.scan(ScanRequest::new(projection))? {
-                let keys = KeyBatch::new(batch?.columns().to_vec(), &types)?;
-                self.check_absent(&keys, &newer, base)?;
-            }
+            self.each_key(meta, |keys| self.check_absent(&keys, &newer, base))?;
+        }
+        Ok(())
+    }
+
+    /// The keys of a segment's rows, deleted ones included, some at a time.
+    fn each_key(
+        &self,
+        meta: &Arc<SegmentMeta>,
+        mut check: impl FnMut(KeyBatch) -> Result<()>,
+    ) -> Result<()> {
+        let Some((columns, types)) = enforced_key(&self.schema) else { return Ok(()) };
+        let projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+        for batch in self.store.open_segment(meta)?.scan(ScanRequest::new(projection))? {
+            check(KeyBatch::new(batch?.columns().to_vec(), &types)?)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of segments that a load wrote without a look at them, on a table that no
+    /// longer has the rows they replace. Each must be free of those before it, and of itself.
+    ///
+    /// # Errors
+    /// UniqueViolation.
+    pub(super) fn check_loaded(&self, loaded: &[Arc<SegmentMeta>]) -> Result<()> {
+        let Some((_, types)) = enforced_key(&self.schema) else { return Ok(()) };
+        let mut segments = self.segments.as_ref().clone();
+        for meta in loaded {
+            let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); types.len()];
+            self.each_key(meta, |keys| {
+                keys.columns.iter().zip(&mut parts).for_each(|(c, part)| part.push(Arc::clone(c)));
+                Ok(())
+            })?;
+            let joined = |part: &Vec<ArrayRef>| {
+                let arrays: Vec<&dyn Array> = part.iter().map(AsRef::as_ref).collect();
+                concat(&arrays).map_err(internal)
+            };
+            let columns = parts.iter().map(joined).collect::<Result<_>>()?;
+            let keys = KeyBatch::new(columns, &types)?;
+            check_distinct(&self.schema, &keys)?;
+            self.check_absent(&keys, &segments, CommitId(0))?;
+            let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
+            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None });
         }
         Ok(())
     }
@@ -235,22 +315,23 @@ impl Table {
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, u64)>> {
         let Some((columns, _)) = enforced_key(&self.schema) else { return Ok(Vec::new()) };
-        if !overlaps(&segment.meta, columns[0], &keys.columns[0]) {
+        let near = within(&segment.meta, columns[0], keys);
+        if near.is_empty() {
             return Ok(Vec::new());
         }
         let file = self.store.open_segment(&segment.meta)?;
         let mut candidates = Vec::new();
         let filter = file.key_filter(&self.schema, columns)?;
-        for (row, key) in keys.encoded.iter().enumerate() {
+        for row in near {
+            let key = keys.encoded.get(*row as usize);
             let maybe = filter.as_ref().map_or(Ok(true), |filter| filter.may_contain(key))?;
             if maybe {
-                candidates.push(row as u64);
+                candidates.push(*row);
             }
         }
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
-        candidates.sort_unstable_by_key(|row| keys.encoded.get(*row as usize));
         let living = |position: &u64| {
             !segment.deleted.as_ref().is_some_and(|d| d.contains(*position as u32))
         };
@@ -264,10 +345,10 @@ impl Table {
                 }
             }
             None => {
-                let wanted: std::collections::HashMap<&[u8], usize> = candidates
-                    .iter()
-                    .map(|row| (keys.encoded.get(*row as usize), *row as usize))
-                    .collect();
+                let mut wanted: std::collections::HashMap<&[u8], Vec<usize>> = Default::default();
+                for row in &candidates {
+                    wanted.entry(keys.key(*row as usize)).or_default().push(*row as usize);
+                }
                 let mut projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
                 projection.position = true;
                 let types = key_types(&self.schema, columns);
@@ -277,9 +358,9 @@ impl Table {
                     let positions = batch.column(columns.len()).as_any().downcast_ref();
                     let positions: &UInt64Array = positions.expect("positions are UInt64");
                     for (row, key) in there.encoded.iter().enumerate() {
-                        if let Some(&asked) = wanted.get(key) {
-                            let position = positions.value(row);
-                            found.extend(living(&position).then_some((asked, position)));
+                        let position = positions.value(row);
+                        if let Some(asked) = wanted.get(key).filter(|_| living(&position)) {
+                            found.extend(asked.iter().map(|asked| (*asked, position)));
                         }
                     }
                 }
@@ -317,18 +398,19 @@ fn in_file_order(meta: &SegmentMeta, key: &[ColumnId]) -> Option<Vec<usize>> {
     leading.iter().map(|id| key.iter().position(|k| k == id)).collect()
 }
 
-/// Whether values of a column may lie within a file's bounds.
-fn overlaps(meta: &SegmentMeta, column: ColumnId, values: &ArrayRef) -> bool {
-    let Some(bounds) = meta.statistics_of(column) else { return true };
-    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else { return false };
-    if values.len() > 64 {
-        // The filter and the search are cheap a key; finding a batch's bounds pays for few only.
-        return true;
-    }
-    (0..values.len()).any(|row| match Value::from_array(values.as_ref(), row) {
-        Some(value) => !less(&value, min) && (!less(max, &value) || !bounds.exact),
-        None => true,
-    })
+/// The keys, ascending, whose leading column may lie within a file's bounds.
+fn within<'a>(meta: &SegmentMeta, column: ColumnId, keys: &'a KeyBatch) -> &'a [u64] {
+    let order = keys.order();
+    let Some(bounds) = meta.statistics_of(column) else { return order };
+    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else { return &[] };
+    let value = |row: &u64| Value::from_array(keys.columns[0].as_ref(), *row as usize);
+    let start = order.partition_point(|row| value(row).is_some_and(|value| less(&value, min)));
+    let above = |row: &u64| value(row).is_some_and(|value| less(max, &value));
+    let end = match bounds.exact {
+        true => order.partition_point(|row| !above(row)),
+        false => order.len(),
+    };
+    order.get(start..end).unwrap_or(&[])
 }
 
 fn less(a: &Value, b: &Value) -> bool {

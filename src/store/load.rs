@@ -23,6 +23,18 @@ pub const INLINE_ROWS: usize = 8192;
 /// See [`INLINE_ROWS`].
 pub const INLINE_BYTES: usize = 1 << 20;
 
+/// When the keys of rows are checked against those there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyCheck {
+    /// While they come: they are new rows.
+    #[default]
+    AsTheyCome,
+    /// When the transaction takes them: what they replace is then gone.
+    AtEnd,
+    /// Never: the caller knows that no other row has them.
+    Never,
+}
+
 /// Rows that were checked and written, not yet part of any version.
 #[derive(Clone, Default)]
 pub struct Loaded {
@@ -34,12 +46,16 @@ pub struct Loaded {
     pub(super) inline_keys: KeyBatch,
     /// Rows in all.
     pub rows: u64,
+    /// What is still to be checked.
+    pub(super) check: KeyCheck,
 }
 
 /// Gathers rows for one table.
 pub struct Load {
     /// The table as the statement sees it, plus the segments this load has written.
     table: Table,
+    /// How many segments the table had before.
+    before: usize,
     schema: SchemaRef,
     gathered: Vec<RecordBatch>,
     gathered_rows: usize,
@@ -52,13 +68,19 @@ pub struct Load {
 }
 
 impl Load {
-    /// Begins to gather rows for a table.
+    /// Begins to gather new rows for a table.
     pub fn new(table: &Table) -> Load {
+        Load::checked(table, KeyCheck::AsTheyCome)
+    }
+
+    /// Begins to gather rows for a table.
+    pub fn checked(table: &Table, check: KeyCheck) -> Load {
         let visible = table.schema.arrow();
         let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
         fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, false)));
         Load {
             table: table.clone(),
+            before: table.segments.len(),
             schema: Arc::new(Schema::new(fields)),
             gathered: Vec::new(),
             gathered_rows: 0,
@@ -67,13 +89,27 @@ impl Load {
             in_order: true,
             first_row: None,
             writing: None,
-            loaded: Loaded::default(),
+            loaded: Loaded { check, ..Loaded::default() },
         }
     }
 
     /// Rows so far.
     pub fn rows(&self) -> u64 {
         self.loaded.rows
+    }
+
+    /// Rows that are in no segment yet.
+    pub fn gathered_rows(&self) -> usize {
+        self.gathered_rows
+    }
+
+    /// The segments written so far; waits for the one at work.
+    ///
+    /// # Errors
+    /// Io, DiskFull.
+    pub fn segments(&mut self) -> Result<&[TableSegment]> {
+        self.join()?;
+        Ok(&self.table.segments[self.before..])
     }
 
     /// Adds rows: the table's columns, in its order and types. Blocks while a segment is written.
@@ -152,7 +188,7 @@ impl Load {
         let sorted = sort_batches(&self.table.schema, gathered)?;
         // The segment before is part of what this one's keys are checked against.
         self.join()?;
-        if enforced_key(&self.table.schema).is_some() {
+        if self.loaded.check == KeyCheck::AsTheyCome && enforced_key(&self.table.schema).is_some() {
             let keys = keys_of(&self.table.schema, &sorted)?;
             check_distinct(&self.table.schema, &keys)?;
             self.table.check_absent(&keys, &self.table.segments, crate::spec::CommitId(0))?;
@@ -220,7 +256,9 @@ fn row_ids(batch: &RecordBatch) -> &UInt64Array {
     last.as_any().downcast_ref().expect("gathered rows end in their ids")
 }
 
-fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
+/// # Errors
+/// NotNullViolation.
+pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
     for (column, array) in schema.columns.iter().zip(batch.columns()) {
         if !column.not_null || array.null_count() == 0 {
             continue;

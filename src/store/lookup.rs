@@ -96,7 +96,7 @@ impl Table {
         Ok(None)
     }
 
-    fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
+    pub(super) fn inline_batches_of(&self, commit: CommitId) -> Result<Vec<RecordBatch>> {
         if commit == UNCOMMITTED {
             let stored = |rows| self.store.stored_batch(&self.schema, rows, UNCOMMITTED);
             return self.pending.iter().map(stored).collect();
@@ -105,8 +105,8 @@ impl Table {
         for range in self.ranges() {
             if (range.from..=range.to).contains(&commit) {
                 let one = LineRange { from: commit, to: commit, ..*range };
-                let (_, gaps) = split(&one, &self.store.shared.folds.of_line(self.id(), one.line));
-                batches.extend(match self.store.known_rows(&self.schema, &gaps) {
+                let (_, gaps) = split(&one, &self.store.shared.folds.of_line(self.lines_of, one.line));
+                batches.extend(match self.store.known_rows(self.lines_of, &self.schema, &gaps) {
                     Some(rows) => rows,
                     // Asking for the full range keeps the cached run whole.
                     None => self.store.lay(self, range)?.rows,

@@ -24,8 +24,11 @@ mod inline;
 mod keys;
 mod load;
 mod lookup;
+mod merge;
 mod moved;
 mod open;
+mod past;
+mod probe;
 mod readers;
 mod refs;
 mod resolve;
@@ -48,7 +51,10 @@ pub use expire::{ExpireOptions, ExpireReport};
 pub use fold::FoldReport;
 pub use folded::Folded;
 pub use keys::KeyBatch;
-pub use load::{Load, Loaded};
+pub use load::{KeyCheck, Load, Loaded, check_not_null};
+pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
+pub use past::{SOURCE_PROPERTY, TableAhead};
+pub use probe::Place;
 pub use refs::Advance;
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
@@ -182,6 +188,11 @@ impl Store {
         let schema = Arc::new(catalog::schema(&self.shared.log.read()?, id)?);
         self.shared.schemas.insert(id, Arc::clone(&schema));
         Ok(schema)
+    }
+
+    /// Keeps a shape that no commit has written yet, so that rows can be read in it.
+    fn keep_schema(&self, schema: &Arc<TableSchema>) {
+        self.shared.schemas.insert(schema.id, Arc::clone(schema));
     }
 
     /// The open file of a segment: footer and page index verified.

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::folded::without;
 use super::keys::conflict;
 use super::table::{Table, hidden_columns};
 use super::transaction::RowRefs;
 use crate::error::Result;
 use crate::log::deletes::Positions;
 use crate::segment::{Projection, ScanRequest, Segment};
-use crate::spec::{CommitId, RowId, SegmentEntry, SegmentId, TableSchema};
+use crate::spec::{CommitId, LineRange, RowId, SegmentEntry, SegmentId, TableSchema};
 
 /// Where a living row version lies in a segment.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +30,13 @@ pub(super) struct Place {
 impl Table {
     /// Whether rows that were found in this version may lie elsewhere in a later one.
     pub(super) fn is_moved(&self, now: &Table, found: &RowRefs) -> bool {
-        let there = |id: &SegmentId| now.segment(*id).is_some();
-        let had = |id: &SegmentId| self.segment(*id).is_some();
-        if found.positions.keys().any(|id| had(id) && !there(id)) {
+        let left = |id: &SegmentId| self.segment(*id).is_some() && now.segment(*id).is_none();
+        if found.positions.keys().any(left) {
             return true;
         }
-        let kept = |range: &crate::spec::LineRange| {
-            let own = now.ranges().iter().find(|own| own.line == range.line);
-            own.is_some_and(|own| own.from <= range.from)
-        };
+        let mut there = now.ranges().to_vec();
+        there.sort_unstable_by_key(|range| range.from);
+        let kept = |range: &LineRange| without(range, &there).is_empty();
         !found.rows.is_empty() && !self.ranges().iter().all(kept)
     }
 

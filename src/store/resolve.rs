@@ -151,6 +151,12 @@ impl Store {
         }
     }
 
+    /// The database as of a commit that is known to be there.
+    pub fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
+        let point = self.point(commit)?;
+        Ok(self.snapshot_at(point, None, Arc::default()))
+    }
+
     /// One commit's record.
     pub fn commit_record(&self, id: CommitId) -> Result<Commit> {
         ancestry::commit(&self.shared.log.read()?, id)

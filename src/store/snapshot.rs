@@ -177,6 +177,28 @@ impl Snapshot {
         }
     }
 
+    /// The table or view of this id, whatever its name is here.
+    pub fn relation_by_id(&self, id: TableId) -> Result<Option<Relation>> {
+        if let Some(overlay) = &self.overlay {
+            if let Some(view) = overlay.views.get(&id) {
+                return Ok(Some(Relation::View(Arc::clone(view))));
+            }
+            if overlay.dropped.contains(&id) && !overlay.tables.contains_key(&id) {
+                return Ok(None);
+            }
+        }
+        if let Some(table) = self.table_by_id(id)? {
+            return Ok(Some(Relation::Table(table)));
+        }
+        let view = self.store.shared.log.read()?;
+        match catalog::object(&view, self.point.root, id)? {
+            Some(Object::View(_, record)) => {
+                Ok(Some(Relation::View(Arc::new(catalog::view(&view, record)?))))
+            }
+            Some(Object::Table(..) | Object::Namespace(..)) | None => Ok(None),
+        }
+    }
+
     /// All tables and views, in the order they were made.
     pub fn relations(&self) -> Result<Vec<Relation>> {
         let view = self.store.shared.log.read()?;
@@ -384,6 +406,7 @@ impl Store {
     ) -> Table {
         Table {
             store: self.clone(),
+            lines_of: schema.table,
             schema,
             rows: record.rows,
             record: Some(Arc::new(record)),

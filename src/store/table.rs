@@ -96,6 +96,8 @@ pub struct Table {
     pub(super) record: Option<Arc<TableVersion>>,
     pub(super) segments: Arc<Vec<TableSegment>>,
     pub(super) deletes: Arc<Deletes>,
+    /// Whose inline batches its ranges name: its own, or of the table that it will be a clone of.
+    pub(super) lines_of: TableId,
     /// Rows of a transaction that has not committed.
     pub(super) pending: Arc<Vec<InlineRows>>,
     /// Built when first asked for, handed on from commit to commit.
@@ -122,6 +124,7 @@ impl TableState {
     pub(super) fn table(self, store: &Store, guard: Option<&Arc<Guard>>) -> Table {
         Table {
             store: store.clone(),
+            lines_of: self.schema.table,
             schema: self.schema,
             record: self.record,
             segments: self.segments,
@@ -154,6 +157,7 @@ impl Table {
     pub(super) fn empty(store: Store, schema: Arc<TableSchema>) -> Table {
         Table {
             store,
+            lines_of: schema.table,
             schema,
             record: None,
             segments: Arc::default(),
@@ -208,6 +212,18 @@ impl Table {
     /// Whether no row ever came inline; false does not promise that one lives.
     pub fn is_inline_empty(&self) -> bool {
         self.pending.is_empty() && self.record.as_ref().is_none_or(|r| r.ranges.is_empty())
+    }
+
+    /// The same under another shape's name, in a shape of its own.
+    pub(super) fn rename_as(&mut self, named: &TableSchema) {
+        let mut schema = self.schema.as_ref().clone();
+        schema.id = crate::spec::SchemaId(self.store.next_id());
+        (schema.namespace, schema.name) = (named.namespace.clone(), named.name.clone());
+        self.schema = Arc::new(schema);
+        self.store.keep_schema(&self.schema);
+        if let Some(record) = &mut self.record {
+            Arc::make_mut(record).schema = self.schema.id;
+        }
     }
 
     pub(super) fn hides(&self, row: RowId, commit: CommitId) -> bool {

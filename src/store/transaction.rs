@@ -6,12 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
+use roaring::RoaringBitmap;
 
-use super::commit::{CatalogWrite, Proposal, TableProposal};
-use super::keys::keys_of;
-use super::load::{INLINE_ROWS, Load, Loaded};
+use super::commit::{CatalogWrite, Proposal, TableProposal, Taken};
+use super::keys::{self, keys_of};
+use super::load::{INLINE_ROWS, KeyCheck, Load, Loaded};
 use super::snapshot::{Overlay, Relation, Snapshot};
-use super::table::{Table, TableSegment, UNCOMMITTED, internal};
+use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::{Store, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
@@ -56,6 +57,8 @@ pub struct Transaction {
     overlay: Arc<Overlay>,
     tables: BTreeMap<TableId, TableProposal>,
     catalog: Vec<CatalogWrite>,
+    /// The commit of another branch that it joins to its own.
+    merged: Option<CommitId>,
 }
 
 impl Store {
@@ -71,6 +74,7 @@ impl Store {
                 overlay: Arc::default(),
                 tables: BTreeMap::new(),
                 catalog: Vec::new(),
+                merged: None,
             }),
             Some((tag, RefKind::Tag)) => Err(read_only(format!("tag \"{tag}\" cannot be written"))),
             None => Err(read_only(format!("commit {} cannot be written", base.commit()))),
@@ -101,7 +105,59 @@ impl Transaction {
 
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.catalog.is_empty()
+        self.tables.is_empty() && self.catalog.is_empty() && self.merged.is_none()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        self.base.store()
+    }
+
+    /// Notes the commit whose changes this transaction joins to its branch.
+    pub(super) fn joins(&mut self, commit: CommitId) {
+        self.merged = Some(commit);
+    }
+
+    /// Whether a table became another state.
+    pub(super) fn has_taken(&self, table: TableId) -> bool {
+        self.tables.get(&table).is_some_and(|change| change.taken.is_some())
+    }
+
+    /// Whether it changed a table, or made it.
+    pub(super) fn has_changed(&self, table: TableId) -> bool {
+        self.tables.contains_key(&table)
+    }
+
+    /// A table of the branch, or a new one, becomes `taken`; later changes are made on that. With
+    /// another name it is renamed, which the caller found to be free.
+    pub(super) fn take_over(&mut self, mut taken: Taken) -> Result<()> {
+        let table = Arc::clone(&taken.table);
+        let committed = self.base.table_by_id(table.id())?;
+        taken.instead_of = committed.and_then(|table| Some(table.version()?.id));
+        let known = self.snapshot().table_by_id(table.id())?;
+        let dropped = self.catalog.iter().position(|write| write.drops(table.id()));
+        let made = self.catalog.iter().position(|write| write.made() == Some(table.id()));
+        let overlay = Arc::make_mut(&mut self.overlay);
+        let name = |schema: &TableSchema| (schema.namespace.clone(), schema.name.clone());
+        if let Some(known) = &known {
+            overlay.names.insert(name(&known.schema), None);
+        }
+        overlay.names.insert(name(&table.schema), Some(table.id()));
+        overlay.dropped.retain(|id| *id != table.id());
+        match (made, dropped) {
+            (Some(made), _) => {
+                self.catalog[made] = CatalogWrite::CreateTable(Arc::clone(&table.schema));
+            }
+            (None, Some(dropped)) => drop(self.catalog.remove(dropped)),
+            (None, None) if known.is_none() => {
+                self.catalog.push(CatalogWrite::CreateTable(Arc::clone(&table.schema)));
+            }
+            (None, None) => {}
+        }
+        let id = table.id();
+        overlay.tables.insert(id, table);
+        self.tables.insert(id, TableProposal { taken: Some(taken), ..TableProposal::default() });
+        Ok(())
     }
 
     /// Makes a table. Ids come from [`Store::next_id`].
@@ -177,8 +233,16 @@ impl Transaction {
     pub fn insert(&mut self, table: &Table, loaded: Loaded) -> Result<()> {
         let mut next = self.latest(table)?;
         let mut loaded = loaded;
+        if loaded.rows == 0 {
+            return Ok(());
+        }
+        if loaded.check == KeyCheck::AtEnd {
+            next.check_loaded(&loaded.segments)?;
+        }
         if let Some(rows) = loaded.inline.take() {
-            next.check_unique(&loaded.inline_keys)?;
+            if loaded.check != KeyCheck::Never {
+                next.check_unique(&loaded.inline_keys)?;
+            }
             let known = next.inline_keys.get().cloned();
             next.inline_keys = Arc::default();
             if let Some(mut keys) = known {
@@ -201,8 +265,42 @@ impl Transaction {
         Ok(())
     }
 
+    /// From here on a row that another transaction gave one of this table's new keys is a conflict,
+    /// not a duplicate: run again, the statement does something else with it.
+    pub fn rerun_on_duplicates(&mut self, table: &Table) {
+        self.tables.entry(table.id()).or_default().reruns = true;
+    }
+
+    /// Deletes all rows of a table, without reading them.
+    ///
+    /// # Errors
+    /// As [`Transaction::delete`].
+    pub fn delete_all(&mut self, table: &Table) -> Result<u64> {
+        let latest = self.latest(table)?;
+        let mut all = RowRefs::default();
+        for batch in latest.loose_rows(&super::Folded::default())? {
+            all.rows.extend(hidden_columns(&batch).1.values().iter().map(|id| RowId(*id)));
+        }
+        for segment in latest.segments.iter() {
+            let mut positions = RoaringBitmap::new();
+            positions.insert_range(0..segment.meta.rows as u32);
+            if let Some(deleted) = &segment.deleted {
+                positions -= deleted.as_ref();
+            }
+            all.positions.insert(segment.meta.id, positions);
+        }
+        self.delete(&latest, &all)?;
+        Ok(all.len())
+    }
+
     /// Deletes rows that a scan of this transaction's snapshot found.
+    ///
+    /// # Errors
+    /// UndefinedTable where the table was dropped.
     pub fn delete(&mut self, table: &Table, found: &RowRefs) -> Result<()> {
+        if found.is_empty() {
+            return Ok(());
+        }
         let mut next = self.latest(table)?;
         let gone: HashSet<RowId> = found.rows.iter().copied().collect();
         let before = rows_of(&next.pending);
@@ -241,6 +339,8 @@ impl Transaction {
             tables,
             catalog: self.catalog.clone(),
             properties: options.properties.clone(),
+            merged: self.merged,
+            exact: false,
         })
     }
 
@@ -249,8 +349,15 @@ impl Transaction {
         let mut moved = self.clone();
         moved.base = head.clone();
         for (id, proposal) in &self.tables {
-            let (Some(mine), Some(theirs)) = (self.overlay.tables.get(id), head.table_by_id(*id)?)
-            else {
+            let theirs = head.table_by_id(*id)?;
+            if let Some(taken) = &proposal.taken {
+                let there = theirs.as_ref().and_then(|table| table.version()).map(|v| v.id);
+                if there != taken.instead_of {
+                    return Err(keys::conflict(&taken.table.schema.name));
+                }
+                continue;
+            }
+            let (Some(mine), Some(theirs)) = (self.overlay.tables.get(id), theirs) else {
                 continue;
             };
             let base = self.base.commit();
@@ -262,7 +369,7 @@ impl Transaction {
                 proposal.deleted = old.follow_rows(&theirs, &proposal.deleted, base)?;
             }
             let without = theirs.without(&proposal.deleted.positions);
-            without.check_unique_segments(mine, &proposal, base)?;
+            without.check_unique_again(mine, &proposal, base)?;
             moved.tables.insert(*id, proposal);
         }
         Ok(moved)
@@ -282,7 +389,7 @@ impl Transaction {
         Arc::make_mut(&mut self.overlay).tables.insert(table.id(), Arc::new(table));
     }
 
-    fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
+    pub(super) fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
         let snapshot = self.snapshot();
         if !snapshot.namespaces()?.iter().any(|n| n == namespace) {
             let message = format!("schema \"{namespace}\" does not exist");
@@ -343,7 +450,7 @@ impl Table {
         }
         let pending = std::mem::take(&mut self.pending);
         self.inline_keys = Arc::default();
-        let mut load = Load::new(self);
+        let mut load = Load::checked(self, KeyCheck::Never);
         for rows in pending.iter() {
             let ids = UInt64Array::from_iter_values(rows.row_ids.iter().map(|id| id.0));
             load.push_versions(&rows.batch, ids)?;

@@ -4,3 +4,4 @@ mod driver;
 mod raw;
 mod server;
 mod shape;
+mod stop;

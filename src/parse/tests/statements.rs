@@ -91,7 +91,17 @@ fn writes() {
         &["Merge(", "NotMatched"],
     );
     has("TRUNCATE a, b RESTART IDENTITY CASCADE", &["restart_identity: true", "cascade: true"]);
-    assert!(parse("INSERT OVERWRITE t SELECT 1").is_err());
+    has("INSERT OVERWRITE t SELECT 1", &["replace: Some(All)"]);
+    has("INSERT OVERWRITE TABLE t SELECT 1", &["replace: Some(All)"]);
+    has("INSERT INTO TABLE t SELECT 1", &["replace: None"]);
+    let where_k = "INSERT INTO t (k) REPLACE WHERE k >= 3 AND (k < 9) SELECT k FROM u";
+    has(where_k, &["replace: Some(Where(BinaryOp"]);
+    has("INSERT INTO t OVERRIDING SYSTEM VALUE VALUES (1)", &["replace: None"]);
+    has(
+        "MERGE INTO t USING u ON t.k = u.k WHEN MATCHED AND u.k > 1 THEN DO NOTHING \
+         WHEN NOT MATCHED BY SOURCE THEN DO NOTHING WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+        &["Merge(", "asofdb do nothing", "NotMatchedBySource"],
+    );
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod sleep;
 mod text;
 mod to_char;
 mod type_planner;
+mod unknown_literal;
 mod uuid;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub use facts::{SessionFacts, SessionHooks, Times};
 pub use operators::PostgresOperators;
 pub use type_planner::PostgresTypes;
+pub use unknown_literal::ALIKE;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
 pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
@@ -70,6 +72,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(array::functions());
     functions.extend(long_value::functions());
     functions.push(sleep::function());
+    functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
     functions
 }

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::casts::take_type_of;
 use super::interval::{ScaleInterval, Scaling};
+use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
 
@@ -97,6 +98,14 @@ impl ExprPlanner for PostgresOperators {
             **key = key.as_ref().clone() + lit(1i64);
         }
         Ok(PlannerResult::Original(expr))
+    }
+
+    fn plan_array_literal(
+        &self,
+        elements: Vec<Expr>,
+        _: &DFSchema,
+    ) -> DataFusionResult<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(unknown_literal::make_array().call(elements)))
     }
 }
 

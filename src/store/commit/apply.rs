@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use super::Answer;
 use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
 use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
+use super::take::{renamed, segments_between, taken_rows};
 use super::validate::{Verdict, judge, same_shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::Floor;
@@ -75,10 +76,10 @@ impl<'a> Batch<'a> {
             Err(refused) => return Ok(Err(refused)),
         }
         let id = self.next_commit();
-        let line = self.line(&head, id)?;
+        let line = self.line(&head, id, self.needs_line(&proposal, &head)?)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
         entries.extend(self.write_catalog(&proposal.catalog)?);
-        let names_changed = !proposal.catalog.is_empty();
+        let names_changed = !proposal.catalog.is_empty() || proposal.takes();
         let root = self.update_catalog(head.root, &entries)?;
         let commit = self.record(&proposal, &head, id, line, root, changes)?;
         let moved =
@@ -181,9 +182,13 @@ impl<'a> Batch<'a> {
         if proposal.base == head.commit {
             return Ok(Verdict::Stands);
         }
+        if self.is_overtaken(proposal, head)? {
+            return Ok(Verdict::Stale);
+        }
         let base = self.store.point(proposal.base)?;
         for (id, change) in &proposal.tables {
-            if proposal.catalog.iter().any(|write| write.made() == Some(*id)) {
+            let made = proposal.catalog.iter().any(|write| write.made() == Some(*id));
+            if made || change.taken.is_some() {
                 continue;
             }
             let table = self.table(head.root, *id)?;
@@ -231,9 +236,10 @@ impl<'a> Batch<'a> {
         }
     }
 
-    pub(super) fn line(&mut self, head: &Point, id: CommitId) -> Result<LineId> {
+    pub(super) fn line(&mut self, head: &Point, id: CommitId, new: bool) -> Result<LineId> {
         let tip = line_tip(&self.transaction, head.line)?;
-        let line = if tip == head.commit { head.line } else { LineId(self.store.next_id()) };
+        let on = tip == head.commit && !new;
+        let line = if on { head.line } else { LineId(self.store.next_id()) };
         put_line_tip(&self.transaction, line, id)?;
         Ok(line)
     }
@@ -261,9 +267,15 @@ impl<'a> Batch<'a> {
                 (Some(old), None) => Arc::clone(old.schema()),
                 (None, None) => unreachable!("a proposal for a table that is gone was refused"),
             };
-            let empty = || Table::empty(self.store.clone(), schema);
-            let from = old.as_deref().cloned().unwrap_or_else(empty);
-            let next = Arc::new(self.write_table(&from, change, id, line)?);
+            let from = match (&change.taken, &old) {
+                (Some(taken), _) => {
+                    entries.extend(renamed(old.as_deref(), &taken.table));
+                    self.take_over(taken, old.as_deref(), id)?
+                }
+                (None, Some(old)) => old.as_ref().clone(),
+                (None, None) => Table::empty(self.store.clone(), schema),
+            };
+            let next = Arc::new(self.write_table(&from, old.as_deref(), change, (id, line))?);
             let version = next.version().expect("it was just written").id;
             self.tables.insert(version, Arc::clone(&next));
             entries.push(Change::Put(Object::Table(*table, version)));
@@ -271,8 +283,8 @@ impl<'a> Batch<'a> {
                 table: *table,
                 old: old.as_ref().and_then(|old| old.version()).map(|v| v.id),
                 new: Some(version),
-                added_rows: change.added_rows,
-                deleted_rows: change.deleted_rows,
+                added_rows: change.added_rows + taken_rows(change, |taken| taken.added_rows),
+                deleted_rows: change.deleted_rows + taken_rows(change, |taken| taken.deleted_rows),
             });
             tables.push(next);
         }
@@ -293,15 +305,15 @@ impl<'a> Batch<'a> {
         Ok((changes, entries, tables))
     }
 
-    /// Writes one table's next version and returns it as it will be read.
+    /// Writes one table's next version, `from` with the change, and returns it as it will be read.
     fn write_table(
         &mut self,
         from: &Table,
+        old: Option<&Table>,
         change: &TableProposal,
-        id: CommitId,
-        line: LineId,
+        (id, line): (CommitId, LineId),
     ) -> Result<Table> {
-        let old = from.version();
+        let start = from.version();
         let mut next = from.clone();
         next.pending = Arc::default();
         next.inline_keys = Arc::default();
@@ -317,13 +329,17 @@ impl<'a> Batch<'a> {
             added: Vec::new(),
             removed: Vec::new(),
             retired: Vec::new(),
-            history: old.map(|v| v.history.clone()).unwrap_or_default(),
-            ranges: old.map(|v| v.ranges.clone()).unwrap_or_default(),
-            deletes: old.and_then(|v| v.deletes),
+            // A state that was taken over has dead rows that this branch never showed.
+            history: old.and_then(Table::version).map(|v| v.history.clone()).unwrap_or_default(),
+            ranges: start.map(|v| v.ranges.clone()).unwrap_or_default(),
+            deletes: start.and_then(|v| v.deletes),
             rows: next.rows,
             segments: 0,
         };
-        let mut segments = SegmentChange::default();
+        let mut segments = match &change.taken {
+            Some(_) => segments_between(old, from),
+            None => SegmentChange::default(),
+        };
         for meta in &change.segments {
             self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
             let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
@@ -334,13 +350,13 @@ impl<'a> Batch<'a> {
         self.write_deletes(&mut next, &mut record, change, id)?;
         retire(&mut next, &mut segments, id);
         self.write_inline(from, &mut next, &mut record, change, (id, line))?;
-        if !change.segments.is_empty() || change.inline.is_some() {
+        if !change.segments.is_empty() || change.inline.is_some() || change.taken.is_some() {
             let counter = self.store.row_id_counter(from.id())?.load(Ordering::Acquire);
             put_row_ids(&self.transaction, from.id(), counter)?;
         }
-        let store = self.store;
+        let (store, previous) = (self.store, old.and_then(Table::version));
         let record =
-            put_version(&self.transaction, old, record, segments, &mut || store.next_id())?;
+            put_version(&self.transaction, previous, record, segments, &mut || store.next_id())?;
         next.record = Some(Arc::new(record));
         Ok(next)
     }
@@ -460,7 +476,7 @@ impl<'a> Batch<'a> {
         let commit = Commit {
             id,
             parent: Some(parent.id),
-            merge_parent: None,
+            merge_parent: proposal.merged,
             depth,
             jump,
             time_us: self.next_time(),
@@ -553,6 +569,9 @@ fn retire(next: &mut Table, change: &mut SegmentChange, until: CommitId) {
 }
 
 fn kind_of(proposal: &Proposal, changes: &[TableChange]) -> CommitKind {
+    if proposal.merged.is_some() {
+        return CommitKind::Merge;
+    }
     let added = changes.iter().any(|change| change.added_rows > 0);
     let deleted = changes.iter().any(|change| change.deleted_rows > 0);
     match (proposal.catalog.is_empty(), added, deleted) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Answer;
 use super::apply::Batch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::deletes::Positions;
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, ancestry, deletes, key, refs};
 use crate::spec::{
@@ -12,7 +13,7 @@ use crate::spec::{
     TableChange, TableVersion, VersionId,
 };
 use crate::store::catalog::{Change, Object};
-use crate::store::compact::Compaction;
+use crate::store::compact::{Compaction, is_start};
 use crate::store::snapshot::Point;
 use crate::store::table::{Table, TableSegment};
 
@@ -32,7 +33,7 @@ impl Batch<'_> {
             return Ok(Ok(Answer::Stale));
         }
         let id = self.next_commit();
-        let line = self.line(&head, id)?;
+        let line = self.line(&head, id, false)?;
         let next = Arc::new(self.write_compacted(&old, compaction, id)?);
         let version = next.version().expect("it was just written").id;
         let put = Change::Put(Object::Table(compaction.table, version));
@@ -143,22 +144,20 @@ impl Batch<'_> {
             after.rows.retain(|_, commit| *commit > compaction.base);
         }
         let link = LinkId(self.store.next_id());
-        deletes::put_union(&self.transaction, link, tip, id, after)?;
+        let nothing = Positions::new();
+        deletes::put_union(&self.transaction, link, tip, id, Vec::new(), &nothing, after)?;
         Ok(Some(link))
     }
 }
 
 /// What came to the table's ranges since they were read.
 fn rest_of(now: &[LineRange], compaction: &Compaction) -> Vec<LineRange> {
-    let rest = |range: &LineRange| {
-        let taken = compaction.ranges.iter().find(|taken| taken.line == range.line);
-        match taken {
-            None => Some(*range),
-            Some(taken) if range.to > taken.to => {
-                Some(LineRange { from: CommitId(taken.to.0 + 1), ..*range })
-            }
-            Some(_) => None,
+    let rest = |range: &LineRange| match compaction.ranges.iter().find(|t| is_start(t, range)) {
+        None => Some(*range),
+        Some(taken) if range.to > taken.to => {
+            Some(LineRange { from: CommitId(taken.to.0 + 1), ..*range })
         }
+        Some(_) => None,
     };
     now.iter().filter_map(rest).collect()
 }

@@ -12,7 +12,9 @@
 mod apply;
 mod compact;
 mod counters;
+mod joined;
 mod proposal;
+mod take;
 mod upkeep;
 mod validate;
 
@@ -24,7 +26,7 @@ use tokio::sync::oneshot;
 
 use self::apply::Batch;
 pub(super) use self::counters::{Counters, next_epoch, next_id, put_line_tip, row_ids as counter};
-pub(super) use self::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
+pub(super) use self::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal, Taken};
 pub(super) use self::upkeep::Upkeep;
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};

@@ -52,7 +52,13 @@ impl Batch<'_> {
             false => {
                 for old in replaced {
                     folds::remove(&self.transaction, *table, *line, old)?;
-                    self.let_go(old.segment.0, Wait::ForReaders)?;
+                }
+                // The clone of a table names the same files.
+                let named = folds::all(&self.transaction)?;
+                for old in replaced {
+                    if !named.iter().any(|(_, _, other)| other.segment == old.segment) {
+                        self.let_go(old.segment.0, Wait::ForReaders)?;
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::proposal::{Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CommitId;
-use crate::store::keys::{duplicate, enforced_key, keys_of};
+use crate::store::keys::{conflict, duplicate, enforced_key, keys_of};
 use crate::store::table::Table;
 
 /// What the head says to a proposal.
@@ -43,7 +43,10 @@ pub(super) fn judge(
                 && !head.hides(id, commit)
                 && !rows.row_ids.contains(&id)
             {
-                return Err(duplicate(head.schema(), &keys, row));
+                return Err(match change.reruns {
+                    true => conflict(&head.schema().name),
+                    false => duplicate(head.schema(), &keys, row),
+                });
             }
         }
     }

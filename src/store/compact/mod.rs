@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use self::inputs::Inputs;
 use self::outputs::Outputs;
+pub(super) use self::remap::is_start;
 use super::commit::{Answer, Request, Upkeep};
 use super::fold::blocking;
 use super::snapshot::Snapshot;
@@ -112,7 +113,7 @@ impl Store {
         let Some((compaction, report)) = written else { return Ok(None) };
         let files: Vec<SegmentMeta> = new_files(&compaction);
         // After an error nobody knows what was committed: the files may be named.
-        let done = self.settle(compaction, &found).await?;
+        let done = self.settle(compaction, found).await?;
         if !done {
             collect::discard(&self.shared.vfs, &files)?;
         }
@@ -176,7 +177,7 @@ impl Store {
     }
 
     /// Proposes until it fits; false where the table changed so much that it never will.
-    async fn settle(&self, mut compaction: Compaction, read: &Arc<Table>) -> Result<bool> {
+    async fn settle(&self, mut compaction: Compaction, mut seen: Arc<Table>) -> Result<bool> {
         let mut alone = None;
         for round in 0.. {
             if round == ROUNDS {
@@ -188,10 +189,10 @@ impl Store {
                 Answer::Done(_) | Answer::Noted => break,
                 Answer::Stale => {}
             }
-            let (store, read) = (self.clone(), Arc::clone(read));
-            let again = blocking(move || store.follow(compaction, &read)).await?;
+            let store = self.clone();
+            let again = blocking(move || store.follow(compaction, &seen)).await?;
             let Some(again) = again else { return Ok(false) };
-            compaction = again;
+            (compaction, seen) = again;
         }
         drop(alone);
         Ok(true)

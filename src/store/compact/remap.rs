@@ -1,23 +1,26 @@
 //! Deletes that came while a compaction was writing, found again in its files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+use roaring::RoaringBitmap;
 
 use super::Compaction;
 use crate::error::Result;
 use crate::log::deletes::{self, Positions};
-use crate::spec::{CommitId, DeleteLink, RowId, SegmentId, SegmentMeta};
+use crate::spec::{CommitId, DeleteLink, LineRange, RowId, SegmentId};
 use crate::store::Store;
-use crate::store::moved::{Place, read_places, row_ids_at};
+use crate::store::moved::{read_places, row_ids_at};
 use crate::store::table::Table;
 
 impl Store {
-    /// The same compaction for the branch as it is now; None where what it read is not there any more.
+    /// The same compaction for the branch as it is now, and the table there; None where what it read is
+    /// not there any more. `seen` is the table that it was made for.
     pub(super) fn follow(
         &self,
         mut compaction: Compaction,
-        read: &Table,
-    ) -> Result<Option<Compaction>> {
+        seen: &Table,
+    ) -> Result<Option<(Compaction, Arc<Table>)>> {
         self.shared.vfs.point("compact.remap")?;
         let head = self.head(&compaction.branch)?;
         let Some(now) = head.table_by_id(compaction.table)? else { return Ok(None) };
@@ -27,25 +30,29 @@ impl Store {
         let tip = now.version().and_then(|v| v.deletes);
         let links = deletes::since(&self.shared.log.read()?, tip, compaction.deletes)?;
         let Some(links) = links else { return Ok(None) };
-        let mut gone: Vec<(CommitId, Vec<RowId>)> = Vec::new();
-        for link in &links {
-            gone.push((link.commit, rows_of(link, &compaction, read)?));
-        }
-        let wanted: HashSet<RowId> = gone.iter().flat_map(|(_, rows)| rows).copied().collect();
+        let in_segments = gone_from_segments(&compaction, seen, &now)?;
+        let before = &seen.deletes.rows;
+        let changed = now.deletes.rows.iter().filter(|(row, end)| before.get(*row) != Some(end));
+        let mut wanted: HashSet<RowId> = changed.map(|(row, _)| *row).collect();
+        wanted.extend(in_segments.keys());
         let mut places = HashMap::new();
         for (meta, entry) in &compaction.added {
             let file = self.open_segment(meta)?;
             let dead = compaction.dead_in(meta.id);
-            read_places(&file, read.schema(), entry, Some(&dead), &wanted, &mut places)?;
+            read_places(&file, seen.schema(), entry, Some(&dead), &wanted, &mut places)?;
         }
-        for (commit, rows) in gone {
-            let positions = take_older(&mut places, &rows, commit);
-            if !positions.is_empty() {
-                compaction.dead.push((commit, positions));
+        let ends = ends_of(&links, &in_segments)?;
+        let mut dead: BTreeMap<CommitId, Positions> = BTreeMap::new();
+        for (row, place) in places {
+            if in_segments.contains_key(&row) || now.hides(row, place.commit) {
+                let end = ends.get(&row).copied().unwrap_or(head.commit());
+                let positions = dead.entry(end).or_default();
+                positions.entry(place.segment).or_default().insert(place.position);
             }
         }
+        compaction.dead.extend(dead);
         compaction.deletes = tip;
-        Ok(Some(compaction))
+        Ok(Some((compaction, now)))
     }
 }
 
@@ -53,47 +60,59 @@ impl Compaction {
     /// Whether everything that was read is still what the table has.
     pub fn fits(&self, now: &Table) -> bool {
         let there: HashSet<SegmentId> = now.segments().iter().map(|s| s.meta.id).collect();
-        let reaches = |range: &crate::spec::LineRange| {
-            let own = now.ranges().iter().find(|own| own.line == range.line);
-            own.is_some_and(|own| {
-                own.from == range.from && own.to >= range.to && own.since == range.since
-            })
+        let reaches = |taken: &LineRange| {
+            now.ranges().iter().any(|own| is_start(taken, own) && own.to >= taken.to)
         };
         self.removed.iter().all(|id| there.contains(id)) && self.ranges.iter().all(reaches)
     }
 
-    fn dead_in(&self, segment: SegmentId) -> roaring::RoaringBitmap {
+    fn dead_in(&self, segment: SegmentId) -> RoaringBitmap {
         let parts = self.dead.iter().filter_map(|(_, positions)| positions.get(&segment));
-        parts.fold(roaring::RoaringBitmap::new(), |all, part| all | part)
+        parts.fold(RoaringBitmap::new(), |all, part| all | part)
     }
 }
 
-/// The rows that a link deletes, as far as a compaction may have moved them.
-fn rows_of(link: &DeleteLink, compaction: &Compaction, read: &Table) -> Result<Vec<RowId>> {
-    let mut rows = link.rows.clone();
-    for (segment, bitmap) in deletes::positions_of(link)? {
-        let old = read.segment(segment).filter(|_| compaction.removed.contains(&segment));
-        if let Some(old) = old {
-            let meta: &Arc<SegmentMeta> = &old.meta;
-            let file = read.store().open_segment(meta)?;
-            rows.extend(row_ids_at(&file, read.schema(), &bitmap)?);
-        }
-    }
-    Ok(rows)
+/// Whether a range that was read is what a range of today began as.
+pub(in crate::store) fn is_start(taken: &LineRange, own: &LineRange) -> bool {
+    (own.line, own.from, own.since) == (taken.line, taken.from, taken.since)
 }
 
-/// The places of those of the rows that an older commit made, which are then dead.
-fn take_older(
-    places: &mut HashMap<RowId, Place>,
-    rows: &[RowId],
-    commit: CommitId,
-) -> Positions {
-    let mut positions = Positions::new();
-    for row in rows {
-        if let Some(place) = places.get(row).copied().filter(|place| place.commit < commit) {
-            places.remove(row);
-            positions.entry(place.segment).or_default().insert(place.position);
+/// The rows of the segments read that were deleted since, and where they lay.
+fn gone_from_segments(
+    compaction: &Compaction,
+    seen: &Table,
+    now: &Table,
+) -> Result<HashMap<RowId, (SegmentId, u32)>> {
+    let mut gone = HashMap::new();
+    for id in &compaction.removed {
+        let deleted = |table: &Table| {
+            table.segment(*id).and_then(|s| s.deleted.as_deref().cloned()).unwrap_or_default()
+        };
+        let fresh = deleted(now) - deleted(seen);
+        let Some(segment) = now.segment(*id).filter(|_| !fresh.is_empty()) else { continue };
+        let file = now.store().open_segment(&segment.meta)?;
+        let rows = row_ids_at(&file, now.schema(), &fresh)?;
+        gone.extend(rows.into_iter().zip(fresh.iter().map(|position| (*id, position))));
+    }
+    Ok(gone)
+}
+
+/// The commit that deleted each row, the first one where there were several.
+fn ends_of(
+    links: &[DeleteLink],
+    in_segments: &HashMap<RowId, (SegmentId, u32)>,
+) -> Result<HashMap<RowId, CommitId>> {
+    let mut ends = HashMap::new();
+    for link in links {
+        let positions = deletes::positions_of(link)?;
+        for (row, (segment, position)) in in_segments {
+            if positions.get(segment).is_some_and(|bitmap| bitmap.contains(*position)) {
+                ends.entry(*row).or_insert(link.commit);
+            }
+        }
+        for row in &link.rows {
+            ends.entry(*row).or_insert(link.commit);
         }
     }
-    positions
+    Ok(ends)
 }

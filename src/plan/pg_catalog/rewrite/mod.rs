@@ -11,6 +11,7 @@
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
 //! | `(f(x)).field` | `get_field(f(x), 'field')` |
+//! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
 //! Every rule keeps the meaning of any statement it matches; none looks at a statement's text. The
@@ -21,6 +22,7 @@ mod correlation;
 mod expressions;
 mod from;
 mod subqueries;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -76,6 +78,10 @@ impl VisitorMut for Rewriter {
             self.ctes.insert(cte.alias.name.value.to_lowercase());
         }
         from::drop_empty_arm(&mut query.body);
+        // INSERT's own VALUES take the types of its columns.
+        if self.depth > 1 {
+            values::give_types(&mut query.body);
+        }
         ControlFlow::Continue(())
     }
 

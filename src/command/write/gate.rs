@@ -1,0 +1,74 @@
+//! The gate: what every row must hold before it is part of a table, whichever statement brings it.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::execution::session_state::SessionState;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault;
+use crate::plan::Reading;
+use crate::spec::{TableSchema, Type};
+use crate::store::{Table, check_not_null};
+
+/// The rules of one table, made once a statement.
+pub struct Gate {
+    schema: Arc<TableSchema>,
+    /// Nullable throughout: NULLs are refused with their own error.
+    arrow: SchemaRef,
+}
+
+impl Gate {
+    /// The gate of a table.
+    ///
+    /// # Errors
+    /// Whatever planning the table's rules gives.
+    pub fn new(_: &Reading, _: &SessionState, table: &Table) -> Result<Gate> {
+        let schema = Arc::clone(table.schema());
+        Ok(Gate { arrow: nullable(&schema), schema })
+    }
+
+    /// Rows that were let in long ago, as the same batch.
+    ///
+    /// # Errors
+    /// Internal where the columns are not the table's.
+    pub fn unchecked(schema: &TableSchema, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        RecordBatch::try_new(nullable(schema), columns).map_err(fault::of_arrow)
+    }
+
+    /// Lets rows in: the table's columns in its order and types. Every batch that any statement
+    /// writes passes here, new rows and new versions alike, before keys are looked at.
+    ///
+    /// # Errors
+    /// StringTooLong, NotNullViolation.
+    pub fn admit(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
+        let rows = RecordBatch::try_new(Arc::clone(&self.arrow), columns);
+        let rows = rows.map_err(fault::of_arrow)?;
+        check_lengths(&self.schema, &rows)?;
+        check_not_null(&self.schema, &rows)?;
+        Ok(rows)
+    }
+}
+
+fn nullable(schema: &TableSchema) -> SchemaRef {
+    let fields = schema.columns.iter().map(|c| c.data_type.field(&c.name, true));
+    Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
+}
+
+fn check_lengths(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
+    for (column, array) in schema.columns.iter().zip(batch.columns()) {
+        let (Type::Varchar(Some(limit)) | Type::Char(limit)) = column.data_type else { continue };
+        for text in array.as_string_view().iter().flatten() {
+            // As in PostgreSQL, blanks beyond the limit do no harm.
+            let long = text.len() > limit as usize
+                && text.trim_end_matches(' ').chars().count() > limit as usize;
+            if long {
+                let message = format!("value too long for type {}", column.data_type);
+                return Err(Error::new(ErrorKind::StringTooLong, message)
+                    .detail(format!("column \"{}\"", column.name)));
+            }
+        }
+    }
+    Ok(())
+}

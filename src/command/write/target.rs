@@ -1,0 +1,101 @@
+//! The table a statement writes, and its rows as its queries see them.
+
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableFactor};
+
+use super::Scene;
+use crate::command::refs;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::scan::TableScan;
+use crate::fault;
+use crate::parse::{TableVersionSpec, fold, version_of};
+use crate::plan::time_travel::name_parts;
+use crate::plan::{Given, names};
+use crate::spec::TableSchema;
+use crate::store::Table;
+
+/// What the target's rows are called in the queries that a statement is made of.
+const NAME: &str = "asofdb target";
+
+/// A table that is written, under the name its statement gives it.
+pub struct Target {
+    /// At the transaction's snapshot.
+    pub table: Arc<Table>,
+    /// Its alias, else its own name.
+    pub alias: String,
+}
+
+impl Target {
+    /// The table of this name.
+    ///
+    /// # Errors
+    /// UndefinedTable; WrongState for a view.
+    pub fn named(
+        scene: &Scene<'_>,
+        name: &ObjectName,
+        version: Option<&TableVersionSpec>,
+        alias: Option<&Ident>,
+    ) -> Result<Target> {
+        let parts = name_parts(name)?;
+        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let reading = match (&scene.written, version) {
+            (Some(written), _) => scene.reading.at(written.clone()),
+            (None, None) => scene.reading.clone(),
+            (None, Some(version)) => {
+                scene.reading.at(refs::version(&scene.reading, scene.state, version)?)
+            }
+        };
+        let (mut table, elsewhere) = names::table(&reading, &names)?;
+        if let (Some(written), Some(_)) = (&scene.written, elsewhere) {
+            // A branch among the names has led to its head; the transaction's own is meant.
+            table = written.table_by_id(table.id())?.unwrap_or(table);
+        }
+        let alias = match alias {
+            Some(alias) => fold(alias),
+            None => match parts.as_slice() {
+                // Of `t.branch_b` the table is `t`.
+                _ if table.schema().name != parts[parts.len() - 1] => table.schema().name.clone(),
+                _ => parts[parts.len() - 1].clone(),
+            },
+        };
+        Ok(Target { table, alias })
+    }
+
+    /// The table of an UPDATE, DELETE or MERGE.
+    ///
+    /// # Errors
+    /// As [`Target::named`]; Syntax for anything but a table.
+    pub fn of_factor(scene: &Scene<'_>, factor: &TableFactor) -> Result<Target> {
+        let TableFactor::Table { name, alias, .. } = factor else {
+            return Err(Error::new(ErrorKind::Syntax, "only a table can be written"));
+        };
+        let version = version_of(factor)?;
+        Target::named(scene, name, version.as_ref(), alias.as_ref().map(|alias| &alias.name))
+    }
+
+    /// Its shape.
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        self.table.schema()
+    }
+
+    /// What qualifies its columns.
+    pub fn reference(&self) -> TableReference {
+        TableReference::bare(self.alias.clone())
+    }
+
+    /// Its rows with the hidden columns behind the visible ones, under the alias.
+    ///
+    /// # Errors
+    /// Internal, which does not happen.
+    pub fn rows(&self) -> Result<Given> {
+        let source = provider_as_source(Arc::new(TableScan::with_hidden(Arc::clone(&self.table))));
+        let plan = LogicalPlanBuilder::scan(TableReference::bare(NAME), source, None)
+            .and_then(|scan| scan.alias(self.reference()))
+            .and_then(LogicalPlanBuilder::build);
+        Ok(Given { name: NAME.to_owned(), plan: plan.map_err(fault::of_datafusion)? })
+    }
+}

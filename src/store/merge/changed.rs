@@ -1,0 +1,29 @@
+//! Which tables a history changed since a commit, moves of rows aside.
+
+use std::collections::HashSet;
+
+use crate::error::Result;
+use crate::log::{Records, ancestry};
+use crate::spec::{CommitId, CommitKind, TableId};
+
+/// The tables that commits after `base` up to `head` changed; None where `head` does not follow `base`
+/// along its own line of history, so that only the rows can tell.
+pub(super) fn tables(
+    records: &impl Records,
+    base: CommitId,
+    head: CommitId,
+) -> Result<Option<HashSet<TableId>>> {
+    let mut found = HashSet::new();
+    let mut at = head;
+    while at > base {
+        let Some(commit) = ancestry::find(records, at)? else { return Ok(None) };
+        if commit.kind != CommitKind::Maintain {
+            found.extend(commit.changes.iter().map(|change| change.table));
+        }
+        match commit.parent {
+            Some(parent) => at = parent,
+            None => return Ok(None),
+        }
+    }
+    Ok((at == base).then_some(found))
+}

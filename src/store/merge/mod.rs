@@ -1,0 +1,215 @@
+//! Two histories brought together: what a branch would be with the changes of another.
+//!
+//! ```text
+//!  base ──► ours                objects by id, tables by row version; whoever changed something
+//!     └───► theirs ──► merged   alone is followed, what both changed in two ways is a conflict
+//! ```
+//! The answer is a [`Transaction`] on our branch: a snapshot that checks can read, and one proposal
+//! that the committer takes or sends back. Nothing is copied: segments and stretches of lines are
+//! taken over, stamped with the commit. Maintenance is no change. The rules, with their reasons, are
+//! in `docs/decisions`; start reading at [`Store::merge`], then `objects`, `rows`, `compose`.
+
+mod changed;
+mod compose;
+mod diff;
+mod fetch;
+mod keys;
+mod objects;
+mod ranges;
+mod rows;
+mod shape;
+mod table;
+
+pub(super) use table::{count, whole};
+
+use super::Store;
+use super::snapshot::Snapshot;
+use super::transaction::Transaction;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::ancestry;
+use crate::spec::{CommitId, TableId};
+
+/// Which side's version of something stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Pick {
+    #[default]
+    Ours,
+    Theirs,
+}
+
+/// What is done about a conflict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Prefer {
+    /// Nothing: it is reported.
+    #[default]
+    Neither,
+    /// What the branch merged into has stands.
+    Ours,
+    /// What the branch merged has stands.
+    Theirs,
+}
+
+impl Prefer {
+    fn pick(self) -> Pick {
+        match self {
+            Prefer::Neither | Prefer::Ours => Pick::Ours,
+            Prefer::Theirs => Pick::Theirs,
+        }
+    }
+}
+
+/// Something that both sides changed in different ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The table or view.
+    pub relation: String,
+    /// The primary key's values, as `(1, a)`; empty where there is none.
+    pub key: String,
+    /// The row in the common past; None where it was not there.
+    pub base: Option<String>,
+    /// The row on the branch merged into.
+    pub ours: Option<String>,
+    /// The row on the branch merged.
+    pub theirs: Option<String>,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What a merge would do to one table or view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its name, after the merge.
+    pub relation: String,
+    /// `created`, `dropped`, `renamed`, `changed`.
+    pub how: &'static str,
+    /// Rows that come.
+    pub added_rows: u64,
+    /// Rows that go.
+    pub deleted_rows: u64,
+}
+
+/// A merge that was worked out and not committed.
+pub struct Merged {
+    /// The branch with the changes, ready to be committed.
+    pub transaction: Transaction,
+    /// What changes on the branch.
+    pub changes: Vec<Changed>,
+    /// What both sides changed; settled where a side was preferred.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// What there is to do to bring a commit into a branch.
+pub enum Joining {
+    /// The branch has it already.
+    UpToDate,
+    /// The branch has nothing else: it can be moved there.
+    Forward,
+    /// Both have changes since this commit.
+    Apart(CommitId),
+}
+
+impl Store {
+    /// How a branch's head and a commit lie to each other.
+    ///
+    /// # Errors
+    /// WrongState where they share no past.
+    pub fn joining(&self, head: &Snapshot, other: CommitId) -> Result<Joining> {
+        let view = self.shared.log.read()?;
+        let base = ancestry::merge_base(&view, head.commit(), other)?.ok_or_else(|| {
+            Error::new(ErrorKind::WrongState, "the two histories share no commit")
+        })?;
+        if base == other {
+            return Ok(Joining::UpToDate);
+        }
+        // A head that lies behind only by way of a merge would lose its own line of history.
+        if ancestry::is_ancestor(&view, head.commit(), other)? {
+            return Ok(Joining::Forward);
+        }
+        Ok(Joining::Apart(base))
+    }
+
+    /// The branch of `ours`, its head, with what changed from `base` to `theirs`.
+    ///
+    /// # Errors
+    /// ReadOnly where `ours` is no branch; Io, Corrupt.
+    pub fn merge(
+        &self,
+        base: CommitId,
+        ours: &Snapshot,
+        theirs: &Snapshot,
+        prefer: Prefer,
+    ) -> Result<Merged> {
+        let mut merged = self.join(base, ours, theirs, prefer, None)?;
+        if !merged.changes.is_empty() || !merged.conflicts.is_empty() {
+            merged.transaction.joins(theirs.commit());
+        }
+        Ok(merged)
+    }
+
+    /// The branch of `ours` with what one commit changed, in one table or in all.
+    ///
+    /// # Errors
+    /// WrongState for the first commit; ReadOnly where `ours` is no branch; Io, Corrupt.
+    pub fn cherry_pick(
+        &self,
+        commit: &Snapshot,
+        ours: &Snapshot,
+        table: Option<TableId>,
+    ) -> Result<Merged> {
+        let Some(parent) = self.commit_record(commit.commit())?.parent else {
+            let message = format!("commit {} is the first and changed nothing", commit.commit());
+            return Err(Error::new(ErrorKind::WrongState, message));
+        };
+        self.join(parent, ours, commit, Prefer::Neither, table)
+    }
+
+    fn join(
+        &self,
+        base: CommitId,
+        ours: &Snapshot,
+        theirs: &Snapshot,
+        prefer: Prefer,
+        only: Option<TableId>,
+    ) -> Result<Merged> {
+        let base = self.snapshot_of(base)?;
+        let mut merged =
+            Merged { transaction: self.begin(ours)?, changes: Vec::new(), conflicts: Vec::new() };
+        objects::merge(&mut merged, &base, ours, theirs, prefer, only)?;
+        Ok(merged)
+    }
+}
+
+impl Merged {
+    /// # Errors
+    /// MergeConflict where anything is left to decide, naming the first few.
+    pub fn check_decided(&self, what: &str) -> Result<()> {
+        const SHOWN: usize = 10;
+        let Some(first) = self.conflicts.first() else { return Ok(()) };
+        let mut lines: Vec<String> = self.conflicts.iter().take(SHOWN).map(describe).collect();
+        if self.conflicts.len() > SHOWN {
+            lines.push(format!("and {} more", self.conflicts.len() - SHOWN));
+        }
+        let others = match self.conflicts.len() - 1 {
+            0 => String::new(),
+            1 => " and 1 other".to_owned(),
+            n => format!(" and {n} others"),
+        };
+        let at = format!("\"{}\"{}{others}", first.relation, first.key);
+        Err(Error::new(ErrorKind::MergeConflict, format!("{what} conflicts at {at}"))
+            .detail(lines.join("\n")))
+    }
+}
+
+fn describe(conflict: &Conflict) -> String {
+    let side = |row: &Option<String>| row.clone().unwrap_or_else(|| "no row".to_owned());
+    let Conflict { relation, key, why, .. } = conflict;
+    if conflict.base.is_none() && conflict.ours.is_none() && conflict.theirs.is_none() {
+        return format!("{relation}: {why}");
+    }
+    format!(
+        "{relation}{key}: {why}: base {}, ours {}, theirs {}",
+        side(&conflict.base),
+        side(&conflict.ours),
+        side(&conflict.theirs)
+    )
+}

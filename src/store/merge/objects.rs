@@ -1,0 +1,289 @@
+//! Tables, views and schemas by id: made, dropped, renamed or changed, on either side.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use super::table::{count, join, whole, write_again};
+use super::{Changed, Conflict, Merged, Pick, Prefer, changed};
+use crate::error::Result;
+use crate::spec::{CommitId, TableId};
+use crate::store::catalog::{self, Object};
+use crate::store::snapshot::{Relation, Snapshot};
+use crate::store::table::Table;
+
+/// The objects of one snapshot, by id.
+type Objects = BTreeMap<TableId, Object>;
+
+struct Merging<'a> {
+    merged: &'a mut Merged,
+    base: &'a Snapshot,
+    ours: &'a Snapshot,
+    theirs: &'a Snapshot,
+    prefer: Prefer,
+    /// The tables that each side changed, where its history says so.
+    our_tables: Option<HashSet<TableId>>,
+    their_tables: Option<HashSet<TableId>>,
+}
+
+pub(super) fn merge(
+    merged: &mut Merged,
+    base: &Snapshot,
+    ours: &Snapshot,
+    theirs: &Snapshot,
+    prefer: Prefer,
+    only: Option<TableId>,
+) -> Result<()> {
+    let view = ours.store().shared.log.read()?;
+    let objects = |at: &Snapshot| -> Result<Objects> {
+        let all = catalog::objects(&view, at.point.root)?;
+        Ok(all.into_iter().map(|object| (object.id(), object)).collect())
+    };
+    let (before, mine, other) = (objects(base)?, objects(ours)?, objects(theirs)?);
+    let our_tables = changed::tables(&view, base.commit(), ours.commit())?;
+    let their_tables = changed::tables(&view, base.commit(), theirs.commit())?;
+    drop(view);
+    let mut merging = Merging { merged, base, ours, theirs, prefer, our_tables, their_tables };
+    let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
+    let ids: std::collections::BTreeSet<TableId> =
+        ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
+    // Names that are freed are free for what comes.
+    let (gone, rest): (Vec<TableId>, Vec<TableId>) =
+        ids.into_iter().partition(|id| !other.contains_key(id));
+    for id in gone.into_iter().chain(rest) {
+        let three = (before.get(&id), mine.get(&id), other.get(&id));
+        merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
+    }
+    Ok(())
+}
+
+impl Merging<'_> {
+    fn object(
+        &mut self,
+        id: TableId,
+        (base, ours, theirs): (Option<Object>, Option<Object>, Option<Object>),
+    ) -> Result<()> {
+        let still = |tables: &Option<HashSet<TableId>>, side: Option<Object>| {
+            let tables = tables.as_ref();
+            let told = tables.is_some_and(|tables| !tables.contains(&id));
+            side == base || (told && is_table(side) && is_table(base))
+        };
+        if theirs == ours || still(&self.their_tables, theirs) {
+            return Ok(());
+        }
+        let ours_stood = still(&self.our_tables, ours);
+        match (ours, theirs) {
+            (None, None) => Ok(()),
+            (Some(_), None) if ours_stood => self.drop_ours(id),
+            (Some(_), None) => {
+                let why = "it was dropped on the branch merged and changed here";
+                match self.conflict(id, self.ours, why)? {
+                    Pick::Ours => Ok(()),
+                    Pick::Theirs => self.drop_ours(id),
+                }
+            }
+            (None, Some(_)) if base.is_none() => self.create(id),
+            (None, Some(_)) => {
+                if !self.differs(id)? {
+                    return Ok(());
+                }
+                let why = "it was dropped here and changed on the branch merged";
+                match self.conflict(id, self.theirs, why)? {
+                    Pick::Ours => Ok(()),
+                    Pick::Theirs => self.create(id),
+                }
+            }
+            (Some(_), Some(_)) => self.both(id, ours_stood),
+        }
+    }
+
+    /// Whether rows or shape of a table differ between the base and theirs.
+    fn differs(&self, id: TableId) -> Result<bool> {
+        let (Some(base), Some(theirs)) = (self.base.table_by_id(id)?, self.theirs.table_by_id(id)?)
+        else {
+            return Ok(true);
+        };
+        let shape = base.schema().id != theirs.schema().id;
+        Ok(shape || count(&base, &theirs, self.base.commit())? != (0, 0))
+    }
+
+    /// Notes a conflict about a whole object, and says whose version stands.
+    fn conflict(&mut self, id: TableId, at: &Snapshot, why: &str) -> Result<Pick> {
+        let relation = match relation(at, id)? {
+            Some(relation) => relation.name().1.to_owned(),
+            None => return Ok(Pick::Ours),
+        };
+        self.merged.conflicts.push(Conflict {
+            relation,
+            key: String::new(),
+            base: None,
+            ours: None,
+            theirs: None,
+            why: why.to_owned(),
+        });
+        Ok(self.prefer.pick())
+    }
+
+    fn drop_ours(&mut self, id: TableId) -> Result<()> {
+        let Some(relation) = relation(&self.merged.transaction.snapshot(), id)? else {
+            return Ok(());
+        };
+        let deleted_rows = match &relation {
+            Relation::Table(table) => table.row_count(),
+            Relation::View(_) => 0,
+        };
+        self.merged.transaction.drop_relation(&relation);
+        self.note(relation.name().1, "dropped", (0, deleted_rows));
+        Ok(())
+    }
+
+    fn note(&mut self, relation: &str, how: &'static str, (added_rows, deleted_rows): (u64, u64)) {
+        let relation = relation.to_owned();
+        self.merged.changes.push(Changed { relation, how, added_rows, deleted_rows });
+    }
+
+    fn create(&mut self, id: TableId) -> Result<()> {
+        let Some(relation) = relation(self.theirs, id)? else {
+            return self.create_namespace(id);
+        };
+        if !self.make_free(&relation, None)? {
+            return Ok(());
+        }
+        let name = relation.name().1.to_owned();
+        match relation {
+            Relation::Table(table) => {
+                let base = self.base.table_by_id(id)?;
+                let known: Vec<&Table> = base.iter().map(Arc::as_ref).collect();
+                let mut taken = whole(&table, table.schema(), &known);
+                taken.added_rows = table.row_count();
+                self.merged.transaction.take_over(taken)?;
+                self.note(&name, "created", (table.row_count(), 0));
+            }
+            Relation::View(view) => {
+                self.merged.transaction.create_view(view.as_ref().clone())?;
+                self.note(&name, "created", (0, 0));
+            }
+        }
+        Ok(())
+    }
+
+    /// Two schemas (namespaces) of one name are one.
+    fn create_namespace(&mut self, id: TableId) -> Result<()> {
+        let view = self.theirs.store().shared.log.read()?;
+        let name = match catalog::object(&view, self.theirs.point.root, id)? {
+            Some(Object::Namespace(_, record)) => catalog::view(&view, record)?.namespace,
+            _ => return Ok(()),
+        };
+        drop(view);
+        if !self.merged.transaction.snapshot().namespaces()?.contains(&name) {
+            self.merged.transaction.create_namespace(&name)?;
+            self.note(&name, "created", (0, 0));
+        }
+        Ok(())
+    }
+
+    /// Whether a relation of theirs can have its name here. Where another has it, it is a conflict.
+    fn make_free(&mut self, theirs: &Relation, own: Option<TableId>) -> Result<bool> {
+        let (namespace, name) = theirs.name();
+        let snapshot = self.merged.transaction.snapshot();
+        if !snapshot.namespaces()?.iter().any(|known| known == namespace) {
+            self.merged.transaction.create_namespace(namespace)?;
+        }
+        let Some(there) = snapshot.relation(namespace, name)?.filter(|r| Some(r.id()) != own)
+        else {
+            return Ok(true);
+        };
+        // What theirs renamed or dropped makes room when its turn comes, here already.
+        if relation(self.theirs, there.id())?.is_some_and(|r| r.name() != theirs.name()) {
+            self.object_of(there.id())?;
+            if relation(&self.merged.transaction.snapshot(), there.id())?
+                .is_none_or(|r| r.name() != theirs.name())
+            {
+                return Ok(true);
+            }
+        }
+        let why = "both sides have a relation of this name";
+        match self.conflict(theirs.id(), self.theirs, why)? {
+            Pick::Ours => Ok(false),
+            Pick::Theirs => {
+                self.merged.transaction.drop_relation(&there);
+                Ok(true)
+            }
+        }
+    }
+
+    fn object_of(&mut self, id: TableId) -> Result<()> {
+        let stood = self.our_tables.as_ref().is_some_and(|tables| !tables.contains(&id));
+        self.both(id, stood)
+    }
+
+    fn both(&mut self, id: TableId, ours_stood: bool) -> Result<()> {
+        if self.merged.transaction.has_taken(id) {
+            return Ok(());
+        }
+        match (relation(self.ours, id)?, relation(self.theirs, id)?) {
+            (Some(Relation::Table(ours)), Some(Relation::Table(theirs))) => {
+                self.tables(&ours, &theirs, ours_stood)
+            }
+            (Some(Relation::View(ours)), Some(Relation::View(theirs))) if *ours != *theirs => {
+                let stands = match relation(self.base, id)? {
+                    Some(Relation::View(base)) if *base == *ours => Pick::Theirs,
+                    Some(Relation::View(base)) if *base == *theirs => Pick::Ours,
+                    _ => self.conflict(id, self.ours, "the view was changed on both sides")?,
+                };
+                if stands == Pick::Theirs {
+                    self.merged.transaction.drop_relation(&Relation::View(ours));
+                    self.merged.transaction.create_view(theirs.as_ref().clone())?;
+                    self.note(&theirs.name, "changed", (0, 0));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tables(&mut self, ours: &Arc<Table>, theirs: &Arc<Table>, ours_stood: bool) -> Result<()> {
+        let base = self.base.table_by_id(ours.id())?;
+        let since: CommitId = self.base.commit();
+        if let (true, Some(base)) = (ours_stood, &base) {
+            let (added, deleted) = count(ours, theirs, since)?;
+            let mut taken = whole(theirs, theirs.schema(), &[ours, base]);
+            (taken.added_rows, taken.deleted_rows) = (added, deleted);
+            return self.take(ours, taken);
+        }
+        let empty = || Arc::new(Table::empty(ours.store().clone(), Arc::clone(ours.schema())));
+        let base = base.unwrap_or_else(empty);
+        let joined = join(&base, ours, theirs, since, self.prefer)?;
+        self.merged.conflicts.extend(joined.conflicts);
+        let Some(taken) = joined.taken else { return Ok(()) };
+        self.take(ours, taken)?;
+        write_again(&mut self.merged.transaction, ours, theirs, &joined.rewritten)
+    }
+
+    fn take(&mut self, ours: &Table, mut taken: crate::store::commit::Taken) -> Result<()> {
+        let renamed = (&ours.schema().namespace, &ours.schema().name)
+            != (&taken.table.schema().namespace, &taken.table.schema().name);
+        let relation = Relation::Table(Arc::clone(&taken.table));
+        if renamed && !self.make_free(&relation, Some(ours.id()))? {
+            let mut kept = taken.table.as_ref().clone();
+            kept.rename_as(ours.schema());
+            taken.table = Arc::new(kept);
+        }
+        let counts = (taken.added_rows, taken.deleted_rows);
+        let same_shape = taken.table.schema().id == ours.schema().id;
+        if counts == (0, 0) && same_shape {
+            return Ok(());
+        }
+        let name = taken.table.schema().name.clone();
+        self.merged.transaction.take_over(taken)?;
+        self.note(&name, if renamed { "renamed" } else { "changed" }, counts);
+        Ok(())
+    }
+}
+
+fn is_table(object: Option<Object>) -> bool {
+    matches!(object, Some(Object::Table(..)))
+}
+
+fn relation(at: &Snapshot, id: TableId) -> Result<Option<Relation>> {
+    at.relation_by_id(id)
+}

@@ -1,0 +1,200 @@
+//! Two shapes of one table as one: columns meet by id, not by name.
+
+use super::{Pick, Prefer};
+use crate::spec::{Column, ColumnId, TableSchema};
+
+/// A shape, and what could not be decided.
+pub(super) struct Shaped {
+    pub schema: TableSchema,
+    /// What both sides changed in different ways.
+    pub conflicts: Vec<String>,
+}
+
+/// The shape that has the changes of both. A column dropped on one side is dropped; a new one of
+/// theirs comes last. The answer keeps the id of the side it equals; else it is a new one.
+pub(super) fn merge(
+    base: &TableSchema,
+    ours: &TableSchema,
+    theirs: &TableSchema,
+    prefer: Prefer,
+    next_id: impl FnOnce() -> u64,
+) -> Shaped {
+    let mut choice = Choice { prefer, conflicts: Vec::new() };
+    let mut schema = TableSchema {
+        namespace: choice.of("schema", &base.namespace, &ours.namespace, &theirs.namespace),
+        name: choice.of("name", &base.name, &ours.name, &theirs.name),
+        columns: choice.columns(base, ours, theirs),
+        primary_key: choice.of(
+            "primary key",
+            &base.primary_key,
+            &ours.primary_key,
+            &theirs.primary_key,
+        ),
+        cluster_by: choice.of("CLUSTER BY", &base.cluster_by, &ours.cluster_by, &theirs.cluster_by),
+        event_time: choice.of("EVENT TIME", &base.event_time, &ours.event_time, &theirs.event_time),
+        known_time: choice.of("KNOWN TIME", &base.known_time, &ours.known_time, &theirs.known_time),
+        ties: choice.of("TIES", &base.ties, &ours.ties, &theirs.ties),
+        options: choice.of("WITH", &base.options, &ours.options, &theirs.options),
+        ..ours.clone()
+    };
+    choice.keep_used(&mut schema, ours, theirs);
+    if schema != *ours {
+        schema.id = theirs.id;
+        if schema != *theirs {
+            schema.id = crate::spec::SchemaId(next_id());
+        }
+    }
+    Shaped { schema, conflicts: choice.conflicts }
+}
+
+struct Choice {
+    prefer: Prefer,
+    conflicts: Vec<String>,
+}
+
+impl Choice {
+    fn of<T: PartialEq + Clone>(&mut self, what: &str, base: &T, ours: &T, theirs: &T) -> T {
+        if theirs == base || theirs == ours {
+            return ours.clone();
+        }
+        if ours == base {
+            return theirs.clone();
+        }
+        self.conflicts.push(format!("{what} was changed on both sides"));
+        match self.prefer.pick() {
+            Pick::Ours => ours.clone(),
+            Pick::Theirs => theirs.clone(),
+        }
+    }
+
+    fn columns(
+        &mut self,
+        base: &TableSchema,
+        ours: &TableSchema,
+        theirs: &TableSchema,
+    ) -> Vec<Column> {
+        let mut kept: Vec<Column> = Vec::new();
+        for column in &ours.columns {
+            match (base.column(column.id), theirs.column(column.id)) {
+                (Some(_), None) => {}
+                (None, None) => kept.push(column.clone()),
+                (before, Some(there)) => {
+                    let what = format!("column \"{}\"", column.name);
+                    kept.push(self.of(&what, before.unwrap_or(there), column, there));
+                }
+            }
+        }
+        let new =
+            |column: &&Column| base.column(column.id).is_none() && ours.column(column.id).is_none();
+        for column in theirs.columns.iter().filter(new) {
+            match kept.iter().position(|known| known.name == column.name) {
+                Some(known) => {
+                    self.conflicts
+                        .push(format!("both sides have a new column \"{}\"", column.name));
+                    if self.prefer.pick() == Pick::Theirs {
+                        kept[known] = column.clone();
+                    }
+                }
+                None => kept.push(column.clone()),
+            }
+        }
+        self.distinct(&mut kept);
+        kept
+    }
+
+    /// A rename on one side and a new column, or another rename, on the other can meet.
+    fn distinct(&mut self, columns: &mut Vec<Column>) {
+        let mut i = 0;
+        while i < columns.len() {
+            let name = columns[i].name.clone();
+            if columns[..i].iter().any(|column| column.name == name) {
+                self.conflicts.push(format!("two columns would be named \"{name}\""));
+                columns.remove(i);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    /// What one side's key or order uses, the other cannot have dropped.
+    fn keep_used(&mut self, schema: &mut TableSchema, ours: &TableSchema, theirs: &TableSchema) {
+        let used: Vec<ColumnId> = schema
+            .primary_key
+            .iter()
+            .flat_map(|key| key.columns.iter())
+            .chain(&schema.cluster_by)
+            .chain(&schema.ties)
+            .chain(&schema.event_time)
+            .chain(&schema.known_time)
+            .copied()
+            .collect();
+        for id in used {
+            if schema.column(id).is_some() {
+                continue;
+            }
+            if let Some(column) = ours.column(id).or_else(|| theirs.column(id)) {
+                let what = "was dropped on one side and is part of a key or an order on the other";
+                self.conflicts.push(format!("column \"{}\" {what}", column.name));
+                schema.columns.push(column.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{SchemaId, TableId, Type};
+
+    fn table(id: u64, columns: &[(u64, &str, Type)]) -> TableSchema {
+        let column = |(id, name, data_type): &(u64, &str, Type)| Column {
+            id: ColumnId(*id),
+            name: (*name).to_owned(),
+            data_type: data_type.clone(),
+            not_null: false,
+            default: None,
+        };
+        TableSchema {
+            id: SchemaId(id),
+            table: TableId(1),
+            namespace: "public".to_owned(),
+            name: "t".to_owned(),
+            columns: columns.iter().map(column).collect(),
+            primary_key: None,
+            cluster_by: Vec::new(),
+            event_time: None,
+            known_time: None,
+            ties: Vec::new(),
+            options: Vec::new(),
+        }
+    }
+
+    fn names(shaped: &Shaped) -> Vec<&str> {
+        shaped.schema.columns.iter().map(|column| column.name.as_str()).collect()
+    }
+
+    #[test]
+    fn drops_and_additions_of_both_sides_meet() {
+        let base = table(1, &[(1, "a", Type::Int4), (2, "b", Type::Int4)]);
+        let ours = table(2, &[(1, "a", Type::Int4), (3, "c", Type::Int4)]);
+        let theirs =
+            table(3, &[(1, "renamed", Type::Int8), (2, "b", Type::Int4), (4, "d", Type::Text)]);
+        let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9);
+        assert_eq!(names(&shaped), ["renamed", "c", "d"]);
+        assert_eq!(shaped.schema.id, SchemaId(9));
+        assert!(shaped.conflicts.is_empty());
+        let same = merge(&base, &base, &theirs, Prefer::Neither, || 9);
+        assert_eq!(same.schema, theirs);
+    }
+
+    #[test]
+    fn one_column_changed_twice_and_two_of_one_name_conflict() {
+        let base = table(1, &[(1, "a", Type::Int4)]);
+        let ours = table(2, &[(1, "a", Type::Int8), (3, "n", Type::Int4)]);
+        let theirs = table(3, &[(1, "a", Type::Text), (4, "n", Type::Text)]);
+        let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9);
+        assert_eq!(shaped.conflicts.len(), 2, "{:?}", shaped.conflicts);
+        assert_eq!(merge(&base, &ours, &theirs, Prefer::Ours, || 9).schema, ours);
+        assert_eq!(merge(&base, &ours, &theirs, Prefer::Theirs, || 9).schema, theirs);
+    }
+}

@@ -1,0 +1,213 @@
+//! Tables as they were, or as others have them: restored, brought back, cloned, moved forward.
+//!
+//! Each makes a state the table's own, in the transaction it is given; nothing is copied but the inline
+//! batches that a clone shares.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Store;
+use super::merge::{count, whole};
+use super::snapshot::Snapshot;
+use super::table::Table;
+use super::transaction::Transaction;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{ancestry, refs};
+use crate::spec::{Commit, CommitId, CommitKind, SchemaId, TableId, TableSchema, VersionId};
+
+/// Which rows differ is asked of states that do not follow each other.
+const UNRELATED: CommitId = CommitId(u64::MAX);
+
+/// The property of a commit that made one table another branch's: the commit it has it from.
+pub const SOURCE_PROPERTY: &str = "source-snapshot-id";
+
+/// How one branch's table lies to another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableAhead {
+    /// Both have the same state.
+    Same,
+    /// The other branch's follows this one's.
+    Other,
+    /// This one's follows the other branch's.
+    Own,
+    /// Both have changes of their own.
+    Apart,
+}
+
+impl Transaction {
+    /// Makes a table's rows and shape those of an earlier or foreign state of it; false where they are
+    /// already. The table keeps its name.
+    pub fn restore_table(&mut self, table: &Table, to: &Table) -> Result<bool> {
+        let schema = named_as(to, &table.schema);
+        let (added_rows, deleted_rows) = count(table, to, UNRELATED)?;
+        if (added_rows, deleted_rows) == (0, 0) && schema.id == table.schema.id {
+            return Ok(false);
+        }
+        let known = table.version().is_some().then_some(table);
+        let mut taken = whole(to, &schema, known.as_slice());
+        (taken.added_rows, taken.deleted_rows) = (added_rows, deleted_rows);
+        self.take_over(taken)?;
+        Ok(true)
+    }
+
+    /// Brings a dropped table back.
+    ///
+    /// # Errors
+    /// DuplicateTable where its name was given away, UndefinedSchema.
+    pub fn undrop_table(&mut self, dropped: &Table) -> Result<()> {
+        self.need_free(&dropped.schema.namespace, &dropped.schema.name)?;
+        let mut taken = whole(dropped, &dropped.schema, &[]);
+        taken.added_rows = dropped.row_count();
+        self.take_over(taken)
+    }
+
+    /// Makes a new table with the rows of another, which it shares: both are independent from here on.
+    ///
+    /// # Errors
+    /// DuplicateTable, UndefinedSchema; WrongState where this transaction changed the model.
+    pub fn clone_table(&mut self, model: &Table, namespace: &str, name: &str) -> Result<()> {
+        self.need_free(namespace, name)?;
+        if self.has_changed(model.id()) {
+            let message = format!("table \"{}\" has uncommitted changes", model.schema.name);
+            return Err(Error::new(ErrorKind::WrongState, message).hint("COMMIT, then clone it"));
+        }
+        let store = model.store().clone();
+        let schema = Arc::new(TableSchema {
+            id: SchemaId(store.next_id()),
+            table: TableId(store.next_id()),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ..model.schema.as_ref().clone()
+        });
+        store.keep_schema(&schema);
+        // Rows keep their ids, so new ones come after all that the model may ever have given.
+        let next = store.row_id_counter(model.id())?.load(Ordering::Acquire);
+        store.row_id_counter(schema.table)?.fetch_max(next, Ordering::AcqRel);
+        let mut taken = whole(model, &schema, &[]);
+        taken.added_rows = model.row_count();
+        self.take_over(taken)
+    }
+}
+
+/// The shape of a state, under the name that the table has today.
+fn named_as(state: &Table, named: &TableSchema) -> Arc<TableSchema> {
+    let schema = &state.schema;
+    if (&schema.namespace, &schema.name) == (&named.namespace, &named.name) {
+        return Arc::clone(schema);
+    }
+    let schema = Arc::new(TableSchema {
+        id: SchemaId(state.store.next_id()),
+        namespace: named.namespace.clone(),
+        name: named.name.clone(),
+        ..schema.as_ref().clone()
+    });
+    state.store.keep_schema(&schema);
+    schema
+}
+
+impl Store {
+    /// The table of this name that was dropped last in the history of a snapshot, as it was.
+    pub fn last_dropped(
+        &self,
+        from: &Snapshot,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<Table>>> {
+        let mut found = None;
+        self.history(from, |commit| {
+            let view = self.shared.log.read()?;
+            for change in commit.changes.iter().filter(|change| change.new.is_none()) {
+                let Some(old) = change.old else { continue };
+                let table = self.table_at(&view, old)?;
+                if (table.schema.namespace.as_str(), table.schema.name.as_str())
+                    == (namespace, name)
+                {
+                    found = Some(table);
+                }
+            }
+            Ok(found.is_none())
+        })?;
+        Ok(found)
+    }
+
+    /// How a table lies on two branches, by its versions: moves of rows are none, and a version that was
+    /// taken over from the other branch is that branch's.
+    pub fn table_ahead(
+        &self,
+        table: TableId,
+        own: &Snapshot,
+        other: &Snapshot,
+    ) -> Result<TableAhead> {
+        let (mine, theirs) = (self.lineage(table, own)?, self.lineage(table, other)?);
+        Ok(match (mine.first(), theirs.first()) {
+            (a, b) if a == b => TableAhead::Same,
+            (None, Some(_)) => TableAhead::Other,
+            (Some(_), None) => TableAhead::Own,
+            (Some(a), _) if theirs.contains(a) => TableAhead::Other,
+            (_, Some(b)) if mine.contains(b) => TableAhead::Own,
+            _ => TableAhead::Apart,
+        })
+    }
+
+    /// The versions a table went through, the newest first, merged ones included; a dropped table has
+    /// none before it.
+    fn lineage(&self, table: TableId, head: &Snapshot) -> Result<Vec<VersionId>> {
+        let mut found: Vec<VersionId> = Vec::new();
+        let mut walked: HashSet<CommitId> = HashSet::new();
+        let mut open = vec![head.commit()];
+        while let Some(start) = open.pop() {
+            self.history(&self.snapshot_of(start)?, |commit| {
+                if !walked.insert(commit.id) {
+                    return Ok(false);
+                }
+                let change = commit.changes.iter().find(|change| change.table == table);
+                let Some(change) = change.filter(|_| commit.kind != CommitKind::Maintain) else {
+                    return Ok(true);
+                };
+                let Some(new) = change.new else { return Ok(false) };
+                if let Some(source) = source_of(commit) {
+                    open.push(source);
+                    return Ok(false);
+                }
+                found.push(new);
+                open.extend(commit.merge_parent);
+                Ok(true)
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// The newest commit of a snapshot's history, or of any branch, whose property has this value.
+    pub fn find_property(&self, name: &str, value: &str) -> Result<Option<CommitId>> {
+        let mut newest: Option<CommitId> = None;
+        for found in self.refs()? {
+            let head = self.snapshot_of(found.commit)?;
+            self.history(&head, |commit| {
+                let says = commit.properties.iter().any(|(k, v)| k == name && v == value);
+                if says {
+                    newest = newest.max(Some(commit.id));
+                }
+                Ok(!says && newest.is_none_or(|newest| commit.id > newest))
+            })?;
+        }
+        Ok(newest)
+    }
+
+    /// Whether a branch ever stood at a commit or behind one that it lies behind: rolled-back past counts.
+    pub fn was_on(&self, head: &Snapshot, commit: CommitId) -> Result<bool> {
+        let view = self.shared.log.read()?;
+        if ancestry::is_ancestor(&view, commit, head.commit())? {
+            return Ok(true);
+        }
+        let Some((name, _)) = head.reference() else { return Ok(false) };
+        let Some(branch) = refs::get(&view, refs::DATABASE, name)? else { return Ok(false) };
+        let moves = refs::moves(&view, branch.id)?;
+        Ok(moves.iter().any(|entry| entry.commit == commit))
+    }
+}
+
+fn source_of(commit: &Commit) -> Option<CommitId> {
+    let (_, value) = commit.properties.iter().find(|(name, _)| name == SOURCE_PROPERTY)?;
+    value.parse().ok().map(CommitId)
+}
