@@ -34,7 +34,10 @@ pub async fn call(reading: &Reading, state: &SessionState, call: &Call) -> Resul
             ErrorKind::UndefinedFunction,
             format!("procedure {} does not exist", call.procedure.join(".")),
         )
-        .hint("procedures: system.fast_forward(table, branch, to)")),
+        .hint(format!(
+            "procedures: system.fast_forward(table, branch, to), {}",
+            super::maintain::USAGES.map(|usage| format!("system.{usage}")).join(", ")
+        ))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Statements that are not queries, a file a family: tables, rows, COPY, refs, history.
+//! Statements that are not queries, a file a family: tables, rows, COPY, refs, history, upkeep.
 //!
 //! Each works on what it is given: a [`Reading`] of one snapshot, a transaction to write to, a state
 //! to plan and run with. Nothing here knows sessions, transactions blocks or the protocol.
@@ -9,6 +9,7 @@ pub mod call;
 pub mod copy;
 pub mod drop;
 pub mod history;
+pub mod maintain;
 pub mod refs;
 pub mod run;
 pub mod table;

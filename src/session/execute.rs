@@ -12,12 +12,13 @@ use super::hooks::StatementTables;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
-use crate::command::{call, history, refs, run};
+use crate::command::{call, history, maintain, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
 use crate::fault;
 use crate::parse::{
     Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes,
+    Vacuum,
 };
 use crate::plan::query::{Planned, same_columns};
 use crate::plan::time_travel::name_parts;
@@ -144,7 +145,7 @@ impl Session {
             Statement::Deallocate(Some(_)) => done("DEALLOCATE"),
             Statement::Close(_) => done("CLOSE CURSOR"),
             Statement::Analyze { .. } => done("ANALYZE"),
-            Statement::Vacuum(_) => done("VACUUM"),
+            Statement::Vacuum(vacuum) => self.vacuum(vacuum).await,
             Statement::Checkpoint => done("CHECKPOINT"),
             other => Err(refuse(other)),
         }
@@ -178,6 +179,9 @@ impl Session {
     async fn call(&mut self, procedure: &Call, parameters: Parameters) -> Result<Outcome> {
         self.need_no_block("CALL")?;
         let reading = self.reading(parameters)?;
+        if let Some(batch) = maintain::call(&reading, &self.state, procedure).await? {
+            return Ok(rows_of(batch, RowsTag::Tagged("CALL")));
+        }
         let called = call::call(&reading, &self.state, procedure).await?;
         let columns = called.row.iter().map(|(name, value)| {
             let column = StringViewArray::from_iter_values([value.as_str()]);
@@ -185,6 +189,15 @@ impl Session {
         });
         let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
+    }
+
+    async fn vacuum(&mut self, vacuum: &Vacuum) -> Result<Outcome> {
+        self.need_no_block("VACUUM")?;
+        let reading = self.reading(None)?;
+        match maintain::vacuum(&reading, &self.state, vacuum).await? {
+            Some(batch) => Ok(rows_of(batch, RowsTag::Tagged("VACUUM"))),
+            None => done("VACUUM"),
+        }
     }
 
     /// What a query sees; `AS OF SYSTEM TIME` is of the whole statement.

@@ -27,6 +27,7 @@ mod lookup;
 mod merge;
 mod moved;
 mod open;
+mod orphans;
 mod past;
 mod probe;
 mod readers;
@@ -37,8 +38,8 @@ mod table;
 mod transaction;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use quick_cache::Weighter;
@@ -127,6 +128,8 @@ struct Shared {
     readers: Arc<readers::Readers>,
     /// Files that nothing names, and the era that began when they were let go.
     collecting: Mutex<Vec<(u64, u64)>>,
+    /// Segments that this process published, by whoever may still commit them.
+    published: Mutex<HashMap<SegmentId, Weak<SegmentMeta>>>,
     /// Held by whoever folds, so that there is one.
     folding: tokio::sync::Mutex<()>,
     /// The same for compactions.

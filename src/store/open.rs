@@ -74,6 +74,7 @@ impl Store {
             floors: RwLock::new(Arc::new(floors)),
             readers: Arc::default(),
             collecting: Mutex::default(),
+            published: Mutex::default(),
             folding: tokio::sync::Mutex::new(()),
             compacting: tokio::sync::Mutex::new(()),
             expiring: tokio::sync::Mutex::new(()),

@@ -66,6 +66,12 @@ impl TableScan {
         ties.map(|c| c.name.clone()).chain([COMMIT.to_owned(), ROW_ID.to_owned()]).collect()
     }
 
+    /// The segments that may have rows for a condition on visible columns.
+    pub fn matching(&self, state: &dyn Session, condition: &Expr) -> Result<Vec<TableSegment>> {
+        let filter = self.filter(state, std::slice::from_ref(condition))?;
+        self.living(self.table.segments().to_vec(), filter.as_ref())
+    }
+
     fn visible(&self) -> usize {
         self.table.schema().columns.len()
     }

@@ -129,7 +129,7 @@ impl<'a> Outputs<'a> {
         let commit = CommitId(file.commit);
         let meta = file.writer.finish()?;
         let entry = SegmentEntry { segment: meta.id, commit, since };
-        self.added.push((Arc::new(meta), entry));
+        self.added.push((self.store.published(meta), entry));
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl<'a> Outputs<'a> {
         let (commit, until) = (CommitId(file.commit), CommitId(file.until));
         let meta = file.writer.finish()?;
         let entry = SegmentEntry { segment: meta.id, commit, since };
-        self.history.push((Arc::new(meta), RetiredEntry { entry, until }));
+        self.history.push((self.store.published(meta), RetiredEntry { entry, until }));
         Ok(())
     }
 
