@@ -78,7 +78,9 @@ pub async fn vacuum(
     }
     if said("full").is_some_and(|(_, value)| value.as_deref() != Some("false")) {
         for table in &tables {
-            upkeep.rewrite_table(table, &CompactOptions { all: true, ..Default::default() }).await?;
+            upkeep
+                .rewrite_table(table, &CompactOptions { all: true, ..Default::default() })
+                .await?;
         }
     }
     let hours = said("retain_hours").and_then(|(_, hours)| hours.as_deref()?.parse::<i64>().ok());

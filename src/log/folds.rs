@@ -56,11 +56,7 @@ pub fn all(records: &impl Records) -> Result<Vec<(TableId, LineId, Stretch)>> {
     scan(records, &[], &[0xff; 40])
 }
 
-fn scan(
-    records: &impl Records,
-    from: &[u8],
-    to: &[u8],
-) -> Result<Vec<(TableId, LineId, Stretch)>> {
+fn scan(records: &impl Records, from: &[u8], to: &[u8]) -> Result<Vec<(TableId, LineId, Stretch)>> {
     let mut found = Vec::new();
     records.scan(Space::Folds, from, to, &mut |at, value| {
         let (table, line, from, to) = parts(at)?;

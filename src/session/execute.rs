@@ -17,8 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
 use crate::fault;
 use crate::parse::{
-    Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes,
-    Vacuum,
+    Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes, Vacuum,
 };
 use crate::plan::query::{Planned, same_columns};
 use crate::plan::time_travel::name_parts;

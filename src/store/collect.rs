@@ -94,7 +94,8 @@ pub(super) fn discard(vfs: &Vfs, metas: &[SegmentMeta]) -> Result<()> {
 pub(super) fn discard_names(vfs: &Vfs, names: &[String]) -> Result<()> {
     vfs.point("gc.trash")?;
     for name in names {
-        let moved = vfs.rename_new(&format!("{SEGMENTS_DIR}/{name}"), &format!("{TRASH_DIR}/{name}"));
+        let moved =
+            vfs.rename_new(&format!("{SEGMENTS_DIR}/{name}"), &format!("{TRASH_DIR}/{name}"));
         match moved {
             Err(error) if error.kind() != ErrorKind::UndefinedFile => return Err(error),
             _ => {}

@@ -180,11 +180,16 @@ impl Store {
         let target = refs::get(&view, refs::DATABASE, branch)?
             .ok_or_else(|| super::refs::unknown(RefKind::Branch, branch))?;
         let floor = self.shared.floors.read().of(target.id, table);
-        match floor {
-            // A branch that was rolled back behind its floor starts at its head.
-            Some(floor) if floor.commit <= target.commit => ancestry::commit(&view, floor.commit),
-            Some(_) => ancestry::commit(&view, target.commit),
-            None => ancestry::first(&view, target.commit),
+        // A branch that was rolled back behind its floor begins at its head.
+        let begins = floor.map_or(CommitId(0), |floor| floor.commit);
+        let found = match begins <= target.commit && begins > CommitId(0) {
+            true => ancestry::find(&view, begins)?,
+            false => None,
+        };
+        match (found, floor) {
+            (Some(commit), _) => Ok(commit),
+            (None, Some(_)) => ancestry::commit(&view, target.commit),
+            (None, None) => ancestry::first(&view, target.commit),
         }
     }
 }

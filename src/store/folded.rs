@@ -21,8 +21,7 @@ use crate::log::folds::{self, Stretch};
 use crate::log::{Records, Space, key};
 use crate::segment::{Projection, RowVisibility, ScanRequest};
 use crate::spec::{
-    CommitId, LineId, LineRange, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId,
-    TableSchema,
+    CommitId, LineId, LineRange, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema,
 };
 
 /// The folded stretches of every line, as the log has them; the committer keeps them so.
@@ -78,7 +77,8 @@ struct Named(HashSet<(CommitId, RowId)>);
 impl RowVisibility for Named {
     fn visible(&self, commits: &UInt64Array, row_ids: &UInt64Array) -> BooleanBuffer {
         let names = commits.values().iter().zip(row_ids.values());
-        let asked = |(commit, row): (&u64, &u64)| self.0.contains(&(CommitId(*commit), RowId(*row)));
+        let asked =
+            |(commit, row): (&u64, &u64)| self.0.contains(&(CommitId(*commit), RowId(*row)));
         names.map(asked).collect()
     }
 }

@@ -281,7 +281,12 @@ impl Table {
             check_distinct(&self.schema, &keys)?;
             self.check_absent(&keys, &segments, CommitId(0))?;
             let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
-            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None });
+            segments.push(TableSegment {
+                meta: Arc::clone(meta),
+                entry,
+                deleted: None,
+                visibility: None,
+            });
         }
         Ok(())
     }

@@ -105,7 +105,8 @@ impl Table {
         for range in self.ranges() {
             if (range.from..=range.to).contains(&commit) {
                 let one = LineRange { from: commit, to: commit, ..*range };
-                let (_, gaps) = split(&one, &self.store.shared.folds.of_line(self.lines_of, one.line));
+                let (_, gaps) =
+                    split(&one, &self.store.shared.folds.of_line(self.lines_of, one.line));
                 batches.extend(match self.store.known_rows(self.lines_of, &self.schema, &gaps) {
                     Some(rows) => rows,
                     // Asking for the full range keeps the cached run whole.

@@ -51,8 +51,7 @@ impl Store {
                 let still = self.find_ref(name)?.filter(|now| now.commit == target.commit);
                 let target = still.ok_or_else(|| unknown(RefKind::Tag, name))?;
                 let named = Some((Arc::from(name), RefKind::Tag));
-                let snapshot =
-                    self.snapshot_at(self.point(target.commit)?, named, Arc::default());
+                let snapshot = self.snapshot_at(self.point(target.commit)?, named, Arc::default());
                 drop(guard);
                 Ok(snapshot)
             }
@@ -91,9 +90,9 @@ impl Store {
             Some((name, RefKind::Branch)) => refs::get(&view, refs::DATABASE, name)?,
             Some((_, RefKind::Tag)) | None => None,
         };
-        let floor = on_branch.as_ref().and_then(|branch| {
-            self.shared.floors.read().of(branch.id, ALL_TABLES)
-        });
+        let floor = on_branch
+            .as_ref()
+            .and_then(|branch| self.shared.floors.read().of(branch.id, ALL_TABLES));
         let expired = || format!("what was there at {} has expired", show_time(time_us));
         if floor.is_some_and(|floor| time_us < floor.time_us) {
             return Err(self.expired(base, &expired())?);

@@ -104,9 +104,7 @@ impl Point {
 
     /// Reads a table anew when it is next asked for.
     pub(super) fn forget(&self, table: TableId) {
-        let is_it = |kept: &Option<Kept>| {
-            matches!(kept, Some(Kept::Table(state)) if state.table_id() == table)
-        };
+        let is_it = |kept: &Option<Kept>| matches!(kept, Some(Kept::Table(state)) if state.table_id() == table);
         self.relations.lock().retain(|_, kept| !is_it(kept));
     }
 }
@@ -280,9 +278,8 @@ impl Snapshot {
         let commit = self.point.commit;
         let highest = self.store.shared.floors.read().highest(table);
         let message = format!("the table as it was at commit {commit} has expired");
-        Err(Error::new(ErrorKind::SnapshotExpired, message).hint(format!(
-            "every commit from {highest} on can be read; tags keep what they name"
-        )))
+        Err(Error::new(ErrorKind::SnapshotExpired, message)
+            .hint(format!("every commit from {highest} on can be read; tags keep what they name")))
     }
 
     fn guarded(&self, view: &log::View, version: VersionId) -> Result<Arc<Table>> {

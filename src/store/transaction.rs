@@ -255,7 +255,12 @@ impl Transaction {
         let segments = Arc::make_mut(&mut next.segments);
         for meta in &loaded.segments {
             let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
-            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None });
+            segments.push(TableSegment {
+                meta: Arc::clone(meta),
+                entry,
+                deleted: None,
+                visibility: None,
+            });
         }
         next.rows += loaded.rows;
         let proposal = self.tables.entry(table.id()).or_default();

@@ -8,6 +8,7 @@ mod history;
 mod isolation;
 mod process;
 mod sql;
+mod upkeep;
 mod wire;
 
 #[global_allocator]

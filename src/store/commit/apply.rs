@@ -344,7 +344,8 @@ impl<'a> Batch<'a> {
             self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
             let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
             segments.added.push(entry);
-            let segment = TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None };
+            let segment =
+                TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None };
             Arc::make_mut(&mut next.segments).push(segment);
         }
         self.write_deletes(&mut next, &mut record, change, id)?;
@@ -540,13 +541,18 @@ impl<'a> Batch<'a> {
             Ok(found) => found,
             Err(refused) => return Ok(Err(refused)),
         };
-        if target.commit != from {
+        let content = |commit| ancestry::content(&self.transaction, commit);
+        if target.commit != from && content(target.commit)? != content(from)? {
             return Ok(Ok(Answer::Stale));
         }
+        let old = target.commit;
         let commit = ancestry::commit(&self.transaction, to)?;
         let moved = ReflogEntry { time_us: self.next_time(), action, commit: to };
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: to, ..target }, &moved)?;
         self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
+        if action == ReflogAction::FastForward {
+            self.carry_upkeep(name, old, &commit)?;
+        }
         Ok(Ok(Answer::Done(to)))
     }
 }

@@ -1,5 +1,6 @@
 //! A compaction in the committer's order: other files, the same rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Answer;
@@ -9,10 +10,10 @@ use crate::log::deletes::Positions;
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, ancestry, deletes, key, refs};
 use crate::spec::{
-    Commit, CommitId, CommitKind, LineRange, LinkId, ReflogAction, ReflogEntry, RetiredEntry,
+    Commit, CommitId, CommitKind, LineRange, LinkId, Ref, ReflogAction, ReflogEntry, RetiredEntry,
     TableChange, TableVersion, VersionId,
 };
-use crate::store::catalog::{Change, Object};
+use crate::store::catalog::{self, Change, Object};
 use crate::store::compact::{Compaction, is_start};
 use crate::store::snapshot::Point;
 use crate::store::table::{Table, TableSegment};
@@ -33,11 +34,36 @@ impl Batch<'_> {
             return Ok(Ok(Answer::Stale));
         }
         let id = self.next_commit();
-        let line = self.line(&head, id, false)?;
         let next = Arc::new(self.write_compacted(&old, compaction, id)?);
         let version = next.version().expect("it was just written").id;
-        let put = Change::Put(Object::Table(compaction.table, version));
-        let root = self.update_catalog(head.root, &[put])?;
+        self.take_table(version, &next);
+        let change = TableChange {
+            table: compaction.table,
+            old: old.version().map(|v| v.id),
+            new: Some(version),
+            added_rows: 0,
+            deleted_rows: 0,
+        };
+        self.commit_upkeep(target, &head, id, vec![change], &[next])?;
+        Ok(Ok(Answer::Done(id)))
+    }
+
+    /// A commit that no history shows: these tables lie elsewhere.
+    fn commit_upkeep(
+        &mut self,
+        target: Ref,
+        head: &Point,
+        id: CommitId,
+        changes: Vec<TableChange>,
+        tables: &[Arc<Table>],
+    ) -> Result<()> {
+        let line = self.line(head, id, false)?;
+        let put = |change: &TableChange| {
+            let version = change.new.expect("upkeep drops no table");
+            Change::Put(Object::Table(change.table, version))
+        };
+        let puts: Vec<Change> = changes.iter().map(put).collect();
+        let root = self.update_catalog(head.root, &puts)?;
         let parent = ancestry::commit(&self.transaction, head.commit)?;
         let (depth, jump) = ancestry::below(&self.transaction, &parent)?;
         let commit = Commit {
@@ -50,24 +76,49 @@ impl Batch<'_> {
             kind: CommitKind::Maintain,
             line,
             root,
-            changes: vec![TableChange {
-                table: compaction.table,
-                old: old.version().map(|v| v.id),
-                new: Some(version),
-                added_rows: 0,
-                deleted_rows: 0,
-            }],
+            changes,
             properties: Vec::new(),
         };
         self.transaction.put(Space::Commits, &key([id.0]), &commit.encode())?;
         let time_us = commit.time_us;
         let moved = ReflogEntry { time_us, action: ReflogAction::Commit, commit: id };
-        let target = crate::spec::Ref { commit: id, ..target };
-        refs::put(&self.transaction, refs::DATABASE, &target, &moved)?;
-        self.take_table(version, &next);
-        let point = Arc::new(Point::after(&head, &commit, &[next], false));
-        self.take_head(compaction.branch.clone(), point);
-        Ok(Ok(Answer::Done(id)))
+        let name = target.name.clone();
+        refs::put(&self.transaction, refs::DATABASE, &Ref { commit: id, ..target }, &moved)?;
+        // Without the tables at hand what the parent knew of them must not stand.
+        let point = Arc::new(Point::after(head, &commit, tables, tables.is_empty()));
+        self.take_head(name, point);
+        Ok(())
+    }
+
+    /// A branch that moved forward keeps what upkeep did to the tables that it takes over unchanged.
+    pub(super) fn carry_upkeep(&mut self, name: &str, old: CommitId, to: &Commit) -> Result<()> {
+        let mut at = ancestry::commit(&self.transaction, old)?;
+        let newest = at.root;
+        let mut tables = BTreeSet::new();
+        while at.kind == CommitKind::Maintain {
+            tables.extend(at.changes.iter().map(|change| change.table));
+            let Some(parent) = at.parent else { break };
+            let Some(parent) = ancestry::find(&self.transaction, parent)? else { break };
+            at = parent;
+        }
+        let mut changes = Vec::new();
+        for table in tables {
+            let version = |root: u64| match catalog::object(&self.transaction, root, table)? {
+                Some(Object::Table(_, version)) => Ok(Some(version)),
+                Some(Object::View(..) | Object::Namespace(..)) | None => Ok::<_, Error>(None),
+            };
+            let (before, ours, theirs) = (version(at.root)?, version(newest)?, version(to.root)?);
+            if before == theirs && ours.is_some() && ours != before {
+                let (old, new) = (theirs, ours);
+                changes.push(TableChange { table, old, new, added_rows: 0, deleted_rows: 0 });
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let Ok((target, head)) = self.branch(name)? else { return Ok(()) };
+        let id = self.next_commit();
+        self.commit_upkeep(target, &head, id, changes, &[])
     }
 
     fn write_compacted(

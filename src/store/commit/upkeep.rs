@@ -129,10 +129,7 @@ impl Batch<'_> {
     }
 
     /// After the batch is durable: memory follows the log.
-    pub(super) fn publish_moves(
-        store: &Store,
-        moved: &[(TableId, LineId)],
-    ) -> Result<()> {
+    pub(super) fn publish_moves(store: &Store, moved: &[(TableId, LineId)]) -> Result<()> {
         if moved.is_empty() {
             return Ok(());
         }

@@ -46,7 +46,8 @@ impl Ends {
     /// The end of a row of a segment that is known to be dead.
     pub fn of_position(&self, segment: SegmentId, position: u32) -> u64 {
         let known = self.positions.get(&segment).into_iter().flatten();
-        let first = known.filter(|(_, bitmap)| bitmap.contains(position)).map(|(commit, _)| commit.0);
+        let first =
+            known.filter(|(_, bitmap)| bitmap.contains(position)).map(|(commit, _)| commit.0);
         first.min().unwrap_or(FORGOTTEN)
     }
 

@@ -21,7 +21,6 @@ impl Store {
         mut compaction: Compaction,
         seen: &Table,
     ) -> Result<Option<(Compaction, Arc<Table>)>> {
-        self.shared.vfs.point("compact.remap")?;
         let head = self.head(&compaction.branch)?;
         let Some(now) = head.table_by_id(compaction.table)? else { return Ok(None) };
         if !compaction.fits(&now) {

@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::keep::kept_commits;
 use super::ExpireReport;
+use super::keep::kept_commits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::ALL_TABLES;
 use crate::log::{Records, Space, ancestry, deletes, folds, inline, key, refs, tree, versions};
@@ -35,13 +35,11 @@ pub(super) struct Dead(Vec<(Space, Vec<u8>)>);
 
 impl Live {
     /// Marks from every commit that can be read or is being read.
-    pub fn mark(
-        records: &impl Records,
-        floors: &Floors,
-        readers: &[CommitId],
-    ) -> Result<Live> {
-        let mut live =
-            Live { commits: kept_commits(records, floors, ALL_TABLES, readers)?, ..Live::default() };
+    pub fn mark(records: &impl Records, floors: &Floors, readers: &[CommitId]) -> Result<Live> {
+        let mut live = Live {
+            commits: kept_commits(records, floors, ALL_TABLES, readers)?,
+            ..Live::default()
+        };
         let own = floors.tables();
         let mut ids: Vec<CommitId> = live.commits.iter().copied().collect();
         ids.sort_unstable();
@@ -190,12 +188,7 @@ impl Live {
     }
 
     /// Of each ref's moves stay those since its floor and the last before it.
-    fn dead_moves(
-        &self,
-        records: &impl Records,
-        floors: &Floors,
-        dead: &mut Dead,
-    ) -> Result<()> {
+    fn dead_moves(&self, records: &impl Records, floors: &Floors, dead: &mut Dead) -> Result<()> {
         let refs = refs::list(records, refs::DATABASE)?;
         let mut last: Option<(u64, Vec<u8>)> = None;
         records.scan(Space::Reflog, &[], &[0xff; 24], &mut |at, value| {

@@ -11,8 +11,9 @@
 mod keep;
 mod mark;
 
-use self::mark::Dead;
-pub(super) use self::mark::{Live, segment_of};
+pub(super) use self::keep::kept_commits;
+pub(super) use self::mark::segment_of;
+use self::mark::{Dead, Live};
 use super::Store;
 use super::commit::{Request, Upkeep};
 use super::fold::blocking;
