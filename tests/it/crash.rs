@@ -207,7 +207,7 @@ async fn care(client: Client, stop: Arc<AtomicBool>) {
     const UPKEEP: [&str; 3] = [
         "CALL system.rewrite_data_files('note')",
         "CALL system.rewrite_data_files(table => 'part', options => 'rewrite-all=true')",
-        "CALL system.expire_snapshots(older_than => clock_timestamp(), retain_last => 3)",
+        "CALL system.expire_snapshots(older_than => now(), retain_last => 3)",
     ];
     for sql in UPKEEP.iter().cycle() {
         if stop.load(Ordering::Relaxed) {
