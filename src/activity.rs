@@ -4,6 +4,8 @@
 //! [`Activity`] reads them (pg_stat_activity) or cancels by pid. Dropping the handle takes the session
 //! off the list. Locks are held for a copy of a few words, never across a wait.
 
+mod copying;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
@@ -11,6 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub use self::copying::{CopyFacts, CopySnapshot, Copying};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -192,6 +195,7 @@ struct Entry {
     facts: SessionFacts,
     cancel: CancelToken,
     now: Mutex<Now>,
+    copying: Mutex<Option<Arc<copying::Progress>>>,
     rows: AtomicU64,
     bytes: AtomicU64,
 }
@@ -239,6 +243,8 @@ pub struct SessionSnapshot {
     pub rows: u64,
     /// Bytes that statement has sent or taken in.
     pub bytes: u64,
+    /// The COPY that runs.
+    pub copying: Option<CopySnapshot>,
 }
 
 impl Activity {
@@ -262,6 +268,7 @@ impl Activity {
                 statement: Arc::from(""),
                 statement_started_us: None,
             }),
+            copying: Mutex::default(),
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         });
@@ -294,6 +301,7 @@ impl Entry {
             statement_started_us: now.statement_started_us,
             rows: self.rows.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            copying: self.copying.lock().as_ref().map(|progress| progress.snapshot()),
         }
     }
 }

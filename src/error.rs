@@ -87,6 +87,10 @@ pub enum ErrorKind {
     UniqueViolation,
     /// A CHECK that does not hold.
     CheckViolation,
+    /// A value for a column that makes its own.
+    GeneratedAlways,
+    /// A sequence that has no further value.
+    SequenceLimit,
     /// An object that others need.
     DependentObjects,
     /// A statement that cannot run inside a transaction block.
@@ -182,6 +186,8 @@ impl ErrorKind {
             ErrorKind::NotNullViolation => "23502",
             ErrorKind::UniqueViolation => "23505",
             ErrorKind::CheckViolation => "23514",
+            ErrorKind::GeneratedAlways => "428C9",
+            ErrorKind::SequenceLimit => "2200H",
             ErrorKind::DependentObjects => "2BP01",
             ErrorKind::ActiveTransaction => "25001",
             ErrorKind::NoActiveTransaction => "25P01",
@@ -221,42 +227,93 @@ impl ErrorKind {
 pub struct Error(Box<Inner>);
 
 struct Inner {
+    told: Told,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What a client is told, apart from the cause.
+#[derive(Clone)]
+struct Told {
     kind: ErrorKind,
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    context: Option<String>,
     position: Option<usize>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    place: Option<(u64, u64)>,
+    object: ObjectNames,
+}
+
+/// The object that an error is about, for programs that look for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectNames {
+    /// The table's schema.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: Option<String>,
+    /// The column.
+    pub column: Option<String>,
+    /// The constraint.
+    pub constraint: Option<String>,
 }
 
 impl Error {
     /// An error of this kind. The message is lower case, without a full stop, and names the object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner {
+        let told = Told {
             kind,
             message: message.into(),
             detail: None,
             hint: None,
+            context: None,
             position: None,
-            source: None,
-        }))
+            place: None,
+            object: ObjectNames::default(),
+        };
+        Error(Box::new(Inner { told, source: None }))
     }
 
     /// Says what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.told.hint = Some(hint.into());
         self
     }
 
     /// Says more about the object, such as the row that was refused.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.0.detail = Some(detail.into());
+        self.0.told.detail = Some(detail.into());
+        self
+    }
+
+    /// Says what was being done, such as the line of a file that was read.
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.0.told.context = Some(context.into());
         self
     }
 
     /// Says where in the statement: characters, counted from 1.
     pub fn at(mut self, position: usize) -> Self {
-        self.0.position = Some(position);
+        self.0.told.position = Some(position);
+        self
+    }
+
+    /// Says where in the text that was read: line and column, counted from 1. Whoever knows the text
+    /// makes a position of it.
+    pub fn at_place(mut self, line: u64, column: u64) -> Self {
+        self.0.told.place = Some((line, column));
+        self
+    }
+
+    /// Forgets where: the text is not the client's.
+    pub fn nowhere(mut self) -> Self {
+        self.0.told.place = None;
+        self.0.told.position = None;
+        self
+    }
+
+    /// Says which object it is about.
+    pub fn about(mut self, object: ObjectNames) -> Self {
+        self.0.told.object = object;
         self
     }
 
@@ -266,35 +323,55 @@ impl Error {
         self
     }
 
+    /// The same without the cause.
+    pub fn without_cause(&self) -> Error {
+        Error(Box::new(Inner { told: self.0.told.clone(), source: None }))
+    }
+
     /// The kind, which decides the SQLSTATE.
     pub fn kind(&self) -> ErrorKind {
-        self.0.kind
+        self.0.told.kind
     }
 
     /// What happened, in one line.
     pub fn message(&self) -> &str {
-        &self.0.message
+        &self.0.told.message
     }
 
     /// More about the object, if there is more.
     pub fn detail_text(&self) -> Option<&str> {
-        self.0.detail.as_deref()
+        self.0.told.detail.as_deref()
     }
 
     /// What to do next, if we know.
     pub fn hint_text(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+        self.0.told.hint.as_deref()
+    }
+
+    /// What was being done, if that is told.
+    pub fn context_text(&self) -> Option<&str> {
+        self.0.told.context.as_deref()
     }
 
     /// Where in the statement, in characters counted from 1.
     pub fn position(&self) -> Option<usize> {
-        self.0.position
+        self.0.told.position
+    }
+
+    /// Where in the text that was read: line and column, counted from 1.
+    pub fn place(&self) -> Option<(u64, u64)> {
+        self.0.told.place
+    }
+
+    /// Which object it is about.
+    pub fn object(&self) -> &ObjectNames {
+        &self.0.told.object
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+        f.write_str(self.message())?;
         match &self.0.source {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),
@@ -304,11 +381,11 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}: {self}", self.0.kind.sqlstate(), self.0.kind)?;
-        if let Some(detail) = &self.0.detail {
+        write!(f, "{} {:?}: {self}", self.kind().sqlstate(), self.kind())?;
+        if let Some(detail) = self.detail_text() {
             write!(f, "\n  detail: {detail}")?;
         }
-        if let Some(hint) = &self.0.hint {
+        if let Some(hint) = self.hint_text() {
             write!(f, "\n  hint: {hint}")?;
         }
         Ok(())

@@ -12,7 +12,15 @@ pub fn of_datafusion(error: DataFusionError) -> Error {
     let error = match error {
         DataFusionError::External(inner) => return of_external(inner),
         DataFusionError::Context(_, inner) => return of_datafusion(*inner),
-        DataFusionError::Diagnostic(_, inner) => return of_datafusion(*inner),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            let error = of_datafusion(*inner);
+            return match diagnostic.span {
+                Some(span) if error.position().is_none() => {
+                    error.at_place(span.start.line, span.start.column)
+                }
+                _ => error,
+            };
+        }
         DataFusionError::Collection(errors) => {
             return errors.into_iter().next().map_or_else(
                 || Error::new(ErrorKind::Internal, "an empty collection of errors"),
@@ -53,25 +61,11 @@ fn of_external(inner: Box<dyn std::error::Error + Send + Sync>) -> Error {
 fn of_shared(error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
-            Some(ours) => copy(ours),
+            Some(ours) => ours.without_cause(),
             None => Error::new(ErrorKind::Internal, inner.to_string()),
         },
         DataFusionError::ArrowError(inner, _) => plain_arrow(inner),
         root => plain(root),
-    }
-}
-
-fn copy(error: &Error) -> Error {
-    let mut copy = Error::new(error.kind(), error.message());
-    if let Some(detail) = error.detail_text() {
-        copy = copy.detail(detail);
-    }
-    if let Some(hint) = error.hint_text() {
-        copy = copy.hint(hint);
-    }
-    match error.position() {
-        Some(position) => copy.at(position),
-        None => copy,
     }
 }
 
@@ -116,6 +110,16 @@ fn of_schema(error: &SchemaError) -> Error {
 
 /// The planner uses one variant for all it refuses; the words it begins with tell the common ones.
 fn of_plan(text: &str) -> Error {
+    if let Some((name, rest)) =
+        text.strip_prefix("Invalid function '").and_then(|t| t.split_once('\''))
+    {
+        let missing = format!("function {name} does not exist");
+        let missing = Error::new(ErrorKind::UndefinedFunction, missing);
+        return match rest.split('\'').nth(1) {
+            Some(near) => missing.hint(format!("there is a function {near}")),
+            None => missing,
+        };
+    }
     let kind = if text.starts_with("table '") && text.ends_with("not found") {
         ErrorKind::UndefinedTable
     } else if text.starts_with("Invalid function") || text.contains("No function matches") {

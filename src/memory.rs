@@ -35,6 +35,8 @@ use crate::activity::{CancelReason, CancelToken};
 pub const RELIEF_PERCENT: u64 = 85;
 /// What all statements together may reserve, in parts of the bound.
 const RESERVE_PERCENT: u64 = 75;
+/// Once such a part of the bound was freed, the system gets it back.
+const GIVE_BACK_PART: u64 = 8;
 /// How often the allocation is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_millis(25);
 /// So many looks does a cancelled statement get to give its memory back before the next one goes,
@@ -80,6 +82,16 @@ pub fn machine_bytes() -> Option<u64> {
     let (pages, page_bytes) =
         unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
     u64::try_from(pages).ok()?.checked_mul(u64::try_from(page_bytes).ok()?).filter(|all| *all > 0)
+}
+
+/// The C library keeps what was freed, thread by thread, for whoever allocates next there. What is left
+/// of a large statement would count as ours until then.
+fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim takes no pointer and may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// The memory of one database: every running statement, what it reserves, and the bound of all.
@@ -164,8 +176,15 @@ impl Memory {
         let stop = Arc::new(AtomicBool::new(false));
         let (memory, told) = (self.clone(), stop.clone());
         let watch = move || {
+            let mut highest_bytes = 0;
             while !told.load(Ordering::Acquire) {
-                memory.relieve(allocated_bytes());
+                let allocated_bytes = allocated_bytes();
+                memory.relieve(allocated_bytes);
+                highest_bytes = allocated_bytes.max(highest_bytes);
+                if highest_bytes - allocated_bytes > memory.0.limit_bytes / GIVE_BACK_PART {
+                    give_back();
+                    highest_bytes = allocated_bytes;
+                }
                 std::thread::park_timeout(WATCH_INTERVAL);
             }
         };

@@ -3,10 +3,12 @@
 //! Statements of one text run in order, each in a transaction of its own unless they say BEGIN; the
 //! first error ends the run. COPY … FROM STDIN reads standard input, COPY … TO STDOUT writes it.
 
-use std::io::{Read, Write};
+mod progress;
+
+use std::io::{IsTerminal, Read, Write};
 use std::sync::Arc;
 
-use asofdb::activity::SessionFacts;
+use asofdb::activity::{Activity, SessionActivity, SessionFacts};
 use asofdb::config::Settings;
 use asofdb::error::{Error, ErrorKind, Result};
 use asofdb::fault;
@@ -19,6 +21,8 @@ use asofdb::spec::Type;
 use asofdb::spec::text::{TextFormatter, TextOptions};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+
+use self::progress::Progress;
 
 /// Rows are aligned to each other in groups of this many: a long result is printed as it comes.
 const GROUP_ROWS: usize = 1000;
@@ -71,7 +75,9 @@ async fn run_text(settings: Settings, text: String) -> Result<bool> {
         cancel: activity.cancel_token(),
         pid: activity.pid(),
     })?;
-    let result = charged(Account::open(), run_statements(&mut session, &text)).await;
+    let watched = Watched { activity: &activity, list: database.activity() };
+    let work = run_statements(&mut session, &text, &watched);
+    let result = charged(Account::open(), work).await;
     drop((session, activity));
     database.close();
     if let Err(error) = &result {
@@ -80,8 +86,16 @@ async fn run_text(settings: Settings, text: String) -> Result<bool> {
     Ok(result.is_ok())
 }
 
-async fn run_statements(session: &mut Session, text: &str) -> Result<()> {
+/// The list of what sessions do, and our own line of it.
+struct Watched<'a> {
+    activity: &'a SessionActivity,
+    list: &'a Activity,
+}
+
+async fn run_statements(session: &mut Session, text: &str, watched: &Watched<'_>) -> Result<()> {
     for parsed in session.parse(text)? {
+        watched.activity.begin_statement(text);
+        let mut progress = Progress::start(watched.list, watched.activity.pid());
         let prepared = session.prepare(parsed, &[]).await?;
         if !prepared.parameters.is_empty() {
             return Err(Error::new(ErrorKind::UndefinedParameter, "there is no parameter $1"));
@@ -91,11 +105,24 @@ async fn run_statements(session: &mut Session, text: &str) -> Result<()> {
         match outcome? {
             Outcome::Rows { columns, stream, tag } => {
                 let options = session.text_options();
-                print_rows(&columns, stream, &options, &tag).await?;
+                print_rows(&columns, stream, &options, &tag, &mut progress).await?;
             }
-            Outcome::Done { tag } => print(&format!("{tag}\n"))?,
-            Outcome::CopyIn(copy) => print(&format!("{}\n", copy_in(*copy).await?))?,
-            Outcome::CopyOut(copy) => copy_out(copy).await?,
+            Outcome::Done { tag } => {
+                progress.end();
+                print(&format!("{tag}\n"))?;
+            }
+            Outcome::CopyIn(copy) => {
+                let tag = copy_in(*copy).await?;
+                progress.end();
+                print(&format!("{tag}\n"))?;
+            }
+            Outcome::CopyOut(copy) => {
+                // A terminal shows the rows themselves.
+                if std::io::stdout().is_terminal() {
+                    progress.end();
+                }
+                copy_out(copy).await?;
+            }
             Outcome::Empty => {}
         }
         session.take_notices().iter().for_each(print_notice);
@@ -129,6 +156,7 @@ async fn print_rows(
     mut stream: SendableRecordBatchStream,
     options: &TextOptions,
     tag: &RowsTag,
+    progress: &mut Progress,
 ) -> Result<()> {
     let mut group = Group::new(columns);
     let mut count = 0_usize;
@@ -142,17 +170,19 @@ async fn print_rows(
             group.push(formatters.iter().map(|column| cell(column, row)).collect());
             count += 1;
             if group.rows.len() == GROUP_ROWS {
+                progress.end();
                 print(&group.take())?;
             }
         }
     }
+    progress.end();
     print(&group.take())?;
     print(&format!("({count} row{})\n\n", if count == 1 { "" } else { "s" }))?;
     match tag {
         RowsTag::Tagged(word @ ("INSERT 0" | "UPDATE" | "DELETE" | "MERGE")) => {
             print(&format!("{word} {count}\n"))
         }
-        RowsTag::Select | RowsTag::Tagged(_) => Ok(()),
+        RowsTag::Select | RowsTag::Fetch { .. } | RowsTag::Tagged(_) => Ok(()),
     }
 }
 
@@ -261,6 +291,9 @@ fn print_notice(notice: &Notice) {
     eprintln!("{}:  {}", notice.severity, notice.message);
     if let Some(hint) = &notice.hint {
         eprintln!("HINT:  {hint}");
+    }
+    if let Some(context) = error.context_text() {
+        eprintln!("CONTEXT:  {context}");
     }
 }
 

@@ -3,25 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
-use datafusion::common::ScalarValue;
+use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::Writing;
 use super::write::gate::Gate;
 use super::write::values::{check_columns, default_of};
+use crate::activity::{CancelToken, Copying};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
     ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
 };
 use crate::fault;
 use crate::parse;
-use crate::plan::time_travel::constant;
 use crate::segment::{ParquetOut, ParquetRows};
 use crate::spec::text::TextOptions;
 use crate::spec::{Column, Type};
@@ -42,11 +43,14 @@ pub struct CopyInto {
     width: usize,
     reader: Option<CopyReader>,
     binary: bool,
+    copying: Copying,
+    cancel: CancelToken,
 }
 
 enum Source {
     Field(usize),
-    Value(ScalarValue),
+    /// Evaluated for every row, over no columns.
+    Value(Arc<dyn PhysicalExpr>),
 }
 
 impl CopyInto {
@@ -59,6 +63,7 @@ impl CopyInto {
         table: Arc<Table>,
         names: &[String],
         options: &parse::CopyOptions,
+        copying: Copying,
     ) -> Result<CopyInto> {
         let schema = table.schema();
         check_columns(schema, names)?;
@@ -86,6 +91,8 @@ impl CopyInto {
             table: Arc::clone(&table),
             columns,
             reader,
+            copying,
+            cancel: writing.reading.cancel.clone(),
         })
     }
 
@@ -114,6 +121,7 @@ impl CopyInto {
     /// # Errors
     /// BadCopyFormat and what a value may be refused for, with the line and the column.
     pub fn write(&mut self, mut data: &[u8]) -> Result<()> {
+        self.copying.add_bytes(data.len());
         while !data.is_empty() {
             let Some(reader) = &mut self.reader else { break };
             if let Some(batch) = reader.read(&mut data)? {
@@ -162,10 +170,13 @@ impl CopyInto {
         for batch in rows {
             self.push(&batch?)?;
         }
+        self.copying.add_bytes(usize::try_from(file.len()?).unwrap_or(usize::MAX));
         Ok(())
     }
 
     fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.cancel.check()?;
+        self.copying.add_rows(batch.num_rows());
         let schema = self.table.schema();
         let column = |(source, column): (&Source, &Column)| -> Result<ArrayRef> {
             let storage = column.data_type.arrow();
@@ -175,7 +186,13 @@ impl CopyInto {
                 }
                 Source::Field(at) => cast(batch.column(*at), &storage).map_err(fault::of_arrow),
                 Source::Value(value) => {
-                    value.to_array_of_size(batch.num_rows()).map_err(fault::of_datafusion)
+                    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                    let none = Arc::new(Schema::empty());
+                    let none = RecordBatch::try_new_with_options(none, Vec::new(), &rows);
+                    let value = value.evaluate(&none.map_err(fault::of_arrow)?);
+                    value
+                        .and_then(|value| value.into_array(batch.num_rows()))
+                        .map_err(fault::of_datafusion)
                 }
             }
         };
@@ -210,8 +227,8 @@ fn sources(writing: &Writing<'_>, table: &Table, names: &[String]) -> Result<Vec
                     default_of(&writing.reading, writing.state, column)?,
                     storage,
                 );
-                let value = constant(&writing.reading, writing.state, expr)?;
-                Source::Value(value.unwrap_or(ScalarValue::Null))
+                let expr = writing.state.create_physical_expr(expr, &DFSchema::empty());
+                Source::Value(expr.map_err(fault::of_datafusion)?)
             }
         });
     }
@@ -283,6 +300,7 @@ pub fn copy_out(
     rows: SendableRecordBatchStream,
     options: &parse::CopyOptions,
     text: &TextOptions,
+    copying: Copying,
 ) -> Result<CopyBytes> {
     let options = copy_options(options)?;
     let schema = rows.schema();
@@ -299,28 +317,32 @@ pub fn copy_out(
     };
     let counter = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&counter);
-    let begun = (rows, Some(encoder), false);
-    let stream = futures::stream::try_unfold(begun, move |(mut rows, encoder, started)| {
-        let counted = Arc::clone(&counted);
-        async move {
-            let Some(mut encoder) = encoder else { return Ok(None) };
-            let (mut out, mut ends) = (Vec::new(), Vec::new());
-            if !started {
-                encoder.start(&mut out, &mut ends);
-            }
-            match rows.next().await.transpose().map_err(fault::of_datafusion)? {
-                Some(batch) => {
-                    encoder.write(&batch, &mut out, &mut ends)?;
-                    counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
-                    Ok(Some((piece(out, ends), (rows, Some(encoder), true))))
+    let begun = (rows, Some(encoder), copying, false);
+    let stream =
+        futures::stream::try_unfold(begun, move |(mut rows, encoder, copying, started)| {
+            let counted = Arc::clone(&counted);
+            async move {
+                let Some(mut encoder) = encoder else { return Ok(None) };
+                let (mut out, mut ends) = (Vec::new(), Vec::new());
+                if !started {
+                    encoder.start(&mut out, &mut ends);
                 }
-                None => {
-                    encoder.finish(&mut out)?;
-                    Ok(Some((piece(out, ends), (rows, None, true))))
+                match rows.next().await.transpose().map_err(fault::of_datafusion)? {
+                    Some(batch) => {
+                        encoder.write(&batch, &mut out, &mut ends)?;
+                        counted.fetch_add(batch.num_rows() as u64, Ordering::AcqRel);
+                        copying.add_rows(batch.num_rows());
+                        copying.add_bytes(out.len());
+                        Ok(Some((piece(out, ends), (rows, Some(encoder), copying, true))))
+                    }
+                    None => {
+                        encoder.finish(&mut out)?;
+                        copying.add_bytes(out.len());
+                        Ok(Some((piece(out, ends), (rows, None, copying, true))))
+                    }
                 }
             }
-        }
-    });
+        });
     Ok(CopyBytes { stream: stream.boxed(), rows: counter })
 }
 

@@ -1,111 +1,210 @@
-//! DROP of tables and views, and of the views that read what is dropped.
+//! DROP of tables, views, sequences and schemas, and of the views that read what is dropped.
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-
-use datafusion::sql::sqlparser::ast::visit_relations;
-
-use super::Writing;
+use super::{Writing, depend, sequence};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{self, Drop, ObjectKind};
-use crate::plan::Reading;
-use crate::plan::names::{self, Named};
+use crate::parse::{Drop, ObjectKind};
+use crate::plan::names;
 use crate::plan::time_travel::name_parts;
-use crate::spec::{TableId, View};
-use crate::store::Relation;
+use crate::spec::{Generated, SchemaId, View};
+use crate::store::{DEFAULT_NAMESPACE, Relation};
 
-/// DROP of tables and views. Answers the names that were not there, which IF EXISTS allows.
+/// DROP. Answers what the client is told beside it.
 ///
 /// # Errors
-/// UndefinedTable; DependentObjects where a view reads the table and CASCADE was not said.
+/// UndefinedTable and its like; DependentObjects where something needs the object and CASCADE was not
+/// said; NotSupported for kinds that there are none of.
 pub fn drop_objects(writing: &mut Writing<'_>, drop: &Drop) -> Result<Vec<String>> {
-    let mut missing = Vec::new();
+    let mut notices = Vec::new();
     for name in &drop.names {
         let parts = name_parts(name)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let relation = match names::resolve(&writing.reading, &parts, None) {
-            Ok(Named::Table(table)) => Relation::Table(table),
-            Ok(Named::View(view, _)) => Relation::View(view),
-            Ok(Named::Metadata(..) | Named::System(_)) => {
-                let message = format!("\"{name}\" cannot be dropped");
-                return Err(Error::new(ErrorKind::WrongState, message));
+        match drop.kind {
+            ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence => {
+                drop_relation(writing, drop, &parts, &mut notices)?;
             }
-            Err(error) if error.kind() == ErrorKind::UndefinedTable => {
-                if !drop.if_exists {
-                    return Err(undefined(drop.kind, &parts.join(".")));
-                }
-                missing.push(parts.join("."));
-                continue;
+            ObjectKind::Schema => drop_schema(writing, drop, &parts, &mut notices)?,
+            ObjectKind::Index => drop_index(writing, drop, &parts, &mut notices)?,
+            other => {
+                let message = format!("DROP of a {other:?}");
+                return Err(Error::new(ErrorKind::NotSupported, message));
             }
-            Err(error) => return Err(error),
-        };
-        let fits = matches!(
-            (&relation, drop.kind),
-            (Relation::Table(_), ObjectKind::Table) | (Relation::View(_), ObjectKind::View)
-        );
-        if !fits {
-            let (is, not) = match &relation {
-                Relation::Table(_) => ("table", "view"),
-                Relation::View(_) => ("view", "table"),
-            };
-            return Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is not a {not}"))
-                .hint(format!("use DROP {} to remove a {is}", is.to_uppercase())));
         }
-        drop_with_views(writing, &relation, drop)?;
     }
-    Ok(missing)
+    Ok(notices)
 }
 
-fn undefined(kind: ObjectKind, name: &str) -> Error {
-    let word = if kind == ObjectKind::View { "view" } else { "table" };
-    Error::new(ErrorKind::UndefinedTable, format!("{word} \"{name}\" does not exist"))
+/// The word for a kind, in lower case.
+pub fn word_of(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::View => "view",
+        ObjectKind::Sequence => "sequence",
+        ObjectKind::Schema => "schema",
+        ObjectKind::Index => "index",
+        _ => "table",
+    }
 }
 
-/// Drops a relation; before it the views that read it, if CASCADE was said.
-fn drop_with_views(writing: &mut Writing<'_>, relation: &Relation, drop: &Drop) -> Result<()> {
-    for view in views_over(&writing.reading, relation.id())? {
-        if !drop.cascade {
-            let (word, name) = match relation {
-                Relation::Table(_) => ("table", relation.name().1),
-                Relation::View(_) => ("view", relation.name().1),
-            };
-            let message = format!("cannot drop {word} {name} because other objects depend on it");
-            return Err(Error::new(ErrorKind::DependentObjects, message)
-                .detail(format!("view {} depends on {word} {name}", view.name))
-                .hint("use DROP … CASCADE to drop the dependent objects too"));
+fn drop_relation(
+    writing: &mut Writing<'_>,
+    drop: &Drop,
+    parts: &[&str],
+    notices: &mut Vec<String>,
+) -> Result<()> {
+    let (word, name) = (word_of(drop.kind), parts.join("."));
+    let found = names::any_relation(&writing.reading, parts, &writing.reading.snapshot)?;
+    let Some(relation) = found else {
+        if names::resolve(&writing.reading, parts, None).is_ok() {
+            let message = format!("\"{name}\" cannot be dropped");
+            return Err(Error::new(ErrorKind::WrongState, message));
         }
-        drop_with_views(writing, &Relation::View(view), drop)?;
+        let message = format!("{word} \"{name}\" does not exist");
+        if !drop.if_exists {
+            return Err(Error::new(ErrorKind::UndefinedTable, message));
+        }
+        notices.push(format!("{message}, skipping"));
+        return Ok(());
+    };
+    if relation.word() != word {
+        let is = relation.word();
+        return Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is not a {word}"))
+            .hint(format!("use DROP {} to remove a {is}", is.to_uppercase())));
+    }
+    drop_with_dependents(writing, &relation, drop.cascade, notices)
+}
+
+/// Drops a relation; before it what needs it, if CASCADE was said.
+fn drop_with_dependents(
+    writing: &mut Writing<'_>,
+    relation: &Relation,
+    cascade: bool,
+    notices: &mut Vec<String>,
+) -> Result<()> {
+    let (word, name) = (relation.word(), relation.name().1.to_owned());
+    let refused = |detail: String| {
+        let message = format!("cannot drop {word} {name} because other objects depend on it");
+        Error::new(ErrorKind::DependentObjects, message)
+            .detail(detail)
+            .hint("use DROP … CASCADE to drop the dependent objects too")
+    };
+    for view in depend::views_over(&writing.reading, relation.id(), None)? {
+        if !cascade {
+            return Err(refused(format!("view {} depends on {word} {name}", view.name)));
+        }
+        drop_views(writing, &view, notices)?;
+    }
+    match relation {
+        Relation::Table(table) => {
+            let owned = table.schema().columns.iter();
+            let owned = owned.filter_map(|c| c.generated.as_ref().and_then(Generated::sequence));
+            for id in owned.collect::<Vec<_>>() {
+                sequence::drop_owned(writing, id, table.id())?;
+            }
+        }
+        Relation::Sequence(sequence) => {
+            let default = sequence::default_text(sequence.id);
+            for other in writing.reading.snapshot.relations()? {
+                let Relation::Table(table) = other else { continue };
+                let schema = table.schema();
+                let asks = schema.columns.iter().find(|c| c.default.as_ref() == Some(&default));
+                let Some(column) = asks else { continue };
+                if !cascade {
+                    return Err(refused(format!(
+                        "default value for column {} of table {} depends on sequence {name}",
+                        column.name, schema.name
+                    )));
+                }
+                let mut next = schema.as_ref().clone();
+                next.id = SchemaId(table.store().next_id());
+                for column in
+                    next.columns.iter_mut().filter(|c| c.default.as_ref() == Some(&default))
+                {
+                    (column.default, column.generated) = (None, None);
+                }
+                writing.transaction.alter_table(&table, next, false)?;
+            }
+        }
+        Relation::View(_) => {}
     }
     writing.transaction.drop_relation(relation);
     writing.reading.snapshot = writing.transaction.snapshot();
     Ok(())
 }
 
-/// The views whose text names this object.
-fn views_over(reading: &Reading, object: TableId) -> Result<Vec<Arc<View>>> {
-    let mut found = Vec::new();
-    for relation in reading.snapshot.relations()? {
-        let Relation::View(view) = relation else { continue };
-        if view.id != object && names_object(reading, &view, object) {
-            found.push(view);
-        }
-    }
-    Ok(found)
+/// Drops a view and the views over it, and tells.
+///
+/// # Errors
+/// Whatever reading the catalog gives.
+pub fn drop_views(writing: &mut Writing<'_>, view: &View, notices: &mut Vec<String>) -> Result<()> {
+    // Two views over one table may be over each other: the second may be gone by now.
+    let Some(found) = writing.reading.snapshot.relation_by_id(view.id)? else { return Ok(()) };
+    notices.push(format!("drop cascades to view {}", view.name));
+    drop_with_dependents(writing, &found, true, notices)
 }
 
-/// A text that is not read today, or a name that means nothing today, holds nothing.
-fn names_object(reading: &Reading, view: &View, object: TableId) -> bool {
-    let Ok(query) = parse::query(&view.query) else { return false };
-    let named = visit_relations(&*query, |name| {
-        let Ok(parts) = name_parts(name) else { return ControlFlow::Continue(()) };
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let id = match names::resolve(reading, &parts, None) {
-            Ok(Named::Table(table)) => Some(table.id()),
-            Ok(Named::View(view, _)) => Some(view.id),
-            Ok(Named::Metadata(_, table, _)) => Some(table.id()),
-            Ok(Named::System(_)) | Err(_) => None,
-        };
-        if id == Some(object) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    named.is_break()
+fn drop_schema(
+    writing: &mut Writing<'_>,
+    drop: &Drop,
+    parts: &[&str],
+    notices: &mut Vec<String>,
+) -> Result<()> {
+    let name = super::table::namespace_of(parts);
+    if !writing.reading.snapshot.namespaces()?.contains(&name) {
+        let message = format!("schema \"{name}\" does not exist");
+        if !drop.if_exists {
+            return Err(Error::new(ErrorKind::UndefinedSchema, message));
+        }
+        notices.push(format!("{message}, skipping"));
+        return Ok(());
+    }
+    if name == DEFAULT_NAMESPACE {
+        let message = format!("schema \"{name}\" cannot be dropped");
+        return Err(Error::new(ErrorKind::WrongState, message).hint("names without one mean it"));
+    }
+    let inside = |relation: &Relation| relation.name().0 == name;
+    let members: Vec<Relation> =
+        writing.reading.snapshot.relations()?.into_iter().filter(inside).collect();
+    if let Some(member) = members.first().filter(|_| !drop.cascade) {
+        let message = format!("cannot drop schema {name} because other objects depend on it");
+        let (word, member) = (member.word(), member.name().1);
+        return Err(Error::new(ErrorKind::DependentObjects, message)
+            .detail(format!("{word} {name}.{member} depends on schema {name}"))
+            .hint("use DROP … CASCADE to drop the dependent objects too"));
+    }
+    for member in members {
+        if writing.reading.snapshot.relation_by_id(member.id())?.is_some() {
+            notices.push(format!("drop cascades to {} {name}.{}", member.word(), member.name().1));
+            drop_with_dependents(writing, &member, true, notices)?;
+        }
+    }
+    writing.transaction.drop_namespace(&name);
+    writing.reading.snapshot = writing.transaction.snapshot();
+    Ok(())
+}
+
+/// An index is the constraint of its name.
+fn drop_index(
+    writing: &mut Writing<'_>,
+    drop: &Drop,
+    parts: &[&str],
+    notices: &mut Vec<String>,
+) -> Result<()> {
+    let name = parts.last().copied().unwrap_or_default();
+    for relation in writing.reading.snapshot.relations()? {
+        let Relation::Table(table) = relation else { continue };
+        if !table.schema().unique.iter().any(|key| key.name == name) {
+            continue;
+        }
+        let mut next = table.schema().as_ref().clone();
+        next.id = SchemaId(table.store().next_id());
+        next.unique.retain(|key| key.name != name);
+        writing.transaction.alter_table(&table, next, false)?;
+        writing.reading.snapshot = writing.transaction.snapshot();
+        return Ok(());
+    }
+    let message = format!("index \"{}\" does not exist", parts.join("."));
+    if !drop.if_exists {
+        return Err(Error::new(ErrorKind::UndefinedObject, message));
+    }
+    notices.push(format!("{message}, skipping"));
+    Ok(())
 }

@@ -5,13 +5,21 @@
 //!
 //! Start reading at [`mod@write`].
 
+pub mod alter;
 pub mod call;
+mod constraint;
 pub mod copy;
+mod depend;
 pub mod drop;
+mod generated;
 pub mod history;
+mod like;
 pub mod maintain;
+pub mod object;
 pub mod refs;
+mod rules;
 pub mod run;
+pub mod sequence;
 pub mod table;
 pub mod write;
 
@@ -19,7 +27,8 @@ use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
 
-use crate::plan::Reading;
+use crate::plan::{Given, Reading};
+use crate::spec::TableId;
 use crate::store::Transaction;
 
 /// What a statement that writes works on.
@@ -30,4 +39,15 @@ pub struct Writing<'a> {
     pub state: &'a Arc<SessionState>,
     /// Where changes go.
     pub transaction: &'a mut Transaction,
+    /// What parts of the same statement did before.
+    pub before: Before,
+}
+
+/// What the parts of a WITH did that ran before.
+#[derive(Default)]
+pub struct Before {
+    /// What they returned.
+    pub given: Vec<Given>,
+    /// The tables they changed.
+    pub changed: Vec<TableId>,
 }

@@ -7,8 +7,10 @@ use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -20,13 +22,15 @@ use tokio::task::JoinHandle;
 
 use crate::activity::{CancelReason, CancelToken};
 use crate::error::{Error, ErrorKind, Result};
+use crate::exec::slice::sliced;
 use crate::exec::stop::stoppable;
 use crate::fault;
 use crate::memory::{Account, charged};
-use crate::plan::Reading;
+use crate::plan::functions::while_planning;
+use crate::plan::{Parameters, Reading};
 
 /// Batches that wait for whoever takes them.
-const WAITING_BATCHES: usize = 2;
+const WAITING_BATCHES: usize = 1;
 
 /// Starts to run a plan, with the reading's parameters in it. It is optimised and run by a task of its
 /// own: a cancel ends the stream at once, whatever the task is busy with; the task ends when it next
@@ -65,7 +69,13 @@ pub async fn start(
         poll_fn(|context| rows.poll_end(context)).await;
         return Err(CancelReason::Shutdown.error());
     };
-    rows.schema = schema?;
+    match schema {
+        Ok(schema) => rows.schema = schema,
+        Err(error) => {
+            poll_fn(|context| rows.poll_end(context)).await;
+            return Err(error);
+        }
+    }
     Ok(Box::pin(rows))
 }
 
@@ -91,10 +101,44 @@ async fn open(
     cancel: &CancelToken,
 ) -> Result<SendableRecordBatchStream> {
     let plan = bind(plan, reading.parameters.as_deref())?;
-    let physical = state.create_physical_plan(&plan).await.map_err(fault::of_datafusion)?;
+    let physical = while_planning(state.create_physical_plan(&plan)).await;
+    let physical = physical.map_err(fault::of_datafusion)?;
+    let physical = sliced(physical, constant_bytes_max(reading)).map_err(fault::of_datafusion)?;
     let physical = stoppable(physical, cancel).map_err(fault::of_datafusion)?;
     let context = TaskContext::from(state).with_runtime(Arc::clone(&reading.runtime));
     execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+}
+
+/// Runs work that computes for long in a task of its own, and lets it go when the token is cancelled:
+/// it then ends on its own time, without effect.
+///
+/// # Errors
+/// Those of the work; Cancelled and its like.
+pub async fn apart<T: Send + 'static>(
+    cancel: &CancelToken,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let mut task = tokio::spawn(charged(Account::current(), work));
+    let ended = tokio::select! {
+        biased;
+        reason = cancel.cancelled() => {
+            task.abort();
+            return Err(reason.error());
+        }
+        ended = &mut task => ended,
+    };
+    ended.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(CancelReason::Shutdown.error()),
+    })
+}
+
+/// What constants may make of one batch: a small part of what the statement may reserve.
+fn constant_bytes_max(reading: &Reading) -> usize {
+    match reading.runtime.memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes / 8,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+    }
 }
 
 async fn hand_over(
@@ -116,6 +160,8 @@ struct Rows {
     /// Of this run alone.
     cancel: CancelToken,
     cancelled: BoxFuture<'static, CancelReason>,
+    /// Told once the task has ended: who hears of the error may close the database next.
+    failed: Option<DataFusionError>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -127,7 +173,14 @@ impl Rows {
     ) -> Rows {
         let token = cancel.clone();
         let cancelled = async move { token.cancelled().await }.boxed();
-        Rows { schema: Arc::new(Schema::empty()), batches, cancel, cancelled, task: Some(task) }
+        Rows {
+            schema: Arc::new(Schema::empty()),
+            batches,
+            cancel,
+            cancelled,
+            failed: None,
+            task: Some(task),
+        }
     }
 
     /// Waits for the task to end. Its panic goes on here, where the statement is caught.
@@ -151,13 +204,15 @@ impl Stream for Rows {
             self.cancelled = async move { token.cancelled().await }.boxed();
             return Poll::Ready(Some(Err(DataFusionError::External(Box::new(reason.error())))));
         }
-        match ready!(self.batches.poll_recv(context)) {
-            Some(batch) => Poll::Ready(Some(batch)),
-            None => {
-                ready!(self.poll_end(context));
-                Poll::Ready(None)
+        if self.failed.is_none() {
+            match ready!(self.batches.poll_recv(context)) {
+                Some(Ok(batch)) => return Poll::Ready(Some(Ok(batch))),
+                Some(Err(error)) => self.failed = Some(error),
+                None => {}
             }
         }
+        ready!(self.poll_end(context));
+        Poll::Ready(self.failed.take().map(Err))
     }
 }
 
@@ -210,9 +265,16 @@ pub async fn single(
     }
 }
 
-fn bind(plan: LogicalPlan, parameters: Option<&Vec<ScalarValue>>) -> Result<LogicalPlan> {
-    let Some(values) = parameters.filter(|values| !values.is_empty()) else { return Ok(plan) };
-    let values: Vec<_> = values.iter().cloned().map(Into::into).collect();
+fn bind(plan: LogicalPlan, parameters: Option<&Parameters>) -> Result<LogicalPlan> {
+    let values = parameters.map(|parameters| &parameters.values);
+    let Some(values) = values.filter(|values| !values.is_empty()) else { return Ok(plan) };
+    let fields = parameters.map_or(&[][..], |parameters| &parameters.fields);
+    let value = |(at, value): (usize, &ScalarValue)| {
+        let field = fields.get(at).and_then(Option::as_ref);
+        let metadata = field.map(|field| FieldMetadata::from(field.as_ref()));
+        ScalarAndMetadata::new(value.clone(), metadata)
+    };
+    let values = values.iter().enumerate().map(value).collect();
     plan.replace_params_with_values(&ParamValues::List(values)).map_err(fault::of_datafusion)
 }
 

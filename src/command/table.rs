@@ -1,16 +1,19 @@
-//! CREATE and DROP of tables, views and schemas.
+//! CREATE TABLE, CREATE VIEW, CREATE SCHEMA.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::Writing;
+use super::alter::check_generated;
 use super::write::insert_plan;
+use super::{Writing, constraint, depend, like, sequence};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{ColumnSpec, CreateTable, CreateView, KeySpec};
+use crate::parse::{ColumnSpec, CreateTable, CreateView, OnCommit, TableClauses};
 use crate::plan::names;
+use crate::plan::query::plan_view;
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, plan_query};
-use crate::spec::{Column, ColumnId, PrimaryKey, SchemaId, TableId, TableSchema, Type, View};
-use crate::store::{Relation, Store};
+use crate::plan::{Planned, Reading, plan_query};
+use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema, Type, View};
+use crate::store::{ON_COMMIT, Relation, Store, TEMPORARY_NAMESPACE};
 
 /// What CREATE made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +33,26 @@ pub enum Created {
 /// enforced yet.
 pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Result<Created> {
     refuse_unsupported(create)?;
-    let (namespace, name) = place(&writing.reading, &create.name)?;
+    let (namespace, name) = match create.temporary {
+        true => temporary_place(&create.name)?,
+        false => place(&writing.reading, &create.name)?,
+    };
     if writing.reading.snapshot.relation(&namespace, &name)?.is_some() && create.if_not_exists {
         return Ok(Created::Existed);
     }
+    let modelled;
+    let create = match &create.like {
+        Some(model) if model.rows => {
+            let place = (namespace.as_str(), name.as_str());
+            return like::clone(writing, create, model, place).map(Created::Rows);
+        }
+        Some(model) => {
+            let schema = Arc::clone(like::model(writing, model)?.schema());
+            modelled = like::as_created(create, model, &schema);
+            &modelled
+        }
+        None => create,
+    };
     let planned = match &create.query {
         Some((query, _)) => Some(plan_query(&writing.reading, writing.state, query)?),
         None => None,
@@ -42,8 +61,7 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
         Some(planned) => query_columns(&planned.columns(), &create.query_columns)?,
         None => create.columns.clone(),
     };
-    let store = writing.reading.snapshot.store().clone();
-    let schema = table_schema(&store, &namespace, &name, &columns, create)?;
+    let schema = table_schema(writing, &namespace, &name, &columns, create)?;
     let id = schema.table;
     writing.transaction.create_table(schema)?;
     let Some(planned) = planned else { return Ok(Created::Made) };
@@ -56,21 +74,32 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
     insert_plan(writing, &table, planned.plan, &names).await.map(Created::Rows)
 }
 
+/// Temporary tables have a schema of their own.
+fn temporary_place(name: &datafusion::sql::sqlparser::ast::ObjectName) -> Result<(String, String)> {
+    let mut parts = name_parts(name)?;
+    let own = parts.pop().unwrap_or_default();
+    match parts.as_slice() {
+        [] => Ok((TEMPORARY_NAMESPACE.to_owned(), own)),
+        [namespace] if namespace == TEMPORARY_NAMESPACE => Ok((namespace.clone(), own)),
+        _ => Err(Error::new(
+            ErrorKind::InvalidDefinition,
+            "cannot create temporary relation in non-temporary schema",
+        )),
+    }
+}
+
 fn refuse_unsupported(create: &CreateTable) -> Result<()> {
-    let what = if create.temporary {
-        "temporary tables"
-    } else if !create.unique.is_empty() {
-        "UNIQUE beside the primary key"
-    } else if !create.checks.is_empty() {
-        "CHECK"
-    } else if create.like.is_some() {
-        "LIKE and CLONE"
-    } else if create.columns.iter().any(|c| c.identity.is_some()) {
-        "serial and identity columns"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::NotSupported, format!("{what} in CREATE TABLE")))
+    let on_commit = create.clauses.on_commit;
+    if on_commit.is_some() && !create.temporary {
+        let message = "ON COMMIT can only be used on temporary tables";
+        return Err(Error::new(ErrorKind::InvalidDefinition, message));
+    }
+    if create.temporary && create.columns.iter().any(|column| column.identity.is_some()) {
+        let message = "serial and identity columns of temporary tables";
+        return Err(Error::new(ErrorKind::NotSupported, message)
+            .hint("DEFAULT nextval('s') with a sequence of the database"));
+    }
+    Ok(())
 }
 
 fn query_columns(found: &[(String, Type)], names: &[String]) -> Result<Vec<ColumnSpec>> {
@@ -83,33 +112,76 @@ fn query_columns(found: &[(String, Type)], names: &[String]) -> Result<Vec<Colum
         not_null: false,
         default: None,
         identity: None,
+        stored: None,
         position: 0,
     };
     Ok(found.iter().enumerate().map(column).collect())
 }
 
+/// The shape that a statement says. Makes the sequences that its columns own.
 fn table_schema(
-    store: &Store,
+    writing: &mut Writing<'_>,
     namespace: &str,
     name: &str,
     specs: &[ColumnSpec],
     create: &CreateTable,
 ) -> Result<TableSchema> {
-    let mut columns = columns_of(store, specs)?;
-    let clauses = &create.clauses;
-    let ids = |names: &[String], clause: &str| ordered(&columns, names, clause);
+    let store = writing.reading.snapshot.store().clone();
+    let mut schema = TableSchema {
+        id: SchemaId(store.next_id()),
+        table: TableId(store.next_id()),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        columns: columns_of(&store, specs)?,
+        primary_key: None,
+        unique: Vec::new(),
+        checks: Vec::new(),
+        cluster_by: Vec::new(),
+        event_time: None,
+        known_time: None,
+        ties: Vec::new(),
+        options: create.clauses.options.clone(),
+        comment: None,
+    };
+    match create.clauses.on_commit {
+        Some(OnCommit::Drop) => schema.options.push((ON_COMMIT.into(), "drop".into())),
+        Some(OnCommit::Delete) => schema.options.push((ON_COMMIT.into(), "delete".into())),
+        Some(OnCommit::Preserve) | None => {}
+    }
+    for (at, spec) in specs.iter().enumerate() {
+        if let Some(identity) = &spec.identity {
+            let mut column = schema.columns[at].clone();
+            sequence::own(writing, &schema, &mut column, identity)?;
+            schema.columns[at] = column;
+        }
+    }
+    if let Some(key) = &create.primary_key {
+        constraint::add_primary_key(&mut schema, key)?;
+    }
+    add_clauses(&mut schema, &create.clauses)?;
+    for key in &create.unique {
+        constraint::add_unique(&mut schema, key)?;
+    }
+    for check in &create.checks {
+        constraint::add_check(&writing.reading, writing.state, &mut schema, check)?;
+    }
+    for column in &schema.columns {
+        if let Some(Generated::Stored(text)) = &column.generated {
+            check_generated(&writing.reading, writing.state, &schema, text)?;
+        }
+    }
+    Ok(schema)
+}
+
+/// What time and order mean: CLUSTER BY, without it the primary key; its columns become NOT NULL.
+fn add_clauses(schema: &mut TableSchema, clauses: &TableClauses) -> Result<()> {
+    let columns = &schema.columns;
+    let ids = |names: &[String], clause: &str| ordered(columns, names, clause);
     let one = |name: &Option<String>, clause: &str| match name {
         Some(name) => ids(std::slice::from_ref(name), clause).map(|ids| ids.first().copied()),
         None => Ok(None),
     };
-    let key = |key: &KeySpec| {
-        Ok::<_, Error>(PrimaryKey {
-            columns: ids(&key.columns, "PRIMARY KEY")?,
-            enforced: key.enforced,
-        })
-    };
-    let primary_key = create.primary_key.as_ref().map(key).transpose()?;
-    let cluster_by = match (&clauses.cluster_by, &primary_key) {
+    let cluster_by = match (&clauses.cluster_by, &schema.primary_key) {
         (Some(names), _) => ids(names, "CLUSTER BY")?,
         (None, Some(key)) => key.columns.clone(),
         (None, None) => Vec::new(),
@@ -117,31 +189,19 @@ fn table_schema(
     let event_time = one(&clauses.event_time, "EVENT TIME")?;
     let known_time = one(&clauses.known_time, "KNOWN TIME")?;
     for (column, clause) in [(event_time, "EVENT TIME"), (known_time, "KNOWN TIME")] {
-        check_time(&columns, column, clause)?;
+        check_time(columns, column, clause)?;
     }
     let ties = ids(clauses.ties.as_deref().unwrap_or_default(), "TIES")?;
-    let required: Vec<ColumnId> =
-        primary_key.iter().flat_map(|k| k.columns.clone()).chain(cluster_by.clone()).collect();
-    for column in &mut columns {
-        column.not_null |= required.contains(&column.id);
+    for column in &mut schema.columns {
+        column.not_null |= cluster_by.contains(&column.id);
     }
-    Ok(TableSchema {
-        id: SchemaId(store.next_id()),
-        table: TableId(store.next_id()),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        columns,
-        primary_key,
-        cluster_by,
-        event_time,
-        known_time,
-        ties,
-        options: clauses.options.clone(),
-    })
+    (schema.cluster_by, schema.ties) = (cluster_by, ties);
+    (schema.event_time, schema.known_time) = (event_time, known_time);
+    Ok(())
 }
 
 /// The columns as said, with ids of their own.
-fn columns_of(store: &Store, specs: &[ColumnSpec]) -> Result<Vec<Column>> {
+pub(super) fn columns_of(store: &Store, specs: &[ColumnSpec]) -> Result<Vec<Column>> {
     let mut seen = HashSet::new();
     let mut columns = Vec::with_capacity(specs.len());
     for spec in specs {
@@ -149,26 +209,37 @@ fn columns_of(store: &Store, specs: &[ColumnSpec]) -> Result<Vec<Column>> {
             let message = format!("column \"{}\" specified more than once", spec.name);
             return Err(Error::new(ErrorKind::DuplicateColumn, message));
         }
-        if spec.name.starts_with('_') && crate::exec::scan::HIDDEN.contains(&spec.name.as_str()) {
-            let message = format!("column name \"{}\" is taken by a hidden column", spec.name);
-            return Err(Error::new(ErrorKind::InvalidName, message).hint("choose another name"));
-        }
+        check_column_name(&spec.name)?;
         if let Some(default) = &spec.default {
             crate::parse::expression(default)?;
         }
+        if spec.stored.is_some() && (spec.default.is_some() || spec.identity.is_some()) {
+            let name = &spec.name;
+            let message = format!("both default and generation expression for column \"{name}\"");
+            return Err(Error::new(ErrorKind::Syntax, message));
+        }
         columns.push(Column {
-            id: ColumnId(store.next_id()),
-            name: spec.name.clone(),
-            data_type: spec.data_type.clone(),
             not_null: spec.not_null,
             default: spec.default.clone(),
+            generated: spec.stored.clone().map(Generated::Stored),
+            ..Column::new(ColumnId(store.next_id()), spec.name.as_str(), spec.data_type.clone())
         });
     }
     Ok(columns)
 }
 
+/// # Errors
+/// InvalidName for the name of a hidden column.
+pub(super) fn check_column_name(name: &str) -> Result<()> {
+    if !crate::exec::scan::HIDDEN.contains(&name) {
+        return Ok(());
+    }
+    let message = format!("column name \"{name}\" is taken by a hidden column");
+    Err(Error::new(ErrorKind::InvalidName, message).hint("choose another name"))
+}
+
 /// The columns of a clause, which need an order and may be named once.
-fn ordered(columns: &[Column], names: &[String], clause: &str) -> Result<Vec<ColumnId>> {
+pub(super) fn ordered(columns: &[Column], names: &[String], clause: &str) -> Result<Vec<ColumnId>> {
     let mut found: Vec<ColumnId> = Vec::with_capacity(names.len());
     for name in names {
         let Some(column) = columns.iter().find(|c| c.name == *name) else {
@@ -189,7 +260,7 @@ fn ordered(columns: &[Column], names: &[String], clause: &str) -> Result<Vec<Col
     Ok(found)
 }
 
-fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str) -> Result<()> {
+pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str) -> Result<()> {
     let column = id.and_then(|id| columns.iter().find(|c| c.id == id));
     match column.map(|c| &c.data_type) {
         None | Some(Type::Date | Type::Timestamp | Type::Timestamptz) => Ok(()),
@@ -204,25 +275,78 @@ fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str) -> Result<
 /// CREATE VIEW.
 ///
 /// # Errors
-/// DuplicateTable; whatever planning its query gives.
+/// DuplicateTable; InvalidDefinition where OR REPLACE would take columns away; whatever planning its
+/// query gives.
 pub fn create_view(writing: &mut Writing<'_>, create: &CreateView) -> Result<Created> {
-    if create.materialized || create.temporary || !create.columns.is_empty() {
-        let message = "CREATE VIEW with MATERIALIZED, TEMPORARY or column names";
+    if create.materialized || create.temporary {
+        let message = "CREATE VIEW with MATERIALIZED or TEMPORARY";
         return Err(Error::new(ErrorKind::NotSupported, message));
     }
     let (namespace, name) = place(&writing.reading, &create.name)?;
-    if let Some(existing) = writing.reading.snapshot.relation(&namespace, &name)? {
-        match existing {
-            _ if create.if_not_exists => return Ok(Created::Existed),
-            Relation::View(_) if create.or_replace => writing.transaction.drop_relation(&existing),
-            Relation::View(_) | Relation::Table(_) => {}
+    let existing = writing.reading.snapshot.relation(&namespace, &name)?;
+    if existing.is_some() && create.if_not_exists {
+        return Ok(Created::Existed);
+    }
+    let planned = plan_query(&writing.reading, writing.state, &create.query)?;
+    let columns = query_columns(&planned.columns(), &create.columns)?;
+    refuse_twice(&columns)?;
+    let uses = depend::uses(&writing.reading, writing.state, &create.query, &planned.plan)?;
+    let (query, names) = (create.text.clone(), create.columns.clone());
+    let view = View { namespace, name, query, columns: names, uses, ..View::default() };
+    match existing {
+        Some(Relation::View(before)) if create.or_replace => {
+            let old = plan_view(&writing.reading, writing.state, &before);
+            let old = old.map(|plan| Planned { plan }.columns()).unwrap_or_default();
+            keeps_columns(&old, &columns)?;
+            let (id, comment) = (before.id, before.comment.clone());
+            if view.uses.iter().any(|used| used.object == id) {
+                let message = format!("view \"{}\" would read itself", view.name);
+                return Err(Error::new(ErrorKind::InvalidDefinition, message));
+            }
+            writing.transaction.alter_view(&before, View { id, comment, ..view })?;
+        }
+        Some(found) if create.or_replace => {
+            let message = format!("\"{}\" is not a view", found.name().1);
+            return Err(Error::new(ErrorKind::WrongState, message));
+        }
+        _ => {
+            let id = TableId(writing.reading.snapshot.store().next_id());
+            writing.transaction.create_view(View { id, ..view })?;
         }
     }
-    plan_query(&writing.reading, writing.state, &create.query)?;
-    let id = TableId(writing.reading.snapshot.store().next_id());
-    let view = View { id, namespace, name, query: create.text.clone() };
-    writing.transaction.create_view(view)?;
     Ok(Created::Made)
+}
+
+fn refuse_twice(columns: &[ColumnSpec]) -> Result<()> {
+    for (at, column) in columns.iter().enumerate() {
+        if columns[..at].iter().any(|other| other.name == column.name) {
+            let message = format!("column \"{}\" specified more than once", column.name);
+            return Err(Error::new(ErrorKind::DuplicateColumn, message));
+        }
+    }
+    Ok(())
+}
+
+/// As in PostgreSQL: what reads the view goes on to find its columns.
+fn keeps_columns(old: &[(String, Type)], new: &[ColumnSpec]) -> Result<()> {
+    if new.len() < old.len() {
+        let message = "cannot drop columns from view";
+        return Err(Error::new(ErrorKind::InvalidDefinition, message));
+    }
+    for ((name, data_type), column) in old.iter().zip(new) {
+        let message = match () {
+            _ if *name != column.name => {
+                format!("cannot change name of view column \"{name}\" to \"{}\"", column.name)
+            }
+            _ if *data_type != column.data_type => format!(
+                "cannot change data type of view column \"{name}\" from {data_type} to {}",
+                column.data_type
+            ),
+            _ => continue,
+        };
+        return Err(Error::new(ErrorKind::InvalidDefinition, message));
+    }
+    Ok(())
 }
 
 /// CREATE SCHEMA.
@@ -234,16 +358,28 @@ pub fn create_schema(
     parts: &[String],
     if_not_exists: bool,
 ) -> Result<Created> {
-    let name = match parts {
-        [catalog, name] if catalog == "main" => name.clone(),
-        _ => parts.join("."),
-    };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let name = namespace_of(&parts);
+    let reserved = name.starts_with("pg_") || name == "information_schema";
+    if reserved {
+        let message = format!("unacceptable schema name \"{name}\"");
+        return Err(Error::new(ErrorKind::InvalidName, message)
+            .detail("The prefix \"pg_\" is reserved for system schemas."));
+    }
     let exists = writing.reading.snapshot.namespaces()?.contains(&name);
     if exists && if_not_exists {
         return Ok(Created::Existed);
     }
     writing.transaction.create_namespace(&name)?;
     Ok(Created::Made)
+}
+
+/// The name of a schema as it is kept: those of the default catalog without it.
+pub(super) fn namespace_of(parts: &[&str]) -> String {
+    match parts {
+        [catalog, name] if *catalog == "main" => (*name).to_owned(),
+        _ => parts.join("."),
+    }
 }
 
 fn place(

@@ -3,5 +3,6 @@
 pub mod asof_join;
 pub mod copy;
 pub mod scan;
+pub mod slice;
 pub mod spool;
 pub mod stop;

@@ -93,7 +93,7 @@ impl Account {
     }
 
     /// Charges what `work` allocates to this account.
-    fn charge<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub fn charge<T>(&self, work: impl FnOnce() -> T) -> T {
         let counter = self.0.as_ref().map_or(usize::MAX, |own| own.0);
         let _back = Back { counter: CURRENT.get(), account: ACCOUNT.replace(self.clone()) };
         CURRENT.set(counter);

@@ -5,11 +5,11 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::branch::CreateRef;
-use super::column::{Check, ColumnSpec, Elements, KeySpec};
+use super::column::{Check, ColumnSpec, Elements, Identity, KeySpec};
 use super::grammar::Grammar;
 use super::statement::{Call, Statement};
 use super::types::map_type;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::spec::Type;
 
 /// ALTER TABLE.
@@ -31,8 +31,8 @@ pub enum AlterOperation {
         column: Box<ColumnSpec>,
         if_not_exists: bool,
         place: Option<Place>,
-        unique: bool,
-        primary_key: bool,
+        unique: Vec<KeySpec>,
+        primary_key: Option<KeySpec>,
         checks: Vec<Check>,
     },
     /// DROP COLUMN.
@@ -53,6 +53,12 @@ pub enum AlterOperation {
     AddCheck(Box<Check>),
     /// DROP CONSTRAINT.
     DropConstraint { name: String, if_exists: bool },
+    /// DROP PRIMARY KEY.
+    DropPrimaryKey,
+    /// RENAME CONSTRAINT.
+    RenameConstraint { from: String, to: String },
+    /// VALIDATE CONSTRAINT.
+    ValidateConstraint(String),
     /// CLUSTER BY, EVENT TIME, KNOWN TIME, TIES, SET (…): one change a clause.
     Set(TableOption),
     /// CREATE [OR REPLACE] BRANCH / TAG: of this table alone.
@@ -68,8 +74,8 @@ pub enum AlterOperation {
 /// A change of one column.
 #[derive(Clone, Debug)]
 pub enum AlterColumn {
-    /// TYPE t [USING e].
-    Type { data_type: Type, using: Option<Box<ast::Expr>> },
+    /// TYPE t [USING e]: the expression's SQL text.
+    Type { data_type: Type, using: Option<String> },
     /// SET DEFAULT: its SQL text.
     SetDefault(String),
     /// DROP DEFAULT.
@@ -80,6 +86,12 @@ pub enum AlterColumn {
     DropNotNull,
     /// FIRST, AFTER c.
     Place(Place),
+    /// ADD GENERATED … AS IDENTITY.
+    AddIdentity(Identity),
+    /// DROP IDENTITY; with IF EXISTS.
+    DropIdentity { if_exists: bool },
+    /// DROP EXPRESSION; with IF EXISTS.
+    DropExpression { if_exists: bool },
 }
 
 /// Where a column stands in `*`.
@@ -113,7 +125,15 @@ impl Grammar<'_> {
         if self.accepts("BRANCH") {
             return self.alter_branch();
         }
-        self.expects("TABLE")?;
+        if self.accepts("SEQUENCE") {
+            return self.alter_object(false);
+        }
+        if self.accepts("VIEW") {
+            return self.alter_object(true);
+        }
+        if !self.accepts("TABLE") {
+            return Err(self.unknown_object("ALTER"));
+        }
         let if_exists = self.accepts("IF EXISTS");
         self.accepts("ONLY");
         let name = self.object()?;
@@ -133,6 +153,9 @@ impl Grammar<'_> {
             _ if self.accepts("SET") => return self.set_in_table(operations),
             _ if self.accepts("RESET") => return self.reset_in_table(operations),
             _ if self.accepts("DROP") => self.drop_in_table()?,
+            _ if self.accepts("VALIDATE CONSTRAINT") => {
+                AlterOperation::ValidateConstraint(self.name()?)
+            }
             _ if self.accepts("RENAME") => self.rename()?,
             _ if self.accepts("ALTER") => self.alter_column()?,
             _ if self.accepts("OWNER TO") => AlterOperation::Owner(self.name()?),
@@ -191,8 +214,8 @@ impl Grammar<'_> {
             column: Box::new(column),
             if_not_exists,
             place,
-            unique: !elements.unique.is_empty(),
-            primary_key: elements.primary_key.is_some(),
+            unique: elements.unique,
+            primary_key: elements.primary_key,
             checks: elements.checks,
         })
     }
@@ -220,8 +243,16 @@ impl Grammar<'_> {
         if let Some((_, gone)) = clauses.into_iter().find(|(words, _)| self.accepts(words)) {
             return Ok(AlterOperation::Set(gone));
         }
-        if *self.parser.peek_nth_token_ref(1) == Token::EOF && self.accepts("TIES") {
+        let last = matches!(
+            self.parser.peek_nth_token_ref(1).token,
+            Token::EOF | Token::Comma | Token::SemiColon
+        );
+        if last && self.accepts("TIES") {
             return Ok(AlterOperation::Set(TableOption::Ties(None)));
+        }
+        if self.accepts("PRIMARY KEY") {
+            self.cascade();
+            return Ok(AlterOperation::DropPrimaryKey);
         }
         if self.accepts("CONSTRAINT") {
             let if_exists = self.accepts("IF EXISTS");
@@ -251,8 +282,10 @@ impl Grammar<'_> {
         if self.accepts("TO") {
             return self.name().map(AlterOperation::Rename);
         }
-        if self.sees("CONSTRAINT") {
-            return Err(self.refuse(ErrorKind::NotSupported, "RENAME CONSTRAINT is not supported"));
+        if self.accepts("CONSTRAINT") {
+            let from = self.name()?;
+            self.expects("TO")?;
+            return Ok(AlterOperation::RenameConstraint { from, to: self.name()? });
         }
         self.accepts("COLUMN");
         let from = self.name()?;
@@ -273,12 +306,20 @@ impl Grammar<'_> {
             "DROP NOT NULL",
             "SET DATA TYPE",
             "TYPE",
+            "ADD GENERATED",
+            "DROP IDENTITY",
+            "DROP EXPRESSION",
         ];
         let change = match self.expects_one(&changes)? {
             "SET DEFAULT" => AlterColumn::SetDefault(self.with_text(Self::expr)?.1),
             "DROP DEFAULT" => AlterColumn::DropDefault,
             "SET NOT NULL" => AlterColumn::SetNotNull,
             "DROP NOT NULL" => AlterColumn::DropNotNull,
+            "DROP IDENTITY" => AlterColumn::DropIdentity { if_exists: self.accepts("IF EXISTS") },
+            "DROP EXPRESSION" => {
+                AlterColumn::DropExpression { if_exists: self.accepts("IF EXISTS") }
+            }
+            "ADD GENERATED" => AlterColumn::AddIdentity(self.added_identity()?),
             _ => self.new_type()?,
         };
         Ok(AlterOperation::AlterColumn { name, change })
@@ -288,7 +329,11 @@ impl Grammar<'_> {
         let position = self.position();
         let parsed = self.sql(Parser::parse_data_type)?;
         let data_type = map_type(&parsed).map_err(|error| error.at(position))?;
-        let using = if self.accepts("USING") { Some(Box::new(self.expr()?)) } else { None };
+        let data_type = self.array_of(data_type);
+        let using = match self.accepts("USING") {
+            true => Some(self.with_text(Self::expr)?.1),
+            false => None,
+        };
         Ok(AlterColumn::Type { data_type, using })
     }
 

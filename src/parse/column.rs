@@ -1,10 +1,10 @@
 //! Columns and constraints, in CREATE TABLE and ALTER TABLE alike.
 
-use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::grammar::Grammar;
+use super::sequence::SequenceOptions;
 use super::types::{map_type, serial};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Type;
@@ -22,19 +22,19 @@ pub struct ColumnSpec {
     pub default: Option<String>,
     /// serial, bigserial, GENERATED … AS IDENTITY.
     pub identity: Option<Identity>,
+    /// GENERATED ALWAYS AS (…) STORED: the SQL text.
+    pub stored: Option<String>,
     /// Where its name stands, in characters from 1 over the whole text.
     pub position: usize,
 }
 
 /// A column that counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// GENERATED ALWAYS: a value of the user's is refused.
-    pub always: bool,
-    /// START WITH.
-    pub start: i64,
-    /// INCREMENT BY.
-    pub increment: i64,
+    /// None for serial; else whether a value of the user's is refused (GENERATED ALWAYS).
+    pub always: Option<bool>,
+    /// How its sequence counts.
+    pub options: SequenceOptions,
 }
 
 /// PRIMARY KEY or UNIQUE.
@@ -46,6 +46,8 @@ pub struct KeySpec {
     pub columns: Vec<String>,
     /// False after NOT ENFORCED.
     pub enforced: bool,
+    /// UNIQUE NULLS NOT DISTINCT.
+    pub nulls_not_distinct: bool,
 }
 
 /// CHECK.
@@ -55,10 +57,16 @@ pub struct Check {
     pub name: Option<String>,
     /// The SQL text of the condition.
     pub text: String,
-    /// The same, as a tree.
-    pub expr: ast::Expr,
     /// False after NOT ENFORCED.
     pub enforced: bool,
+    /// False after NOT VALID.
+    pub valid: bool,
+}
+
+/// What follows a constraint.
+struct Standing {
+    enforced: bool,
+    valid: bool,
 }
 
 /// The columns and keys between the parentheses of CREATE TABLE.
@@ -84,12 +92,14 @@ impl Grammar<'_> {
 
     fn element(&mut self, elements: &mut Elements) -> Result<()> {
         let starts = ["CONSTRAINT", "PRIMARY KEY", "UNIQUE (", "CHECK", "FOREIGN KEY", "EXCLUDE"];
-        let table_level = starts.iter().any(|start| match start.strip_suffix(" (") {
-            Some(word) => {
-                self.sees(word) && self.parser.peek_nth_token_ref(1).token == Token::LParen
-            }
-            None => self.sees(start),
-        });
+        let nulls = self.sees("UNIQUE NULLS");
+        let table_level = nulls
+            || starts.iter().any(|start| match start.strip_suffix(" (") {
+                Some(word) => {
+                    self.sees(word) && self.parser.peek_nth_token_ref(1).token == Token::LParen
+                }
+                None => self.sees(start),
+            });
         match table_level {
             true => self.table_constraint(elements),
             false => {
@@ -106,13 +116,15 @@ impl Grammar<'_> {
         let position = self.position();
         if self.accepts("PRIMARY KEY") {
             let columns = self.columns()?;
-            let enforced = self.enforced()?;
-            return elements.set_primary_key(KeySpec { name, columns, enforced }, position);
+            let enforced = self.standing()?.enforced;
+            let key = KeySpec { name, columns, enforced, nulls_not_distinct: false };
+            return elements.set_primary_key(key, position);
         }
         if self.accepts("UNIQUE") {
+            let nulls_not_distinct = self.nulls_not_distinct();
             let columns = self.columns()?;
-            let enforced = self.enforced()?;
-            elements.unique.push(KeySpec { name, columns, enforced });
+            let enforced = self.standing()?.enforced;
+            elements.unique.push(KeySpec { name, columns, enforced, nulls_not_distinct });
             return Ok(());
         }
         if self.sees("FOREIGN KEY") {
@@ -127,25 +139,36 @@ impl Grammar<'_> {
     /// What follows CHECK.
     fn check(&mut self, name: Option<String>) -> Result<Check> {
         self.expects_sign(&Token::LParen)?;
-        let (expr, text) = self.with_text(Self::expr)?;
+        let (_, text) = self.with_text(Self::expr)?;
         self.expects_sign(&Token::RParen)?;
         self.accepts("NO INHERIT");
-        Ok(Check { name, text, expr, enforced: self.enforced()? })
+        let Standing { enforced, valid } = self.standing()?;
+        Ok(Check { name, text, enforced, valid })
     }
 
-    /// `[NOT] ENFORCED`, `[NOT] DEFERRABLE`, `INITIALLY …`.
-    fn enforced(&mut self) -> Result<bool> {
-        let mut enforced = true;
+    /// `NULLS [NOT] DISTINCT`; whether NOT was said.
+    pub(super) fn nulls_not_distinct(&mut self) -> bool {
+        let not = self.accepts("NULLS NOT DISTINCT");
+        if !not {
+            self.accepts("NULLS DISTINCT");
+        }
+        not
+    }
+
+    /// `[NOT] ENFORCED`, `NOT VALID`, `[NOT] DEFERRABLE`, `INITIALLY …`.
+    fn standing(&mut self) -> Result<Standing> {
+        let mut standing = Standing { enforced: true, valid: true };
         loop {
             match () {
-                _ if self.accepts("NOT ENFORCED") => enforced = false,
+                _ if self.accepts("NOT ENFORCED") => standing.enforced = false,
                 _ if self.accepts("ENFORCED") || self.accepts("NOT DEFERRABLE") => {}
-                _ if self.accepts("INITIALLY IMMEDIATE") || self.accepts("NOT VALID") => {}
+                _ if self.accepts("INITIALLY IMMEDIATE") => {}
+                _ if self.accepts("NOT VALID") => standing.valid = false,
                 _ if self.sees("DEFERRABLE") || self.sees("INITIALLY DEFERRED") => {
                     let message = "constraints that wait for the commit are not supported";
                     return Err(self.refuse(ErrorKind::NotSupported, message));
                 }
-                _ => return Ok(enforced),
+                _ => return Ok(standing),
             }
         }
     }
@@ -158,10 +181,11 @@ impl Grammar<'_> {
         let data_type = map_type(&parsed).map_err(|error| error.at(type_position))?;
         let data_type = self.array_of(data_type);
         let serial = serial(&parsed);
-        let identity = serial.map(|_| Identity { always: false, start: 1, increment: 1 });
+        let identity = serial.map(|_| Identity::default());
         let not_null = identity.is_some();
+        let (default, stored) = (None, None);
         let mut column =
-            ColumnSpec { name, data_type, not_null, default: None, identity, position };
+            ColumnSpec { name, data_type, not_null, default, identity, stored, position };
         while self.column_constraint(&mut column, elements)? {}
         Ok(column)
     }
@@ -176,7 +200,7 @@ impl Grammar<'_> {
     }
 
     /// `text ARRAY`, the standard's spelling of `text[]`.
-    fn array_of(&mut self, item: Type) -> Type {
+    pub(super) fn array_of(&mut self, item: Type) -> Type {
         match self.accepts("ARRAY") {
             true => Type::Array(Box::new(item)),
             false => item,
@@ -198,17 +222,18 @@ impl Grammar<'_> {
             column.default = Some(self.column_default()?);
         } else if self.accepts("PRIMARY KEY") {
             column.not_null = true;
-            let (columns, enforced) = (vec![column.name.clone()], self.enforced()?);
-            elements.set_primary_key(KeySpec { name, columns, enforced }, position)?;
+            let (columns, enforced) = (vec![column.name.clone()], self.standing()?.enforced);
+            let key = KeySpec { name, columns, enforced, nulls_not_distinct: false };
+            elements.set_primary_key(key, position)?;
         } else if self.accepts("UNIQUE") {
-            let (columns, enforced) = (vec![column.name.clone()], self.enforced()?);
-            elements.unique.push(KeySpec { name, columns, enforced });
+            let nulls_not_distinct = self.nulls_not_distinct();
+            let (columns, enforced) = (vec![column.name.clone()], self.standing()?.enforced);
+            elements.unique.push(KeySpec { name, columns, enforced, nulls_not_distinct });
         } else if self.accepts("CHECK") {
             let check = self.check(name)?;
             elements.checks.push(check);
         } else if self.accepts("GENERATED") {
-            column.identity = Some(self.identity()?);
-            column.not_null = true;
+            self.generated(column)?;
         } else if self.sees("REFERENCES") {
             return Err(self.refuse(ErrorKind::NotSupported, "REFERENCES is not supported"));
         } else if self.accepts("COLLATE") {
@@ -221,28 +246,41 @@ impl Grammar<'_> {
         Ok(true)
     }
 
-    /// ALWAYS | BY DEFAULT AS IDENTITY [(START WITH n INCREMENT BY m …)].
-    fn identity(&mut self) -> Result<Identity> {
+    /// ALWAYS | BY DEFAULT AS IDENTITY [(START WITH n INCREMENT BY m …)], ALWAYS AS (e) STORED.
+    fn generated(&mut self, column: &mut ColumnSpec) -> Result<()> {
         let always = self.expects_one(&["ALWAYS", "BY DEFAULT"])? == "ALWAYS";
         self.expects("AS")?;
-        if always && self.sees_sign(&Token::LParen) {
-            return Err(self.refuse(ErrorKind::NotSupported, "computed columns are not supported"));
+        if always && self.accepts_sign(&Token::LParen) {
+            column.stored = Some(self.with_text(Self::expr)?.1);
+            self.expects_sign(&Token::RParen)?;
+            if !self.accepts("STORED") {
+                let message = "computed columns are STORED, not VIRTUAL";
+                return Err(self.refuse(ErrorKind::NotSupported, message).hint("say STORED"));
+            }
+            return Ok(());
         }
         self.expects("IDENTITY")?;
-        let mut identity = Identity { always, start: 1, increment: 1 };
-        if self.accepts_sign(&Token::LParen) {
-            while !self.accepts_sign(&Token::RParen) {
-                if self.accepts("START") {
-                    self.accepts("WITH");
-                    identity.start = self.integer()?;
-                } else {
-                    self.expects("INCREMENT")?;
-                    self.accepts("BY");
-                    identity.increment = self.integer()?;
-                }
-            }
+        column.identity = Some(Identity { always: Some(always), options: self.counted()? });
+        column.not_null = true;
+        Ok(())
+    }
+}
+
+impl Grammar<'_> {
+    /// What follows ADD GENERATED.
+    pub(super) fn added_identity(&mut self) -> Result<Identity> {
+        let always = self.expects_one(&["ALWAYS", "BY DEFAULT"])? == "ALWAYS";
+        self.expects("AS IDENTITY")?;
+        Ok(Identity { always: Some(always), options: self.counted()? })
+    }
+
+    fn counted(&mut self) -> Result<SequenceOptions> {
+        if !self.accepts_sign(&Token::LParen) {
+            return Ok(SequenceOptions::default());
         }
-        Ok(identity)
+        let options = self.sequence_options()?;
+        self.expects_sign(&Token::RParen)?;
+        Ok(options)
     }
 }
 

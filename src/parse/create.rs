@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::column::{Check, ColumnSpec, Elements, KeySpec};
 use super::grammar::{Grammar, fold};
 use super::statement::{Statement, Target};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// CREATE TABLE.
 #[derive(Clone, Debug)]
@@ -45,6 +45,20 @@ pub struct Like {
     pub table: Target,
     /// CLONE: its rows too.
     pub rows: bool,
+    /// What INCLUDING names, in lower case: `defaults`, `constraints`, `indexes`, `all` …
+    pub including: Vec<String>,
+}
+
+/// ON COMMIT, of a temporary table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCommit {
+    /// PRESERVE ROWS, the default.
+    #[default]
+    Preserve,
+    /// DELETE ROWS.
+    Delete,
+    /// DROP.
+    Drop,
 }
 
 /// What time and order mean in a table. None: not said.
@@ -60,6 +74,8 @@ pub struct TableClauses {
     pub ties: Option<Vec<String>>,
     /// WITH (name = value, …): names folded, values as text.
     pub options: Vec<(String, String)>,
+    /// ON COMMIT.
+    pub on_commit: Option<OnCommit>,
 }
 
 /// CREATE VIEW.
@@ -105,6 +121,10 @@ pub struct CreateIndex {
     pub table: ast::ObjectName,
     /// The columns, or None where an expression is indexed.
     pub columns: Option<Vec<String>>,
+    /// NULLS NOT DISTINCT.
+    pub nulls_not_distinct: bool,
+    /// WHERE: only some rows.
+    pub partial: bool,
 }
 
 impl Grammar<'_> {
@@ -116,27 +136,48 @@ impl Grammar<'_> {
             return self.created_ref(or_replace).map(|r| Statement::CreateRef(Box::new(r)));
         }
         if !or_replace && self.accepts("SCHEMA") {
-            let if_not_exists = self.accepts("IF NOT EXISTS");
-            return Ok(Statement::CreateSchema(CreateSchema {
-                name: self.object()?,
-                if_not_exists,
-            }));
+            return self.create_schema();
         }
         if !or_replace && (self.sees("INDEX") || self.sees("UNIQUE INDEX")) {
             return self.create_index();
         }
         _ = self.accepts("LOCAL") || self.accepts("GLOBAL");
         let temporary = self.accepts("TEMPORARY") || self.accepts("TEMP");
+        if !or_replace && self.accepts("SEQUENCE") {
+            if temporary {
+                let message = "temporary sequences are not supported";
+                return Err(self.refuse(ErrorKind::NotSupported, message));
+            }
+            return self.create_sequence();
+        }
         let materialized = self.accepts("MATERIALIZED");
         if materialized || self.sees("VIEW") {
             return self.create_view(or_replace, temporary, materialized);
         }
         if or_replace {
-            return Err(self.unexpected());
+            return Err(self.unknown_object("CREATE"));
         }
         self.accepts("UNLOGGED");
-        self.expects("TABLE")?;
+        if !self.accepts("TABLE") {
+            return Err(self.unknown_object("CREATE"));
+        }
         self.create_table(temporary)
+    }
+
+    /// What follows CREATE SCHEMA: a name, AUTHORIZATION r, or both.
+    fn create_schema(&mut self) -> Result<Statement> {
+        let if_not_exists = self.accepts("IF NOT EXISTS");
+        let name = match self.accepts("AUTHORIZATION") {
+            true => self.object()?,
+            false => {
+                let name = self.object()?;
+                if self.accepts("AUTHORIZATION") {
+                    self.name()?;
+                }
+                name
+            }
+        };
+        Ok(Statement::CreateSchema(CreateSchema { name, if_not_exists }))
     }
 
     fn create_view(
@@ -183,10 +224,12 @@ impl Grammar<'_> {
         if self.accepts("INCLUDE") {
             self.columns()?;
         }
+        let nulls_not_distinct = self.nulls_not_distinct();
         if self.sees("WITH") {
             self.with_options()?;
         }
-        if self.accepts("WHERE") {
+        let partial = self.accepts("WHERE");
+        if partial {
             self.expr()?;
         }
         let columns = keys.iter().map(|key| match &key.column.expr {
@@ -200,6 +243,8 @@ impl Grammar<'_> {
             if_not_exists,
             table,
             columns,
+            nulls_not_distinct,
+            partial,
         })))
     }
 
@@ -252,13 +297,23 @@ impl Grammar<'_> {
     fn like(&mut self) -> Result<Option<Like>> {
         if self.accepts("LIKE") {
             let table = self.target()?;
-            while self.accepts("INCLUDING") || self.accepts("EXCLUDING") {
-                self.name()?;
+            let mut including = Vec::new();
+            loop {
+                if self.accepts("INCLUDING") {
+                    including.push(self.name()?);
+                } else if self.accepts("EXCLUDING") {
+                    let name = self.name()?;
+                    including.retain(|other| *other != name);
+                } else {
+                    return Ok(Some(Like { table, rows: false, including }));
+                }
             }
-            return Ok(Some(Like { table, rows: false }));
         }
         match self.accepts("SHALLOW CLONE") || self.accepts("CLONE") {
-            true => Ok(Some(Like { table: self.target()?, rows: true })),
+            true => {
+                let including = vec!["all".to_owned()];
+                Ok(Some(Like { table: self.target()?, rows: true, including }))
+            }
             false => Ok(None),
         }
     }
@@ -292,7 +347,13 @@ impl Grammar<'_> {
                 {
                     clauses.options.extend(self.with_options()?);
                 }
-                _ if self.accepts("ON COMMIT PRESERVE ROWS") => {}
+                _ if self.accepts("ON COMMIT PRESERVE ROWS") => {
+                    clauses.on_commit = Some(OnCommit::Preserve);
+                }
+                _ if self.accepts("ON COMMIT DELETE ROWS") => {
+                    clauses.on_commit = Some(OnCommit::Delete);
+                }
+                _ if self.accepts("ON COMMIT DROP") => clauses.on_commit = Some(OnCommit::Drop),
                 _ => return Ok(clauses),
             }
         }

@@ -129,7 +129,7 @@ impl Grammar<'_> {
         }
     }
 
-    fn sees_number(&self) -> bool {
+    pub(super) fn sees_number(&self) -> bool {
         matches!(self.parser.peek_token_ref().token, Token::Number(..) | Token::Minus | Token::Plus)
     }
 }

@@ -8,8 +8,8 @@ use super::dialect::AsofDialect;
 use super::grammar::{Grammar, fold};
 use super::limits::RECURSION_MAX;
 use super::statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Prepare, Replace, Statement, Truncate,
-    Update, Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Part, Prepare, Replace, Statement,
+    Truncate, Update, Vacuum, With,
 };
 use super::types::map_type;
 use crate::error::{ErrorKind, Result};
@@ -59,13 +59,50 @@ impl Grammar<'_> {
             "LISTEN" | "UNLISTEN" | "NOTIFY" => self.notification(),
             "OPTIMIZE" => self.optimize(),
             "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CHECKPOINT" | "DO" => self.upkeep(),
-            _ => Err(self.unexpected()),
+            _ => Err(self.unknown_statement()),
         }
     }
 
     /// A query or a statement that changes rows, with or without WITH.
     fn query_or_write(&mut self) -> Result<Statement> {
         let query = *self.sql(Parser::parse_query)?;
+        self.of_query(query)
+    }
+
+    fn of_query(&mut self, mut query: Query) -> Result<Statement> {
+        let parts = self.parts_of(&mut query.with)?;
+        let main = self.without_parts(query)?;
+        Ok(match parts.is_empty() {
+            true => main,
+            false => Statement::With(Box::new(With { parts, main: Box::new(main) })),
+        })
+    }
+
+    /// Takes the parts that change rows out of a WITH. Each sees the queries before it.
+    fn parts_of(&mut self, with: &mut Option<ast::With>) -> Result<Vec<Part>> {
+        let Some(all) = with.as_mut() else { return Ok(Vec::new()) };
+        let (mut parts, mut queries) = (Vec::new(), Vec::<ast::Cte>::new());
+        for cte in std::mem::take(&mut all.cte_tables) {
+            if !writes(&cte.query) {
+                queries.push(cte);
+                continue;
+            }
+            let mut query = *cte.query;
+            if query.with.is_none() && !queries.is_empty() {
+                query.with = Some(ast::With { cte_tables: queries.clone(), ..all.clone() });
+            }
+            let columns = cte.alias.columns.iter().map(|column| fold(&column.name)).collect();
+            let statement = self.without_parts(query)?;
+            parts.push(Part { name: fold(&cte.alias.name), columns, statement });
+        }
+        all.cte_tables = queries;
+        if all.cte_tables.is_empty() {
+            *with = None;
+        }
+        Ok(parts)
+    }
+
+    fn without_parts(&mut self, query: Query) -> Result<Statement> {
         let Query { with, body, .. } = query;
         Ok(match *body {
             SetExpr::Insert(ast::Statement::Insert(insert)) => self.insert(with, insert)?,
@@ -114,10 +151,15 @@ impl Grammar<'_> {
         self.fold_asof(&mut insert)?;
         let version = self.insert_version.take();
         let replace = match self.replace_where.take() {
-            Some(condition) => Some(Replace::Where(self.condition(condition)?)),
+            Some(condition) => Some(Replace::Where(Box::new(self.condition(condition)?))),
             None => insert.overwrite.then_some(Replace::All),
         };
-        Ok(Statement::Insert(Box::new(Insert { insert, version, replace })))
+        Ok(Statement::Insert(Box::new(Insert {
+            insert,
+            version,
+            replace,
+            overriding: self.overriding,
+        })))
     }
 
     /// A condition whose tokens were kept aside.
@@ -412,4 +454,12 @@ impl Grammar<'_> {
         }
         Ok(Statement::Do { language, code })
     }
+}
+
+/// Whether a part of WITH changes rows.
+fn writes(query: &Query) -> bool {
+    matches!(
+        query.body.as_ref(),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)
+    )
 }

@@ -84,7 +84,7 @@ impl Grammar<'_> {
 
     fn object_kind(&mut self) -> Result<ObjectKind> {
         let found = KINDS.iter().find(|(words, _)| self.accepts(words));
-        found.map(|(_, kind)| *kind).ok_or_else(|| self.unexpected())
+        found.map(|(_, kind)| *kind).ok_or_else(|| self.unknown_object("DROP"))
     }
 
     /// COMMENT ON.

@@ -24,6 +24,8 @@ pub(super) struct Grammar<'a> {
     depth: usize,
     /// The version of INSERT's target, until INSERT takes it.
     pub(super) insert_version: Option<TableVersionSpec>,
+    /// OVERRIDING SYSTEM VALUE was said.
+    pub(super) overriding: bool,
     /// The condition of REPLACE WHERE, until INSERT takes it.
     pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.
@@ -54,6 +56,7 @@ impl<'a> Grammar<'a> {
             end: None,
             depth,
             insert_version: rewritten.insert_version,
+            overriding: rewritten.overriding,
             replace_where: rewritten.replace_where,
             as_of: rewritten.as_of,
             has_asof: rewritten.has_asof,

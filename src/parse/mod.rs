@@ -24,8 +24,11 @@ mod dispatch;
 mod drop;
 mod grammar;
 mod limits;
+mod mentions;
 mod query;
+mod refused;
 mod rewrite;
+mod sequence;
 mod setting;
 mod source;
 mod statement;
@@ -43,16 +46,20 @@ pub use branch::{
 };
 pub use column::{Check, ColumnSpec, Identity, KeySpec};
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
-pub use create::{CreateIndex, CreateSchema, CreateTable, CreateView, Like, TableClauses};
+pub use create::{
+    CreateIndex, CreateSchema, CreateTable, CreateView, Like, OnCommit, TableClauses,
+};
 pub use cursor::{Declare, Fetch, FetchDirection};
 pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
 pub use grammar::fold;
+pub use mentions::{mentions, with_column_renamed};
 pub use query::{expression, parse, query, version_literal};
 pub use rewrite::does_nothing;
+pub use sequence::{AlterObject, CreateSequence, ObjectChange, SequenceOptions};
 pub use setting::{Set, SettingValue, Show};
 pub use statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Prepare, Replace, Statement,
-    Target, Truncate, Update, Vacuum,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Part, Prepare, Replace, Statement,
+    Target, Truncate, Update, Vacuum, With,
 };
 pub use transaction::{Isolation, TransactionModes};
 pub use types::map_type;

@@ -8,7 +8,7 @@ use super::grammar::Grammar;
 use super::limits;
 use super::rewrite::rewrite;
 use super::source::Source;
-use super::statement::Parsed;
+use super::statement::{Parsed, Statement};
 use super::version::{Slot, TableVersionSpec};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -34,6 +34,12 @@ pub fn expression(text: &str) -> Result<ast::Expr> {
     only(text, |grammar| grammar.expr())
 }
 
+/// One expression, and the text's tokens to find its parts by.
+pub(super) fn read_expression(text: &str) -> Result<(ast::Expr, Source<'_>)> {
+    let tree = expression(text)?;
+    Ok((tree, Source::read(text)?.0))
+}
+
 /// One query: a view's text.
 ///
 /// # Errors
@@ -51,7 +57,7 @@ pub fn version_literal(text: &str) -> TableVersionSpec {
 
 fn statement(source: &Source<'_>, tokens: Vec<TokenWithSpan>, end: Option<Span>) -> Result<Parsed> {
     let depth = limits::check_depth(&tokens, source)?;
-    let parameters = highest_parameter(&tokens, source)?;
+    let mut parameters = highest_parameter(&tokens, source)?;
     let first = tokens.first().map_or(Span::empty(), |token| token.span);
     let last = tokens.last().map_or(first, |token| token.span);
     let dialect = AsofDialect::new(tokens.len());
@@ -60,6 +66,10 @@ fn statement(source: &Source<'_>, tokens: Vec<TokenWithSpan>, end: Option<Span>)
     let statement = grammar.statement()?;
     if !grammar.at_end() {
         return Err(grammar.unexpected_after());
+    }
+    if let Statement::Prepare(_) = statement {
+        // They are those of what it prepares.
+        parameters = 0;
     }
     let as_of = grammar.as_of.take();
     if as_of.is_some() && !statement.reads() {

@@ -27,6 +27,8 @@ pub(super) struct Rewritten {
     pub(super) tokens: Vec<TokenWithSpan>,
     /// The version of INSERT's target, for which sqlparser's tree has no place.
     pub(super) insert_version: Option<TableVersionSpec>,
+    /// OVERRIDING SYSTEM VALUE.
+    pub(super) overriding: bool,
     /// The condition of REPLACE WHERE.
     pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.
@@ -44,6 +46,7 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Result
         done: Rewritten {
             tokens: Vec::with_capacity(tokens.len() + 8),
             insert_version: None,
+            overriding: false,
             replace_where: None,
             as_of: None,
             has_asof: false,
@@ -300,6 +303,10 @@ impl Rewriter<'_> {
         if let Some(clause) = clause::clause(&self.tokens[self.at..], self.source)? {
             self.at += clause.length;
             match into {
+                true if self.levels.len() > 1 => {
+                    let message = "a version of the table that a part of WITH writes";
+                    return Err(self.source.error_at(span, ErrorKind::NotSupported, message));
+                }
                 true => self.done.insert_version = Some(clause.spec),
                 false => {
                     self.done.tokens.extend(clause.tokens(span));
@@ -353,7 +360,9 @@ impl Rewriter<'_> {
     fn clause_word(&mut self, keyword: Keyword) -> Result<()> {
         match keyword {
             Keyword::INSERT | Keyword::UPDATE | Keyword::DELETE | Keyword::MERGE
-                if self.levels.len() > 1 && self.done.tokens.last().is_some_and(is_open) =>
+                if self.levels.len() > 1
+                    && self.done.tokens.last().is_some_and(is_open)
+                    && !self.is_part_of_with() =>
             {
                 let message = format!("{keyword:?} inside a query is not supported");
                 let error = self.source.error_at(self.span(), ErrorKind::NotSupported, message);

@@ -46,6 +46,11 @@ impl<'a> Source<'a> {
         &self.sql[start..end.max(start)]
     }
 
+    /// The bytes of a token of this text.
+    pub(super) fn bytes_of(&self, span: Span) -> Option<std::ops::Range<usize>> {
+        self.find(span.start).map(|place| place.bytes.0..place.bytes.1)
+    }
+
     /// Characters before a token of this text.
     pub(super) fn characters_before(&self, location: Location) -> Option<usize> {
         self.find(location).map(|p| p.characters)

@@ -9,6 +9,7 @@ use super::copy::Copy;
 use super::create::{CreateIndex, CreateSchema, CreateTable, CreateView};
 use super::cursor::{Declare, Fetch};
 use super::drop::{Comment, Drop};
+use super::sequence::{AlterObject, CreateSequence};
 use super::setting::{Set, Show};
 use super::transaction::TransactionModes;
 use super::version::TableVersionSpec;
@@ -50,6 +51,8 @@ pub enum Statement {
     Delete(Box<Delete>),
     /// MERGE INTO. The target's version, if any, is in the table factor.
     Merge(Box<Merge>),
+    /// WITH that has parts which change rows.
+    With(Box<With>),
     /// TRUNCATE.
     Truncate(Truncate),
     /// COPY.
@@ -63,6 +66,10 @@ pub enum Statement {
     CreateSchema(CreateSchema),
     /// CREATE INDEX: known so that clients may say it.
     CreateIndex(Box<CreateIndex>),
+    /// CREATE SEQUENCE.
+    CreateSequence(Box<CreateSequence>),
+    /// ALTER SEQUENCE, ALTER VIEW.
+    AlterObject(Box<AlterObject>),
     /// DROP of anything but a branch or tag.
     Drop(Drop),
     /// ALTER TABLE, also CREATE / DROP BRANCH / TAG on one table.
@@ -181,6 +188,8 @@ pub struct Insert {
     pub insert: ast::Insert,
     /// The version of the target.
     pub version: Option<TableVersionSpec>,
+    /// OVERRIDING SYSTEM VALUE: identity columns that make their own values take those given.
+    pub overriding: bool,
     /// The rows that go when the new ones come.
     pub replace: Option<Replace>,
 }
@@ -191,7 +200,7 @@ pub enum Replace {
     /// OVERWRITE: all.
     All,
     /// REPLACE WHERE: those that the condition is true of; new rows must be such ones, too.
-    Where(ast::Expr),
+    Where(Box<ast::Expr>),
 }
 
 /// UPDATE.
@@ -219,6 +228,27 @@ pub struct Merge {
     pub with: Option<ast::With>,
     /// The tree.
     pub merge: ast::Merge,
+}
+
+/// WITH x AS (DELETE … RETURNING …) …
+#[derive(Clone, Debug)]
+pub struct With {
+    /// The parts that change rows, in their order; at least one. Parts that are queries are in the
+    /// WITH of each statement behind them.
+    pub parts: Vec<Part>,
+    /// What they are for: a query or a statement that changes rows.
+    pub main: Box<Statement>,
+}
+
+/// A part of WITH that changes rows.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its name, folded.
+    pub name: String,
+    /// Names for its columns, the first ones.
+    pub columns: Vec<String>,
+    /// INSERT, UPDATE, DELETE or MERGE.
+    pub statement: Statement,
 }
 
 /// TRUNCATE.
@@ -273,6 +303,18 @@ pub struct Vacuum {
 }
 
 impl Parsed {
+    /// What a PREPARE of this text prepares.
+    pub fn within_prepare(&self, prepare: &Prepare) -> Parsed {
+        Parsed {
+            statement: prepare.statement.as_ref().clone(),
+            text: self.text.clone(),
+            parameters: prepare.parameters,
+            as_of: self.as_of.clone(),
+            offset: self.offset,
+            start: self.start,
+        }
+    }
+
     /// The position, in characters from 1 over the whole text sent, of a place in the tree; None
     /// where the tree does not know its place.
     pub fn position(&self, place: Location) -> Option<usize> {

@@ -8,17 +8,23 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+pub mod clauses;
+mod extent;
 pub mod functions;
 pub mod given;
 pub mod metadata;
 pub mod names;
+pub mod parameters;
 pub mod pg_catalog;
 pub mod query;
+pub mod rows;
+pub mod sample;
 pub mod scope;
 pub mod state;
 pub mod time_travel;
 
 pub use given::Given;
+pub use parameters::Parameters;
 pub use query::{Planned, Selecting, plan_query, plan_selecting};
 pub use scope::{Reading, Scope, SystemTables};
 pub use state::session_state;

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Result as DataFusionResult, TableReference};
+use datafusion::common::{Column, Result as DataFusionResult, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableSource};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
 use futures::FutureExt;
 
 use super::metadata;
@@ -26,7 +26,8 @@ use super::scope::Reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
-use crate::store::{Relation, Snapshot, Table, Version};
+use crate::spec::{Sequence, ViewUse};
+use crate::store::{Relation, Snapshot, TEMPORARY_NAMESPACE, Table, Version};
 
 /// The catalog of schemas made without one.
 const MAIN_CATALOG: &str = "main";
@@ -54,9 +55,9 @@ pub fn source(
     version: Option<&Snapshot>,
 ) -> Result<Arc<dyn TableSource>> {
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
-        Named::Table(table) => Arc::new(TableScan::new(table)),
+        Named::Table(table) => shown_in_view(reading, parts, table)?,
         Named::View(view, at) => {
-            let plan = plan_view(&reading.at(at.clone()), state, &view.query)?;
+            let plan = plan_view(&reading.at(at.clone()), state, &view)?;
             let plan = scans_at(plan, &at).map_err(fault::of_datafusion)?;
             Arc::new(ViewTable::new(plan, Some(view.query.clone())))
         }
@@ -64,6 +65,37 @@ pub fn source(
         Named::System(provider) => provider,
     };
     Ok(provider_as_source(provider))
+}
+
+/// A table as the view around its name knew it: with the columns of then, by their names of then.
+fn shown_in_view(
+    reading: &Reading,
+    parts: &[&str],
+    table: Arc<Table>,
+) -> Result<Arc<dyn TableProvider>> {
+    let scan = Arc::new(TableScan::new(Arc::clone(&table)));
+    let Some(used) = used(reading, parts).filter(|used| used.object == table.id()) else {
+        return Ok(scan);
+    };
+    let schema = table.schema();
+    let today = schema.columns.iter().map(|column| (column.id, column.name.as_str()));
+    if today.eq(used.columns.iter().map(|(id, name)| (*id, name.as_str()))) {
+        return Ok(scan);
+    }
+    let shown = used.columns.iter().filter_map(|(id, name)| {
+        let column = schema.column(*id)?;
+        Some(Expr::Column(Column::new_unqualified(&column.name)).alias(name))
+    });
+    let source = provider_as_source(scan);
+    let name = at_commit(&TableReference::bare(schema.name.as_str()), &reading.snapshot);
+    let plan = LogicalPlanBuilder::scan(name, source, None)
+        .and_then(|plan| plan.project(shown.collect::<Vec<Expr>>()))
+        .and_then(LogicalPlanBuilder::build);
+    Ok(Arc::new(ViewTable::new(plan.map_err(fault::of_datafusion)?, None)))
+}
+
+fn used<'a>(reading: &'a Reading, parts: &[&str]) -> Option<&'a ViewUse> {
+    reading.view.as_ref()?.uses.iter().find(|used| used.written.iter().eq(parts))
 }
 
 /// The name under which a version of a table is scanned. DataFusion holds two scans of one name to be
@@ -139,7 +171,7 @@ pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&Snapshot>) ->
     }
     let at = version.unwrap_or(&reading.snapshot);
     if let Some(found) = relation(reading, parts, at)? {
-        return Ok(named(found, at));
+        return named(found, at);
     }
     let (base, suffix) = match parts.split_last() {
         Some((suffix, base)) if !base.is_empty() => (base.to_vec(), *suffix),
@@ -162,22 +194,78 @@ pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&Snapshot>) ->
             .hint("say the version once"));
         }
         if let Some(found) = relation(reading, &base, &past)? {
-            return Ok(named(found, &past));
+            return named(found, &past);
         }
     }
     Err(undefined(reading, parts, at))
 }
 
-fn named(relation: Relation, at: &Snapshot) -> Named {
+fn named(relation: Relation, at: &Snapshot) -> Result<Named> {
     match relation {
-        Relation::Table(table) => Named::Table(table),
-        Relation::View(view) => Named::View(view, at.clone()),
+        Relation::Table(table) => Ok(Named::Table(table)),
+        Relation::View(view) => Ok(Named::View(view, at.clone())),
+        Relation::Sequence(sequence) => {
+            let message = format!("\"{}\" is a sequence and holds no rows", sequence.name);
+            Err(Error::new(ErrorKind::WrongState, message))
+        }
     }
 }
 
+/// The sequence of a name.
+///
+/// # Errors
+/// UndefinedTable; WrongState where the name is of something else.
+pub fn sequence(reading: &Reading, parts: &[&str]) -> Result<Arc<Sequence>> {
+    match any_relation(reading, parts, &reading.snapshot)? {
+        Some(Relation::Sequence(sequence)) => Ok(sequence),
+        Some(_) => {
+            let message = format!("\"{}\" is not a sequence", parts.join("."));
+            Err(Error::new(ErrorKind::WrongState, message))
+        }
+        None => {
+            let message = format!("relation \"{}\" does not exist", parts.join("."));
+            Err(Error::new(ErrorKind::UndefinedTable, message))
+        }
+    }
+}
+
+/// What holds rows under this name at a version: what has the name there, else what has it today.
 fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
+    if let Some(used) = used(reading, parts)
+        && let Some(found) = at.relation_by_id(used.object)?
+    {
+        return Ok(Some(found));
+    }
+    let rows = |found: &Relation| !matches!(found, Relation::Sequence(_));
+    if let Some(found) = any_relation(reading, parts, at)?.filter(rows) {
+        return Ok(Some(found));
+    }
+    // Renamed since: the name of today is as good.
+    if at.commit() == reading.snapshot.commit() && at.is_changed() == reading.snapshot.is_changed()
+    {
+        return Ok(None);
+    }
+    match any_relation(reading, parts, &reading.snapshot)?.filter(rows) {
+        Some(today) if today.name().0 == TEMPORARY_NAMESPACE => Err(Error::new(
+            ErrorKind::NotSupported,
+            format!("temporary table \"{}\" has no versions", today.name().1),
+        )
+        .hint("only tables of the database keep their past")),
+        Some(today) => at.relation_by_id(today.id()),
+        None => Ok(None),
+    }
+}
+
+/// What has this name in a snapshot.
+///
+/// # Errors
+/// Whatever reading the catalog gives.
+pub fn any_relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
     match parts {
         [name] => {
+            if let Some(found) = at.relation(TEMPORARY_NAMESPACE, name)? {
+                return Ok(Some(found));
+            }
             for namespace in &reading.search_path {
                 if let Some(found) = at.relation(namespace, name)? {
                     return Ok(Some(found));

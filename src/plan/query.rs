@@ -1,13 +1,16 @@
 //! A query's tree to a logical plan.
 
-use datafusion::common::tree_node::TreeNodeRecursion;
+use std::sync::Arc;
+
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::sql::planner::SqlToRel;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Query, SelectItem, SetExpr, Statement, TableWithJoins, With,
 };
 
+use super::clauses;
+use super::extent::{check_plan, check_query};
 use super::given::Given;
 use super::pg_catalog::output_names::{name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -15,10 +18,7 @@ use super::scope::{Reading, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
-use crate::spec::Type;
-
-/// Steps of the largest plan.
-const PLAN_NODES_MAX: usize = 10_000;
+use crate::spec::{Type, View};
 
 /// A plan, and what its results are called.
 #[derive(Clone, Debug)]
@@ -41,9 +41,22 @@ impl Planned {
 /// # Errors
 /// Whatever names, types and functions give.
 pub fn plan_query(reading: &Reading, state: &SessionState, query: &Query) -> Result<Planned> {
+    plan_query_over(reading, state, query, &[])
+}
+
+/// Plans a query in which some names stand for plans.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn plan_query_over(
+    reading: &Reading,
+    state: &SessionState,
+    query: &Query,
+    given: &[Given],
+) -> Result<Planned> {
     let mut query = query.clone();
     name_outputs(&mut query);
-    plan_named(reading, state, query, &[])
+    plan_named(reading, state, query, given)
 }
 
 /// Plans a query whose results have their names already.
@@ -53,47 +66,52 @@ fn plan_named(
     mut query: Query,
     given: &[Given],
 ) -> Result<Planned> {
+    check_query(&query)?;
+    clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state).with_given(given);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
+    let mut context = context_of(reading);
     let plan = planner
-        .sql_statement_to_plan(Statement::Query(Box::new(query)))
+        .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
         .map_err(fault::of_datafusion)?;
-    check_size(&plan)?;
+    check_plan(&plan)?;
     Ok(Planned { plan })
 }
 
-/// A view or WITH that is named twice stands twice in the plan: thirty of them, each of the one
-/// before, make a billion nodes, which optimising would visit one by one.
-///
-/// # Errors
-/// TooComplex.
-fn check_size(plan: &LogicalPlan) -> Result<()> {
-    let mut nodes = 0;
-    let count = |_: &LogicalPlan| {
-        nodes += 1;
-        Ok(match nodes > PLAN_NODES_MAX {
-            true => TreeNodeRecursion::Stop,
-            false => TreeNodeRecursion::Continue,
-        })
-    };
-    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
-    if nodes <= PLAN_NODES_MAX {
-        return Ok(());
-    }
-    let message = format!("the statement has more than {PLAN_NODES_MAX} steps");
-    Err(Error::new(ErrorKind::TooComplex, message)
-        .hint("views and WITH queries count as often as they are named: keep one in a table"))
+/// What the planner knows of the parameters.
+fn context_of(reading: &Reading) -> PlannerContext {
+    let fields = reading.parameters.as_ref().map(|parameters| parameters.fields.clone());
+    PlannerContext::new().with_prepare_param_data_types(fields.unwrap_or_default())
 }
 
-/// Plans the text of a view.
+/// Plans the text of a view; its names mean what they meant when it was made.
 ///
 /// # Errors
 /// As [`plan_query`].
-pub fn plan_view(reading: &Reading, state: &SessionState, text: &str) -> Result<LogicalPlan> {
+pub fn plan_view(reading: &Reading, state: &SessionState, view: &Arc<View>) -> Result<LogicalPlan> {
     // A view has no parameters, whatever the statement around it has.
-    let reading = Reading { parameters: None, ..reading.clone() };
-    Ok(plan_query(&reading, state, &*parse::query(text)?)?.plan)
+    let reading = Reading { parameters: None, view: Some(Arc::clone(view)), ..reading.clone() };
+    // Where an error is in the view's text tells nothing about the statement's.
+    let planned = parse::query(&view.query).and_then(|query| plan_query(&reading, state, &query));
+    let plan = planned.map_err(Error::nowhere)?.plan;
+    if view.columns.is_empty() {
+        return Ok(plan);
+    }
+    let columns: Vec<Expr> = plan
+        .schema()
+        .iter()
+        .enumerate()
+        .map(|(at, field)| {
+            let column = Expr::Column(field.into());
+            match view.columns.get(at) {
+                Some(name) => column.alias(name.clone()),
+                None => column,
+            }
+        })
+        .collect();
+    let named = LogicalPlanBuilder::from(plan).project(columns);
+    named.and_then(LogicalPlanBuilder::build).map_err(fault::of_datafusion)
 }
 
 /// A SELECT that a statement which writes is made of.
@@ -102,7 +120,7 @@ pub struct Selecting<'a> {
     /// WITH before the statement.
     pub with: Option<&'a With>,
     /// Names that stand for plans.
-    pub given: &'a [Given],
+    pub given: Vec<Given>,
     /// FROM.
     pub from: Vec<TableWithJoins>,
     /// WHERE.
@@ -134,7 +152,7 @@ pub fn plan_selecting(
     if selecting.named {
         name_outputs(&mut query);
     }
-    plan_named(reading, state, query, selecting.given)
+    plan_named(reading, state, query, &selecting.given)
 }
 
 /// Plans an expression that reads no row: a DEFAULT, an argument of CALL.
@@ -145,15 +163,17 @@ pub fn plan_constant(reading: &Reading, state: &SessionState, expr: &SqlExpr) ->
     let scope = Scope::new(reading.clone(), state);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
     let schema = datafusion::common::DFSchema::empty();
-    let mut context = datafusion::sql::planner::PlannerContext::new();
+    let mut context = context_of(reading);
     planner.sql_to_expr(expr.clone(), &schema, &mut context).map_err(fault::of_datafusion)
 }
+
+/// What is said where a prepared statement would show other columns than it was described with.
+pub const CHANGED_RESULT: &str = "cached plan must not change result type";
 
 /// Whether two plans show the same columns.
 pub fn same_columns(a: &[(String, Type)], b: &[(String, Type)]) -> Result<()> {
     if a == b {
         return Ok(());
     }
-    let message = "cached plan must not change result type";
-    Err(Error::new(ErrorKind::NotSupported, message).hint("prepare it again"))
+    Err(Error::new(ErrorKind::NotSupported, CHANGED_RESULT).hint("prepare it again"))
 }

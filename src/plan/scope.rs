@@ -22,9 +22,12 @@ use parking_lot::Mutex;
 use super::asof::AsofRelationPlanner;
 use super::given::{Given, GivenPlanner};
 use super::names;
+use super::parameters::Parameters;
+use super::sample::SamplePlanner;
 use super::time_travel::VersionPlanner;
 use crate::activity::CancelToken;
 use crate::error::Error;
+use crate::spec::View;
 use crate::spec::text::TextOptions;
 use crate::store::Snapshot;
 
@@ -45,8 +48,8 @@ pub struct Reading {
     pub search_path: Vec<String>,
     /// How times are written.
     pub text: TextOptions,
-    /// The values of `$1 …`; None while a statement is only described.
-    pub parameters: Option<Arc<Vec<ScalarValue>>>,
+    /// `$1 …`; None where there are none.
+    pub parameters: Option<Arc<Parameters>>,
     /// The system tables.
     pub system: Arc<dyn SystemTables>,
     /// What the statement may use: memory and room to spill.
@@ -55,6 +58,8 @@ pub struct Reading {
     pub cancel: CancelToken,
     /// What the statement's client is told beside its answer.
     pub notices: Arc<Mutex<Vec<String>>>,
+    /// The view whose text is planned: its names mean what they meant when it was made.
+    pub view: Option<Arc<View>>,
 }
 
 impl Reading {
@@ -81,9 +86,10 @@ impl<'a> Scope<'a> {
     /// The scope of a statement that sees `reading`, with the functions of `state`.
     pub fn new(reading: Reading, state: &'a SessionState) -> Scope<'a> {
         let shared = Arc::new(state.clone());
+        let samples = SamplePlanner::new(reading.clone(), Arc::clone(&shared));
         let versions = VersionPlanner::new(reading.clone(), shared);
         let relation_planners: Vec<Arc<dyn RelationPlanner>> =
-            vec![Arc::new(AsofRelationPlanner), Arc::new(versions)];
+            vec![Arc::new(AsofRelationPlanner), Arc::new(samples), Arc::new(versions)];
         Scope { reading, state, relation_planners }
     }
 
@@ -101,6 +107,21 @@ impl<'a> Scope<'a> {
     /// How the SQL planner reads a tree.
     pub fn parser_options(&self) -> ParserOptions {
         ParserOptions::from(&self.state.config().options().sql_parser).with_collect_spans(true)
+    }
+}
+
+impl Scope<'_> {
+    /// The argument of a table function, which wants values: counts, of any width.
+    fn bound(&self, arg: Expr) -> Result<Expr> {
+        let parameters = self.reading.parameters.as_ref();
+        match parameters.and_then(|parameters| parameters.value_of(&arg)) {
+            Some(value) if value.is_null() => Ok(Expr::Literal(ScalarValue::Null, None)),
+            Some(value) if value.data_type().is_integer() => {
+                Ok(Expr::Literal(value.cast_to(&DataType::Int64)?, None))
+            }
+            Some(value) => Ok(Expr::Literal(value, None)),
+            None => Ok(arg),
+        }
     }
 }
 
@@ -125,6 +146,7 @@ impl ContextProvider for Scope<'_> {
                 format!("table function {name} does not exist"),
             )));
         };
+        let args = args.into_iter().map(|arg| self.bound(arg)).collect::<Result<Vec<_>>>()?;
         let arguments = TableFunctionArgs::new(&args, self.state);
         Ok(provider_as_source(function.create_table_provider_with_args(arguments)?))
     }

@@ -26,7 +26,7 @@ pub fn session_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features();
-    let builder = asof::register(functions::with_planners(builder), Arc::new(TableTies));
+    let builder = asof::register(functions::with_planners(builder, facts), Arc::new(TableTies));
     let mut state = builder.build();
     functions::install(&mut state, facts).map_err(fault::of_datafusion)?;
     Ok(state)

@@ -254,7 +254,7 @@ pub fn constant(
         .transform(|expr| {
             let Expr::Placeholder(placeholder) = &expr else { return Ok(Transformed::no(expr)) };
             let number = placeholder.id.trim_start_matches('$').parse::<usize>().unwrap_or(0);
-            let values = reading.parameters.as_ref();
+            let values = reading.parameters.as_ref().map(|parameters| &parameters.values);
             match values.and_then(|values| values.get(number.checked_sub(1)?)) {
                 Some(value) => Ok(Transformed::yes(Expr::Literal(value.clone(), None))),
                 None => {
@@ -294,7 +294,8 @@ pub fn name_parts(name: &ObjectName) -> Result<Vec<String>> {
     name.0.iter().map(part).collect()
 }
 
-fn reference(parts: &[&str]) -> TableReference {
+/// A name as DataFusion's planner holds it.
+pub(super) fn reference(parts: &[&str]) -> TableReference {
     match parts {
         [.., catalog, schema, table] => TableReference::full(*catalog, *schema, *table),
         [schema, table] => TableReference::partial(*schema, *table),

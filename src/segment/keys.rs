@@ -68,31 +68,48 @@ impl KeyFilterBuilder {
     pub fn add(&mut self, key: &[u8]) {
         self.hashes.push(hash(key));
     }
+}
 
-    /// The bytes of the file.
-    pub fn finish(self) -> Vec<u8> {
-        let keys = self.hashes.len() as u64;
+/// The bytes of a file of filters.
+pub(super) fn key_file(filters: Vec<KeyFilterBuilder>) -> Vec<u8> {
+    let entry = |filter: &KeyFilterBuilder| {
+        let keys = filter.hashes.len() as u64;
         let blocks = (keys * BITS_PER_KEY).div_ceil(BLOCK_BYTES * 8).max(1);
-        let mut entry =
-            Entry { columns: self.columns, forms: self.forms, keys, first_block: 0, blocks };
-        // The header's length does not depend on where the blocks are as long as that number is
-        // one byte: headers are far shorter than 127 blocks.
-        let header_end = 12 + write_header(&entry).len() as u64;
-        entry.first_block = header_end.div_ceil(BLOCK_BYTES);
-        let header = write_header(&entry);
+        let (columns, forms) = (filter.columns.clone(), filter.forms.clone());
+        Entry { columns, forms, keys, first_block: 0, blocks }
+    };
+    let mut entries: Vec<Entry> = filters.iter().map(entry).collect();
+    // Where the blocks are is part of the header, which comes before them: a place later makes it
+    // longer, seldom, and then once.
+    let mut first = 0;
+    loop {
+        let mut next = first;
+        for entry in &mut entries {
+            entry.first_block = next;
+            next += entry.blocks;
+        }
+        let needed = (12 + write_header(&entries).len() as u64).div_ceil(BLOCK_BYTES);
+        if needed <= first {
+            break;
+        }
+        first = needed;
+    }
+    let header = write_header(&entries);
+    let end = entries.last().map_or(first, |entry| entry.first_block + entry.blocks);
+    let mut out = vec![0; (end * BLOCK_BYTES) as usize];
+    out[..8].copy_from_slice(MAGIC);
+    out[8..12].copy_from_slice(&(header.len() as u32).to_le_bytes());
+    out[12..12 + header.len()].copy_from_slice(&header);
+    for (filter, entry) in filters.iter().zip(&entries) {
         let start = (entry.first_block * BLOCK_BYTES) as usize;
-        let mut out = vec![0; start + (blocks * BLOCK_BYTES) as usize];
-        out[..8].copy_from_slice(MAGIC);
-        out[8..12].copy_from_slice(&(header.len() as u32).to_le_bytes());
-        out[12..12 + header.len()].copy_from_slice(&header);
-        for hash in self.hashes {
-            let block = start + (block_of(hash, blocks) * BLOCK_BYTES) as usize;
+        for &hash in &filter.hashes {
+            let block = start + (block_of(hash, entry.blocks) * BLOCK_BYTES) as usize;
             for (word, bit) in bits_of(hash).into_iter().enumerate() {
                 out[block + word * 8 + (bit / 8) as usize] |= 1 << (bit % 8);
             }
         }
-        out
     }
+    out
 }
 
 /// A filter over the keys of one segment.
@@ -199,9 +216,9 @@ fn bits_of(hash: u64) -> [u32; 8] {
     SALT.map(|salt| (hash as u32).wrapping_mul(salt) >> 26)
 }
 
-fn write_header(entry: &Entry) -> Vec<u8> {
+fn write_header(entries: &[Entry]) -> Vec<u8> {
     let mut w = Writer::new(VERSION);
-    w.list(std::slice::from_ref(entry), |w, e| {
+    w.list(entries, |w, e| {
         w.list(&e.columns, |w, id| w.u64(id.0));
         w.list(&e.forms, |w, form| match form {
             Form::Bool => w.u8(0),

@@ -11,14 +11,14 @@ use futures::FutureExt;
 use super::extended::{Portal, Statement};
 use super::message::{Bind, Message, Step};
 use super::registry::{Phase, Seat};
-use super::reply::{self, Severity};
+use super::reply::{self, Format, Severity};
 use super::rows::{Formats, Rows};
 use super::sink::Sink;
 use crate::activity::{CancelToken, SessionActivity, SessionState};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::Account;
-use crate::session::{Outcome, Prepared, Session, TransactionStatus};
+use crate::session::{Outcome, Prepared, RowsTag, Session, TransactionStatus};
 
 /// Larger parameters are decoded away from the sockets.
 const INLINE_BIND_BYTES: usize = 16 * 1024;
@@ -241,9 +241,15 @@ impl Backend {
     }
 
     async fn simple_outcome(&mut self, prepared: &Arc<Prepared>) -> Result<Option<String>> {
+        if let Some(tag) = self.portal_statement(prepared).await? {
+            return Ok(Some(tag));
+        }
         match self.session.execute(prepared, Vec::new()).await? {
             Outcome::Rows { columns, stream, tag } => {
-                let formats = Formats::default();
+                let formats = match tag {
+                    RowsTag::Fetch { binary: true } => Formats::all(Format::Binary),
+                    _ => Formats::default(),
+                };
                 reply::row_description(&mut self.sink.out, &columns, |at| formats.at(at));
                 let options = self.session.text_options();
                 let mut rows = Rows::new(columns, formats, options, stream, tag);
@@ -305,9 +311,12 @@ impl Backend {
     pub(super) fn complete(&mut self, tag: Option<String>) {
         self.report_notices();
         if let Some(tag) = tag {
-            if matches!(tag.as_str(), "DEALLOCATE ALL" | "DISCARD ALL") {
-                // SQL and the protocol share one set of prepared statements.
-                self.statements.clear();
+            if tag.starts_with("DEALLOCATE") || tag == "DISCARD ALL" {
+                // SQL and the protocol share one set of named statements.
+                let session = &self.session;
+                self.statements.retain(|name, statement| {
+                    name.is_empty() || statement.is(session.named_statement(name).as_deref())
+                });
             }
             reply::command_complete(&mut self.sink.out, &tag);
         }

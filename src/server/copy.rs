@@ -6,6 +6,7 @@ use super::backend::Backend;
 use super::message::Message;
 use super::reply::{self, Format};
 use super::sink::{CopyMessage, Piece};
+use crate::activity::CancelToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{CopyIn, CopyOut};
 
@@ -29,8 +30,9 @@ impl Backend {
         let format = if copy.format() == 0 { Format::Text } else { Format::Binary };
         reply::copy_in(&mut self.sink.out, format, copy.columns());
         self.sink.flush().await?;
+        let cancel = copy.cancel_token();
         let mut source = Source::Read;
-        let result = self.take_copy(&mut copy, &mut source).await;
+        let result = self.take_copy(&mut copy, &cancel, &mut source).await;
         match result {
             Ok(()) => copy.finish().await,
             Err(error) => {
@@ -42,9 +44,14 @@ impl Backend {
         }
     }
 
-    async fn take_copy(&mut self, copy: &mut CopyIn, source: &mut Source) -> Result<()> {
+    async fn take_copy(
+        &mut self,
+        copy: &mut CopyIn,
+        cancel: &CancelToken,
+        source: &mut Source,
+    ) -> Result<()> {
         loop {
-            match self.next_copy_message(source).await? {
+            match self.next_copy_message(cancel, source).await? {
                 CopyMessage::Data(data) => {
                     copy.write(&data).await?;
                     self.activity.progress(0, data.len() as u64);
@@ -63,7 +70,11 @@ impl Backend {
         }
     }
 
-    async fn next_copy_message(&mut self, source: &mut Source) -> Result<CopyMessage> {
+    async fn next_copy_message(
+        &mut self,
+        cancel: &CancelToken,
+        source: &mut Source,
+    ) -> Result<CopyMessage> {
         if let Source::Read = source {
             while let Some(message) = self.batch.pop_front() {
                 if let Some(message) = CopyMessage::of(message) {
@@ -75,7 +86,7 @@ impl Backend {
         }
         tokio::select! {
             biased;
-            reason = self.cancel.cancelled() => Err(reason.error()),
+            reason = cancel.cancelled() => Err(reason.error()),
             message = self.sink.copy.recv() => message.ok_or_else(|| {
                 Error::new(ErrorKind::Cancelled, "the client is gone")
             }),

@@ -9,16 +9,17 @@ use super::backend::Backend;
 use super::message::{Bind, Message, Parse, Target};
 use super::oid;
 use super::parameter::{self, ParameterType};
-use super::reply;
+use super::reply::{self, Format};
 use super::rows::{Formats, Rows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::{Outcome, OutputColumn, Prepared, TransactionStatus};
+use crate::plan::query::CHANGED_RESULT;
+use crate::session::{CursorStatement, Named, Outcome, OutputColumn, Prepared, TransactionStatus};
 use crate::spec::Type;
 
 /// A prepared statement; None in `prepared` is the empty one.
 pub(super) struct Statement {
     text: String,
-    prepared: Option<Arc<Prepared>>,
+    pub(super) prepared: Option<Arc<Prepared>>,
     parameters: Vec<ParameterType>,
     /// As the client declared them, or as inferred.
     oids: Vec<u32>,
@@ -26,12 +27,13 @@ pub(super) struct Statement {
 
 /// A statement with its parameters, perhaps sent in part.
 pub(super) struct Portal {
-    statement: Arc<Statement>,
-    formats: Formats,
-    state: PortalState,
+    pub(super) statement: Arc<Statement>,
+    pub(super) formats: Formats,
+    pub(super) state: PortalState,
 }
 
-enum PortalState {
+/// How far a portal has come.
+pub(super) enum PortalState {
     Bound(Vec<ScalarValue>),
     Suspended(Rows),
     /// All rows were sent; asked again there are none.
@@ -41,6 +43,23 @@ enum PortalState {
 }
 
 impl Statement {
+    /// Whether it is what the session keeps under its name.
+    pub(super) fn is(&self, named: Option<&Named>) -> bool {
+        named.is_some_and(|named| match (&self.prepared, &named.prepared) {
+            (Some(own), Some(kept)) => Arc::ptr_eq(own, kept),
+            (own, kept) => own.is_none() && kept.is_none(),
+        })
+    }
+
+    /// A statement that SQL prepared.
+    fn of_named(named: &Named) -> Statement {
+        let shared = named.prepared.as_deref();
+        let (parameters, oids) =
+            shared.map(|prepared| parameter_types(&[], &[], prepared)).unwrap_or_default();
+        let prepared = named.prepared.clone();
+        Statement { text: named.text.clone(), prepared, parameters, oids }
+    }
+
     fn columns(&self) -> Option<&[OutputColumn]> {
         self.prepared.as_ref()?.columns.as_deref()
     }
@@ -54,8 +73,15 @@ impl Backend {
         if parse.name.is_empty() {
             self.statements.remove("");
         }
-        self.check_statement_fits(&parse)?;
+        self.check_text(&parse.text)?;
+        if !parse.name.is_empty() {
+            self.session.check_name_is_free(&parse.name, &parse.text)?;
+        }
         let statement = self.prepare(&parse).await?;
+        if !parse.name.is_empty() {
+            let prepared = statement.prepared.clone();
+            self.session.keep_statement(&parse.name, &parse.text, prepared)?;
+        }
         self.statements.insert(parse.name, Arc::new(statement));
         reply::parse_complete(&mut self.sink.out);
         Ok(())
@@ -82,30 +108,8 @@ impl Backend {
             });
         };
         let prepared = self.session.prepare(parsed, &declared).await?;
-        let (parameters, oids) = parameter_types(&parse.types, &declared, &prepared.parameters);
+        let (parameters, oids) = parameter_types(&parse.types, &declared, &prepared);
         Ok(Statement { text: parse.text.clone(), prepared: Some(prepared), parameters, oids })
-    }
-
-    fn check_statement_fits(&self, parse: &Parse) -> Result<()> {
-        self.check_text(&parse.text)?;
-        if self.statements.contains_key(&parse.name) {
-            return Err(Error::new(
-                ErrorKind::DuplicateStatement,
-                format!("prepared statement \"{}\" already exists", parse.name),
-            ));
-        }
-        let bounds = &self.settings.wire;
-        let bytes: usize = self.statements.values().map(|statement| statement.text.len()).sum();
-        if self.statements.len() >= bounds.statements_max
-            || bytes + parse.text.len() > bounds.statement_texts_bytes_max
-        {
-            return Err(Error::new(
-                ErrorKind::LimitExceeded,
-                format!("{} prepared statements are kept already", self.statements.len()),
-            )
-            .hint("close those that are no longer needed (DEALLOCATE ALL)"));
-        }
-        Ok(())
     }
 
     /// # Errors
@@ -115,7 +119,8 @@ impl Backend {
             self.portals.remove("");
         }
         let statement = self.statement(&bind.statement)?;
-        if self.portals.contains_key(&bind.portal) {
+        let declared = self.session.cursor_columns(&bind.portal).is_some();
+        if declared || self.portals.contains_key(&bind.portal) {
             return Err(Error::new(
                 ErrorKind::DuplicateCursor,
                 format!("cursor \"{}\" already exists", bind.portal),
@@ -154,12 +159,18 @@ impl Backend {
     }
 
     fn statement(&self, name: &str) -> Result<Arc<Statement>> {
-        self.statements.get(name).cloned().ok_or_else(|| {
-            let text = match name {
-                "" => "unnamed prepared statement does not exist".to_owned(),
-                name => format!("prepared statement \"{name}\" does not exist"),
-            };
-            Error::new(ErrorKind::UndefinedStatement, text)
+        let own = self.statements.get(name);
+        if name.is_empty() {
+            let text = "unnamed prepared statement does not exist";
+            return own.cloned().ok_or_else(|| Error::new(ErrorKind::UndefinedStatement, text));
+        }
+        let Some(named) = self.session.named_statement(name) else {
+            let text = format!("prepared statement \"{name}\" does not exist");
+            return Err(Error::new(ErrorKind::UndefinedStatement, text));
+        };
+        Ok(match own.filter(|own| own.is(Some(&named))) {
+            Some(own) => Arc::clone(own),
+            None => Arc::new(Statement::of_named(&named)),
         })
     }
 
@@ -173,7 +184,13 @@ impl Backend {
                 describe_columns(&mut self.sink.out, &statement, &Formats::default());
             }
             Target::Portal(name) => {
-                let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+                let Some(portal) = self.portals.get(name) else {
+                    // A cursor that SQL declared is a portal too.
+                    let columns = self.session.cursor_columns(name);
+                    let columns = columns.ok_or_else(|| no_portal(name))?;
+                    reply::row_description(&mut self.sink.out, &columns, |_| Format::Text);
+                    return Ok(());
+                };
                 describe_columns(&mut self.sink.out, &portal.statement, &portal.formats);
             }
         }
@@ -185,6 +202,7 @@ impl Backend {
         match target {
             Target::Statement(name) => {
                 self.statements.remove(name);
+                self.session.drop_statement(name);
             }
             Target::Portal(name) => {
                 self.portals.remove(name);
@@ -253,6 +271,13 @@ impl Backend {
         if !alone {
             self.open_implicit();
         }
+        // What FETCH would show was not described.
+        let shows =
+            matches!(prepared.cursor_statement(), Some(CursorStatement::Fetch(f)) if !f.moves);
+        if !shows && let Some(tag) = self.portal_statement(prepared).await? {
+            self.complete(Some(tag));
+            return Ok(PortalState::Done);
+        }
         let tag = match self.session.execute(prepared, values).await? {
             Outcome::Rows { columns, stream, tag } => {
                 check_columns(prepared.columns.as_deref(), &columns)?;
@@ -295,14 +320,15 @@ fn no_portal(name: &str) -> Error {
 fn parameter_types(
     oids: &[u32],
     declared: &[Option<Type>],
-    taken: &[Type],
+    prepared: &Prepared,
 ) -> (Vec<ParameterType>, Vec<u32>) {
-    let each = taken.iter().enumerate().map(|(position, taken)| {
+    let taken = prepared.parameters.iter().zip(&prepared.catalog_types);
+    let each = taken.enumerate().map(|(position, (taken, catalog_type))| {
         match declared.get(position).cloned().flatten() {
             Some(sent) => (ParameterType { sent, taken: taken.clone() }, oids[position]),
             None => {
                 let both = ParameterType { sent: taken.clone(), taken: taken.clone() };
-                (both, oid::of_type(taken))
+                (both, catalog_type.map_or_else(|| oid::of_type(taken), |of| of.oid))
             }
         }
     });
@@ -324,8 +350,6 @@ fn check_columns(told: Option<&[OutputColumn]>, given: &[OutputColumn]) -> Resul
     });
     match is_same {
         true => Ok(()),
-        false => {
-            Err(Error::new(ErrorKind::NotSupported, "cached plan must not change result type"))
-        }
+        false => Err(Error::new(ErrorKind::NotSupported, CHANGED_RESULT)),
     }
 }

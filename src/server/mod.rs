@@ -27,6 +27,7 @@ mod frame;
 mod message;
 mod oid;
 mod parameter;
+mod portal_cursor;
 mod registry;
 mod reply;
 mod rows;

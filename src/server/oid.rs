@@ -1,5 +1,7 @@
 //! Our types as the protocol names them, and the client's names for types as ours.
 
+use std::borrow::Cow;
+
 use pgwire::api::Type as PgType;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +40,17 @@ pub(super) fn modifier(data_type: &Type) -> i32 {
         Type::Varchar(Some(n)) | Type::Char(n) => i32::try_from(*n).map_or(-1, |n| n + 4),
         Type::Array(item) => modifier(item),
         _ => -1,
+    }
+}
+
+/// The type in whose binary form a value is sent: numbers of the catalogue have four bytes.
+pub(super) fn as_sent(data_type: &Type, of_catalog: bool) -> Cow<'_, Type> {
+    match data_type {
+        Type::Int8 if of_catalog => Cow::Owned(Type::Int4),
+        Type::Array(item) if of_catalog && **item == Type::Int8 => {
+            Cow::Owned(Type::Array(Box::new(Type::Int4)))
+        }
+        other => Cow::Borrowed(other),
     }
 }
 

@@ -98,9 +98,24 @@ fn of_binary(bytes: &[u8], data_type: &Type) -> Result<ScalarValue> {
         (Type::Int2 | Type::Int4 | Type::Int8, 2) => &Type::Int2,
         (Type::Int2 | Type::Int4 | Type::Int8, 4) => &Type::Int4,
         (Type::Int2 | Type::Int4 | Type::Int8, 8) => &Type::Int8,
+        (Type::Array(item), _) if is_integer(item) => &Type::Array(Box::new(item_sent(bytes))),
         (other, _) => other,
     };
     let mut builder = BinaryBuilder::new(data_type);
     builder.append(bytes)?;
     ScalarValue::try_from_array(&builder.finish(), 0).map_err(fault::of_datafusion)
+}
+
+fn is_integer(of: &Type) -> bool {
+    matches!(of, Type::Int2 | Type::Int4 | Type::Int8)
+}
+
+/// The type that the items of an array of integers say they have, in the array's third word.
+fn item_sent(bytes: &[u8]) -> Type {
+    let word = bytes.get(8..12).and_then(|word| word.try_into().ok());
+    match word.map(u32::from_be_bytes) {
+        Some(21) => Type::Int2,
+        Some(20) => Type::Int8,
+        _ => Type::Int4,
+    }
 }

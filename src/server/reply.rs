@@ -2,6 +2,7 @@
 
 use super::oid;
 use crate::error::Error;
+use crate::plan::query::CHANGED_RESULT;
 use crate::session::{Notice, OutputColumn, TransactionStatus};
 
 /// How a value is written.
@@ -168,8 +169,12 @@ pub(super) fn row_description(
             string(out, &column.name);
             out.extend_from_slice(&table.to_be_bytes());
             out.extend_from_slice(&attribute.to_be_bytes());
-            out.extend_from_slice(&oid::of_type(&column.data_type).to_be_bytes());
-            out.extend_from_slice(&oid::length(&column.data_type).to_be_bytes());
+            let (type_oid, length) = match column.catalog_type {
+                Some(of) => (of.oid, of.len),
+                None => (oid::of_type(&column.data_type), oid::length(&column.data_type)),
+            };
+            out.extend_from_slice(&type_oid.to_be_bytes());
+            out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(&oid::modifier(&column.data_type).to_be_bytes());
             out.extend_from_slice(&format(position).code().to_be_bytes());
         }
@@ -194,6 +199,24 @@ pub(super) fn error(out: &mut Vec<u8>, severity: Severity, error: &Error) {
         }
         if let Some(position) = error.position() {
             field(out, b'P', &position.to_string());
+        }
+        if let Some(context) = error.context_text() {
+            field(out, b'W', context);
+        }
+        let object = error.object();
+        for (code, name) in [
+            (b's', &object.schema),
+            (b't', &object.table),
+            (b'c', &object.column),
+            (b'n', &object.constraint),
+        ] {
+            if let Some(name) = name {
+                field(out, code, name);
+            }
+        }
+        if error.message() == CHANGED_RESULT {
+            // Drivers prepare again where this routine of PostgreSQL's complains.
+            field(out, b'R', "RevalidateCachedQuery");
         }
         out.push(0);
     });

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
+use super::oid;
 use super::reply::{self, Format};
 use super::sink::Sink;
 use crate::activity::CancelToken;
@@ -34,6 +35,11 @@ impl Formats {
             }
         };
         codes.iter().map(format).collect::<Result<_>>().map(Formats)
+    }
+
+    /// The same for every column.
+    pub(super) fn all(format: Format) -> Self {
+        Formats(vec![format])
     }
 
     /// Whether they are for so many values.
@@ -111,6 +117,31 @@ impl Rows {
         Ok(Sent { suspended: true, ..sent })
     }
 
+    /// Goes over rows without sending them; how many there were.
+    ///
+    /// # Errors
+    /// Those of the query and of the cancel token.
+    pub(super) async fn skip(&mut self, most: u64, cancel: &CancelToken) -> Result<u64> {
+        let mut skipped = 0;
+        while skipped < most {
+            let Some((batch, row)) = self.next_rows(cancel).await? else { break };
+            let left = usize::try_from(most - skipped).unwrap_or(usize::MAX);
+            let count = left.min(batch.num_rows() - row);
+            skipped += count as u64;
+            self.batch = Some((batch, row + count));
+        }
+        Ok(skipped)
+    }
+
+    pub(super) fn columns(&self) -> &[OutputColumn] {
+        &self.columns
+    }
+
+    /// Sends in these formats from here on; those it had.
+    pub(super) fn set_formats(&mut self, formats: Formats) -> Formats {
+        std::mem::replace(&mut self.formats, formats)
+    }
+
     /// The batch that has rows left, and the first of these.
     async fn next_rows(&mut self, cancel: &CancelToken) -> Result<Option<(RecordBatch, usize)>> {
         loop {
@@ -179,7 +210,8 @@ impl Rows {
                     TextFormatter::new(&column.data_type, array, &self.options).map(Encoder::Text)
                 }
                 Format::Binary => {
-                    BinaryFormatter::new(&column.data_type, array).map(Encoder::Binary)
+                    let as_sent = oid::as_sent(&column.data_type, column.catalog_type.is_some());
+                    BinaryFormatter::new(&as_sent, array).map(Encoder::Binary)
                 }
             })
             .collect()
@@ -189,6 +221,7 @@ impl Rows {
     pub(super) fn tag(&self, rows: u64) -> String {
         let word = match self.tag {
             RowsTag::Select => "SELECT",
+            RowsTag::Fetch { .. } => "FETCH",
             RowsTag::Tagged(word) => word,
         };
         match word {

@@ -23,27 +23,42 @@ use crate::spec::Type;
 pub(super) struct Bounds {
     _memory: StatementMemory,
     cancel: CancelToken,
-    timeout: Option<JoinHandle<()>>,
+    _timer: Timer,
 }
+
+/// Cancels a statement that is not over in time.
+pub(super) struct Timer(Option<JoinHandle<()>>);
 
 impl Bounds {
     /// `timeout` zero is none; the token is the statement's own.
     pub fn new(memory: StatementMemory, cancel: &CancelToken, timeout: Duration) -> Bounds {
-        let told = cancel.clone();
-        let timeout = (!timeout.is_zero()).then(|| {
-            tokio::spawn(async move {
-                tokio::time::sleep(timeout).await;
-                told.cancel(CancelReason::Timeout);
-            })
-        });
-        Bounds { _memory: memory, cancel: cancel.clone(), timeout }
+        let _timer = Timer::start(cancel, timeout);
+        Bounds { _memory: memory, cancel: cancel.clone(), _timer }
     }
 }
 
 impl Drop for Bounds {
     fn drop(&mut self) {
         self.cancel.cancel(CancelReason::Disconnected);
-        if let Some(timeout) = &self.timeout {
+    }
+}
+
+impl Timer {
+    /// `timeout` zero is none.
+    pub fn start(cancel: &CancelToken, timeout: Duration) -> Timer {
+        let told = cancel.clone();
+        Timer((!timeout.is_zero()).then(|| {
+            tokio::spawn(async move {
+                tokio::time::sleep(timeout).await;
+                told.cancel(CancelReason::Timeout);
+            })
+        }))
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(timeout) = &self.0 {
             timeout.abort();
         }
     }
@@ -80,6 +95,7 @@ pub(super) fn rows_of(batch: RecordBatch, tag: RowsTag) -> Outcome {
     let column = |field: &Arc<arrow::datatypes::Field>| OutputColumn {
         name: field.name().clone(),
         data_type: Type::of_field(field).unwrap_or(Type::Text),
+        catalog_type: None,
         table: None,
     };
     let columns = Arc::new(batch.schema().fields().iter().map(column).collect());

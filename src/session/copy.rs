@@ -1,27 +1,41 @@
-//! COPY FROM STDIN: rows that come from the client, into the session's transaction.
+//! COPY FROM: rows that come from the client or a file, into the session's transaction.
 
 use std::sync::Arc;
 
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
+use super::answer::Bounds;
 use super::work::{Base, Block, Work};
+use crate::activity::CancelToken;
 use crate::command::copy::CopyInto;
+use crate::command::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{CommitOptions, Store};
 use crate::vfs::{Append, File};
 
-/// Rows on their way from the client. Dropped before its end, it changed nothing.
+/// Rows on their way into a table. Dropped before its end, it changed nothing.
 pub struct CopyIn {
     pub(super) into: CopyInto,
     pub(super) work: Arc<Mutex<Work>>,
     pub(super) base: Base,
     pub(super) store: Store,
     pub(super) options: CommitOptions,
-    /// Where a Parquet file is gathered.
-    pub(super) spool: Option<Spool>,
+    pub(super) source: Source,
+    pub(super) cancel: CancelToken,
+    pub(super) _bounds: Bounds,
     /// Keeps the functions that DEFAULT may call.
     pub(super) _state: Arc<SessionState>,
+}
+
+/// Where the rows come from.
+pub(super) enum Source {
+    /// The client, as it sends them.
+    Client,
+    /// The client, once all is here: a Parquet file must be whole.
+    Spooled(Spool),
+    /// A file of the server's.
+    File(File),
 }
 
 /// A file of the client's, whole before it is read; gone when dropped.
@@ -48,6 +62,11 @@ impl Drop for Spool {
 }
 
 impl CopyIn {
+    /// Stops it, or tells that its time is over.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
     /// 0 where the client sends text, 1 where it sends bytes.
     pub fn format(&self) -> u8 {
         u8::from(self.into.is_binary())
@@ -72,9 +91,9 @@ impl CopyIn {
         reason = "back-pressure: it may wait once segments are written apart"
     )]
     pub async fn write(&mut self, data: &[u8]) -> Result<()> {
-        match &mut self.spool {
-            Some(spool) => spool.end.write(data),
-            None => self.into.write(data),
+        match &mut self.source {
+            Source::Spooled(spool) => spool.end.write(data),
+            Source::Client | Source::File(_) => self.into.write(data),
         }
     }
 
@@ -82,11 +101,17 @@ impl CopyIn {
     ///
     /// # Errors
     /// As [`CopyIn::write`]; UniqueViolation; Conflict.
-    pub async fn finish(mut self) -> Result<String> {
-        if let Some(spool) = self.spool.take() {
-            self.into.write_file(spool.end.file())?;
-        }
-        let (table, loaded) = self.into.finish()?;
+    pub async fn finish(self) -> Result<String> {
+        let (mut into, source) = (self.into, self.source);
+        let work = async move {
+            match &source {
+                Source::Client => {}
+                Source::Spooled(spool) => into.write_file(spool.end.file())?,
+                Source::File(file) => into.write_file(file)?,
+            }
+            into.finish()
+        };
+        let (table, loaded) = run::apart(&self.cancel, work).await?;
         let rows = loaded.rows;
         let commit = {
             let mut work = self.work.lock();
@@ -105,7 +130,9 @@ impl CopyIn {
             }
         };
         if let Some(transaction) = commit {
+            let temporary = transaction.temporary().after_commit();
             self.store.commit(transaction, &self.options).await?;
+            self.work.lock().temporary = temporary;
         }
         Ok(format!("COPY {rows}"))
     }

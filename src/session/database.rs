@@ -39,6 +39,8 @@ pub(super) struct Inner {
     pub settings: Settings,
     pub runtime: Arc<RuntimeEnv>,
     pub started_us: i64,
+    /// Where statements that lost several times wait for each other.
+    pub losers: tokio::sync::Mutex<()>,
     _watch: MemoryWatch,
 }
 
@@ -62,6 +64,7 @@ impl Database {
         Ok(Database(Arc::new(Inner {
             activity: Activity::new(settings.clock.clone()),
             started_us: settings.clock.now_us(),
+            losers: tokio::sync::Mutex::new(()),
             store,
             memory,
             settings,
@@ -105,7 +108,10 @@ impl Database {
         };
         let settings = Arc::new(Mutex::new(settings));
         let work = Arc::new(Mutex::new(Work::default()));
-        let hooks = Arc::new(Hooks::new(self, &options, &settings, &work));
+        let statements = Arc::default();
+        let cursors = Arc::default();
+        let hooks = Hooks::new(self, &options, &settings, &work);
+        let hooks = Arc::new(hooks.with_named(&statements, &cursors));
         let facts = Arc::new(SessionFacts {
             user: options.user.clone(),
             database: name.to_owned(),
@@ -115,6 +121,7 @@ impl Database {
             server_start_us: self.0.started_us,
             server_address: None,
             client_address: None,
+            call_bytes_max: (self.0.settings.memory_limit_bytes / 4).clamp(32 << 20, 1 << 30),
             hooks: Arc::clone(&hooks) as _,
         });
         let config = config(&self.0.settings);
@@ -128,8 +135,11 @@ impl Database {
             work,
             state,
             hooks,
+            statements,
+            cursors,
             notices: Vec::new(),
             cancel: options.cancel,
+            pid: options.pid,
         })
     }
 

@@ -1,6 +1,7 @@
 //! One statement, run: each family goes to its place.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{RecordBatch, StringViewArray};
 use datafusion::common::ScalarValue;
@@ -9,9 +10,12 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::answer::{Answer, Bounds, rows_of};
 use super::hooks::StatementTables;
+use super::locate::located;
 use super::prepare::{Prepared, output_columns};
 use super::work::Block;
+use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
+use crate::command::write::{self, Scene};
 use crate::command::{call, history, maintain, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
@@ -24,7 +28,7 @@ use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
 use crate::spec::{RefKind, Type};
 
-pub(super) type Parameters = Option<Arc<Vec<ScalarValue>>>;
+pub(super) type Parameters = Option<Arc<crate::plan::Parameters>>;
 
 impl Session {
     /// Runs a prepared statement, with parameters in its types.
@@ -39,12 +43,22 @@ impl Session {
         self.cancel.check()?;
         self.check_not_failed(&prepared.parsed.statement)?;
         self.begin_statement();
+        let ran = self.run_prepared(prepared, parameters).await;
+        ran.map_err(|error| located(error, &prepared.parsed))
+    }
+
+    pub(super) async fn run_prepared(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        parameters: Vec<ScalarValue>,
+    ) -> Result<Outcome> {
         if let Some(lookup) = &prepared.lookup
             && let Some(outcome) = self.look_up(lookup, &parameters)?
         {
             return Ok(outcome);
         }
         let columns = prepared.columns.as_deref();
+        let parameters = prepared.bind(parameters)?;
         self.run(&prepared.parsed, columns, Some(Arc::new(parameters))).await
     }
 
@@ -87,6 +101,7 @@ impl Session {
             runtime: Arc::clone(&self.database.inner().runtime),
             cancel: self.cancel.clone(),
             notices: Arc::default(),
+            view: None,
         };
         drop(settings);
         self.hooks.read(&reading, &self.state);
@@ -112,10 +127,16 @@ impl Session {
             | Statement::Update(_)
             | Statement::Delete(_)
             | Statement::Merge(_)
+            | Statement::With(_)
             | Statement::Truncate(_)
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::CreateIndex(_)
+            | Statement::CreateSequence(_)
+            | Statement::AlterTable(_)
+            | Statement::AlterObject(_)
+            | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
             Statement::CreateRef(_)
             | Statement::DropRef { .. }
@@ -140,9 +161,12 @@ impl Session {
             | Statement::Discard(_)
             | Statement::UseBranch(_) => self.settings_statement(&parsed.statement),
             Statement::Unlisten(_) => done("UNLISTEN"),
-            Statement::Deallocate(None) => done("DEALLOCATE ALL"),
-            Statement::Deallocate(Some(_)) => done("DEALLOCATE"),
-            Statement::Close(_) => done("CLOSE CURSOR"),
+            Statement::Prepare(prepare) => self.prepare_statement(prepare, parsed).await,
+            Statement::Execute { name, arguments } => self.execute_statement(name, arguments).await,
+            Statement::Deallocate(name) => self.deallocate(name.as_deref()),
+            Statement::Declare(declare) => self.declare(declare, parsed, parameters).await,
+            Statement::Fetch(fetch) => self.fetch(fetch).await,
+            Statement::Close(name) => self.close_cursor(name.as_deref()),
             Statement::Analyze { .. } => done("ANALYZE"),
             Statement::Vacuum(vacuum) => self.vacuum(vacuum).await,
             Statement::Checkpoint => done("CHECKPOINT"),
@@ -200,7 +224,7 @@ impl Session {
     }
 
     /// What a query sees; `AS OF SYSTEM TIME` is of the whole statement.
-    fn reading_of(&self, parsed: &Parsed, parameters: Parameters) -> Result<Reading> {
+    pub(super) fn reading_of(&self, parsed: &Parsed, parameters: Parameters) -> Result<Reading> {
         let reading = self.reading(parameters)?;
         let Some(time) = &parsed.as_of else { return Ok(reading) };
         let spec = crate::parse::TableVersionSpec {
@@ -215,7 +239,7 @@ impl Session {
         Ok(reading)
     }
 
-    fn take_reading_notices(&mut self, reading: &Reading) {
+    pub(super) fn take_reading_notices(&mut self, reading: &Reading) {
         let notices: Vec<String> = std::mem::take(&mut reading.notices.lock());
         notices.into_iter().for_each(|notice| self.notice(notice));
     }
@@ -241,6 +265,16 @@ impl Session {
 
     /// The same reading with a memory pool of the statement's own, and what bounds the statement.
     pub(super) fn bounded(&self, reading: &Reading) -> Result<(Reading, Bounds)> {
+        let timeout = self.settings.lock().statement_timeout();
+        self.bounded_by(reading, timeout)
+    }
+
+    /// The same with a time of its own; zero is for ever.
+    pub(super) fn bounded_by(
+        &self,
+        reading: &Reading,
+        timeout: Duration,
+    ) -> Result<(Reading, Bounds)> {
         let inner = self.database.inner();
         let cancel = reading.cancel.child();
         let memory = inner.memory.begin_statement(cancel.clone());
@@ -248,7 +282,6 @@ impl Session {
             .with_memory_pool(memory.pool())
             .build_arc()
             .map_err(fault::of_datafusion)?;
-        let timeout = self.settings.lock().statement_timeout();
         let bounds = Bounds::new(memory, &cancel, timeout);
         Ok((Reading { runtime, cancel, ..reading.clone() }, bounds))
     }
@@ -259,16 +292,15 @@ impl Session {
         parsed: &Parsed,
         parameters: Parameters,
     ) -> Result<Outcome> {
-        let query = match explain.statement.as_ref() {
-            Statement::Query(query) => query,
-            Statement::Insert(insert) if insert.insert.source.is_some() && !explain.analyze => {
-                insert.insert.source.as_ref().expect("just asked")
+        let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
+        let plan = match explain.statement.as_ref() {
+            Statement::Query(query) => plan_query(&reading, &self.state, query)?.plan,
+            change if row_word(change).is_some() && !explain.analyze => {
+                write::describe(&Scene::described(&reading, &self.state), change)?.plan
             }
             other => return Err(refuse(other).hint("EXPLAIN the SELECT it runs")),
         };
-        let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
-        let planned = plan_query(&reading, &self.state, query)?;
-        let plan = LogicalPlanBuilder::from(planned.plan)
+        let plan = LogicalPlanBuilder::from(plan)
             .explain(explain.verbose, explain.analyze)
             .and_then(LogicalPlanBuilder::build)
             .map_err(fault::of_datafusion)?;

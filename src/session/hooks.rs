@@ -1,22 +1,29 @@
 //! What functions and system tables ask the session, while a statement runs.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use datafusion::catalog::SchemaProvider;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
+use super::cursor::Cursors;
 use super::settings::SessionSettings;
+use super::statements::Statements;
 use super::work::Work;
 use super::{Database, SessionOptions};
 use crate::activity::CancelReason;
 use crate::clock::Clock;
-use crate::error::Result;
-use crate::plan::functions::{SessionHooks, Times};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::functions::{SequenceName, SessionHooks, Times};
+use crate::plan::names;
 use crate::plan::pg_catalog::{
-    Activity, Catalog, CatalogInputs, TableFacts, ViewFacts, schema_providers,
+    Activity, Catalog, CatalogInputs, SequenceFacts, TableFacts, ViewFacts, name_parts,
+    relation_id, schema_providers,
 };
-use crate::plan::{Reading, SystemTables, plan_query};
+use crate::plan::query::{Planned, plan_view};
+use crate::plan::{Reading, SystemTables};
+use crate::spec::{Sequence, TableId, Type, View};
 use crate::store::{Relation, Snapshot};
 
 /// Shared by the session and its functions.
@@ -27,9 +34,13 @@ pub(super) struct Hooks {
     connected: String,
     settings: Arc<Mutex<SessionSettings>>,
     work: Arc<Mutex<Work>>,
+    statements: Arc<Mutex<Statements>>,
+    cursors: Arc<Mutex<Cursors>>,
     /// What the running statement reads; None between statements.
     reading: Mutex<Option<Reading>>,
     catalog: Mutex<Option<Arc<Catalog>>>,
+    /// What each sequence gave this session last, and which gave last of all.
+    given: Mutex<(HashMap<TableId, i64>, Option<TableId>)>,
     /// To plan views with. Weak: the state's functions hold these hooks.
     state: Mutex<Weak<SessionState>>,
 }
@@ -48,10 +59,22 @@ impl Hooks {
             connected: options.database.clone(),
             settings: Arc::clone(settings),
             work: Arc::clone(work),
+            statements: Arc::default(),
+            cursors: Arc::default(),
             reading: Mutex::default(),
             catalog: Mutex::default(),
+            given: Mutex::default(),
             state: Mutex::default(),
         }
+    }
+
+    /// With what the session has given names to.
+    pub fn with_named(
+        self,
+        statements: &Arc<Mutex<Statements>>,
+        cursors: &Arc<Mutex<Cursors>>,
+    ) -> Hooks {
+        Hooks { statements: Arc::clone(statements), cursors: Arc::clone(cursors), ..self }
     }
 
     /// A statement begins that reads this.
@@ -71,6 +94,8 @@ impl Hooks {
             search_path,
             settings: all,
             activity: self.activity(),
+            prepared: self.statements.lock().facts(),
+            cursors: self.cursors.lock().facts(),
             ..CatalogInputs::default()
         };
         let Some(reading) = self.reading.lock().clone() else { return Ok(inputs) };
@@ -81,11 +106,16 @@ impl Hooks {
                     schema: Arc::clone(table.schema()),
                     rows: Some(table.row_count()),
                     bytes: table.segments().iter().map(|s| s.meta.file.bytes).sum(),
-                    comment: None,
+                    comment: table.schema().comment.clone(),
                 }),
                 Relation::View(view) => {
-                    let columns = self.view_columns(&reading, &view.query);
+                    let columns = self.view_columns(&reading, &view);
                     inputs.views.push(ViewFacts { view, columns });
+                }
+                Relation::Sequence(sequence) => {
+                    let (last, called) = self.database.store().last_value(&sequence)?;
+                    let last_value = called.then_some(last);
+                    inputs.sequences.push(SequenceFacts { sequence, last_value });
                 }
             }
         }
@@ -93,10 +123,9 @@ impl Hooks {
     }
 
     /// None where the view's text no longer plans: it is listed all the same.
-    fn view_columns(&self, reading: &Reading, text: &str) -> Vec<(String, crate::spec::Type)> {
+    fn view_columns(&self, reading: &Reading, view: &Arc<View>) -> Vec<(String, Type)> {
         let Some(state) = self.state.lock().upgrade() else { return Vec::new() };
-        let planned =
-            crate::parse::query(text).and_then(|query| plan_query(reading, &state, &query));
+        let planned = plan_view(reading, &state, view).map(|plan| Planned { plan });
         planned.map(|planned| planned.columns()).unwrap_or_default()
     }
 
@@ -118,6 +147,7 @@ impl Hooks {
             backend_start_us: session.facts.started_us,
             transaction_start_us: None,
             query_start_us: session.statement_started_us,
+            copying: session.copying,
         };
         sessions.into_iter().map(row).collect()
     }
@@ -157,6 +187,67 @@ impl SessionHooks for Hooks {
     fn transaction_id(&self) -> u64 {
         let mut work = self.work.lock();
         *work.number.get_or_insert_with(|| self.database.store().next_id())
+    }
+
+    fn sequence(&self, named: SequenceName<'_>) -> Result<Arc<Sequence>> {
+        let reading = self.reading.lock().clone();
+        let (reading, missing) = match (reading, named) {
+            (Some(reading), SequenceName::Text(name)) => {
+                let parts = name_parts(name)?;
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                return names::sequence(&reading, &parts);
+            }
+            (Some(reading), SequenceName::Oid(oid)) => (reading, oid.to_string()),
+            (None, _) => return Err(Error::new(ErrorKind::Internal, "no statement is running")),
+        };
+        let SequenceName::Oid(oid) = named else { unreachable!("names were found above") };
+        let found = relation_id(oid).map(|id| reading.snapshot.relation_by_id(id)).transpose()?;
+        match found.flatten() {
+            Some(Relation::Sequence(sequence)) => Ok(sequence),
+            _ => {
+                let message = format!("there is no sequence with oid {missing}");
+                Err(Error::new(ErrorKind::UndefinedTable, message))
+            }
+        }
+    }
+
+    fn next_value(&self, sequence: &Sequence) -> Result<i64> {
+        if self.work.lock().read_only {
+            let message = "cannot execute nextval() in a read-only transaction";
+            return Err(Error::new(ErrorKind::ReadOnly, message));
+        }
+        let value = self.database.store().next_value(sequence)?;
+        let mut given = self.given.lock();
+        given.0.insert(sequence.id, value);
+        given.1 = Some(sequence.id);
+        Ok(value)
+    }
+
+    fn set_value(&self, sequence: &Sequence, value: i64, called: bool) -> Result<()> {
+        if self.work.lock().read_only {
+            let message = "cannot execute setval() in a read-only transaction";
+            return Err(Error::new(ErrorKind::ReadOnly, message));
+        }
+        self.database.store().set_value(sequence, value, called)?;
+        if called {
+            self.given.lock().0.insert(sequence.id, value);
+        }
+        Ok(())
+    }
+
+    fn current_value(&self, sequence: Option<&Sequence>) -> Result<i64> {
+        let given = self.given.lock();
+        let id = sequence.map(|sequence| sequence.id).or(given.1);
+        id.and_then(|id| given.0.get(&id)).copied().ok_or_else(|| {
+            let message = match sequence {
+                Some(sequence) => format!(
+                    "currval of sequence \"{}\" is not yet defined in this session",
+                    sequence.name
+                ),
+                None => "lastval is not yet defined in this session".to_owned(),
+            };
+            Error::new(ErrorKind::WrongState, message).hint("nextval() first")
+        })
     }
 
     fn signal(&self, pid: i32, terminate: bool) -> Result<bool> {

@@ -11,12 +11,12 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as SqlExpr, GroupByExpr, Query, SelectItem, SetExpr, TableFactor,
 };
 
-use super::prepare::placeholder;
 use super::{Outcome, OutputColumn, RowsTag, Session};
 use crate::command::run::stream_of;
 use crate::error::Result;
 use crate::fault;
 use crate::parse::{Parsed, Statement, fold, version_of};
+use crate::plan::parameters::placeholder;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names};
 use crate::spec::{SchemaId, Type};
@@ -80,6 +80,7 @@ impl Session {
         let column = |at: &usize| OutputColumn {
             name: schema.columns[*at].name.clone(),
             data_type: schema.columns[*at].data_type.clone(),
+            catalog_type: None,
             table: None,
         };
         let output: Vec<OutputColumn> = columns.iter().map(column).collect();
@@ -103,6 +104,10 @@ impl Session {
         parameters: &[ScalarValue],
     ) -> Result<Option<Outcome>> {
         if !self.settings.lock().is("search_path", &lookup.search_path) {
+            return Ok(None);
+        }
+        // A temporary table may have the name by now.
+        if !self.work.lock().temporary.is_empty() {
             return Ok(None);
         }
         let snapshot = self.work.lock().reading(&self.base, self.database.store())?;

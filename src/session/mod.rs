@@ -10,13 +10,18 @@
 
 mod answer;
 mod copy;
+mod cursor;
 mod database;
 mod execute;
+mod fetch;
+mod hints;
 mod hooks;
+mod locate;
 mod lookup;
 mod prepare;
 mod set;
 mod settings;
+mod statements;
 mod work;
 mod writes;
 
@@ -31,15 +36,19 @@ use parking_lot::Mutex;
 pub use crate::command::copy::CopyPiece;
 pub use copy::CopyIn;
 pub use database::Database;
-pub use prepare::Prepared;
+pub use prepare::{CursorStatement, Prepared};
+pub use statements::Named;
 pub use work::TransactionStatus;
 
+use self::cursor::Cursors;
 use self::hooks::Hooks;
 use self::settings::SessionSettings;
+use self::statements::Statements;
 use self::work::{Base, Work};
 use crate::activity::CancelToken;
 use crate::error::Result;
 use crate::parse::{self, Parsed};
+use crate::plan::pg_catalog::types::PgType;
 use crate::spec::Type;
 use crate::spec::text::TextOptions;
 
@@ -74,12 +83,14 @@ pub struct Notice {
 }
 
 /// One column of a result.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct OutputColumn {
     /// As the client sees it.
     pub name: String,
     /// Its type.
     pub data_type: Type,
+    /// The type of PostgreSQL's catalogue that it is shown as: oid, name, "char" …
+    pub catalog_type: Option<&'static PgType>,
     /// The table column it is, as (oid, attribute number), where it is one.
     pub table: Option<(u32, i16)>,
 }
@@ -89,7 +100,12 @@ pub struct OutputColumn {
 pub enum RowsTag {
     /// SELECT n
     Select,
-    /// This word, and n where PostgreSQL counts: INSERT 0, UPDATE, FETCH …
+    /// FETCH n; the rows of a BINARY cursor go in binary to a client that does not say how.
+    Fetch {
+        /// Whether it is of a BINARY cursor.
+        binary: bool,
+    },
+    /// This word, and n where PostgreSQL counts: INSERT 0, UPDATE …
     Tagged(&'static str),
 }
 
@@ -139,8 +155,17 @@ pub struct Session {
     work: Arc<Mutex<Work>>,
     state: Arc<SessionState>,
     hooks: Arc<Hooks>,
+    statements: Arc<Mutex<Statements>>,
+    cursors: Arc<Mutex<Cursors>>,
     notices: Vec<Notice>,
     cancel: CancelToken,
+    pid: i32,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.drop_temporary();
+    }
 }
 
 impl Session {
@@ -175,6 +200,11 @@ impl Session {
     /// Stops the running statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
+    }
+
+    fn drop_temporary(&mut self) {
+        let temporary = std::mem::take(&mut self.work.lock().temporary);
+        temporary.remove_files(self.database.store());
     }
 
     fn notice(&mut self, message: String) {

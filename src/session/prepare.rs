@@ -1,42 +1,90 @@
 //! A statement planned far enough to tell its parameters and its columns.
 
-use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::sqlparser::ast::{
-    Assignment, Expr as SqlExpr, FromTable, MergeAction, MergeInsertKind, OnConflictAction,
-    OnInsert, SetExpr, Value, Visit, Visitor,
-};
+use arrow::datatypes::FieldRef;
+use datafusion::common::ScalarValue;
+use datafusion::sql::sqlparser::ast::Query;
 
+use super::locate::located;
 use super::lookup::Lookup;
 use super::{OutputColumn, Session};
-use crate::command::write::{self, Scene, insert_columns, insert_name};
-use crate::error::{Error, ErrorKind, Result};
+use crate::command::write::{self, Scene};
+use crate::error::Result;
 use crate::fault;
-use crate::parse::{CopyTarget, History, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, Fetch, History, Parsed, Show, Statement};
+use crate::plan::functions::type_of;
+use crate::plan::parameters::{cast_types, inferred_types};
+use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
-use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, names, plan_query};
+use crate::plan::{Parameters, Reading, plan_query};
 use crate::spec::Type;
 
 /// A statement, ready to run.
 pub struct Prepared {
     /// The types of `$1 …`.
     pub parameters: Vec<Type>,
+    /// The types of PostgreSQL's catalogue that they are shown as: oid, name …
+    pub catalog_types: Vec<Option<&'static PgType>>,
     /// The columns of its result; None where it has none.
     pub columns: Option<Vec<OutputColumn>>,
     pub(super) parsed: Arc<Parsed>,
+    /// What the planner takes the parameters as.
+    fields: Vec<Option<FieldRef>>,
     /// What runs it without the planner, where it is a look-up.
     pub(super) lookup: Option<Lookup>,
+}
+
+/// A statement about an open cursor.
+#[derive(Clone, Copy, Debug)]
+pub enum CursorStatement<'a> {
+    /// FETCH, MOVE.
+    Fetch(&'a Fetch),
+    /// CLOSE.
+    Close(&'a str),
 }
 
 impl Prepared {
     /// Whether it is answered by key, without the planner: in microseconds, on any thread.
     pub fn is_look_up(&self) -> bool {
         self.lookup.is_some()
+    }
+
+    /// What it does to a cursor that is open already.
+    pub fn cursor_statement(&self) -> Option<CursorStatement<'_>> {
+        match &self.parsed.statement {
+            Statement::Fetch(fetch) => Some(CursorStatement::Fetch(fetch)),
+            Statement::Close(Some(name)) => Some(CursorStatement::Close(name)),
+            _ => None,
+        }
+    }
+
+    fn new(parsed: Arc<Parsed>, described: Described) -> Prepared {
+        let shown = |field: &Option<FieldRef>| match field {
+            Some(field) => (type_of(field).unwrap_or(Type::Text), catalog_type(field)),
+            None => (Type::Text, None),
+        };
+        let Described { fields, columns } = described;
+        let (parameters, catalog_types) = fields.iter().map(shown).unzip();
+        let text = || Arc::new(Type::Text.field("", true));
+        let planned = |field: FieldRef| Some(planned_field(&field));
+        let fields = fields.into_iter().map(|field| planned(field.unwrap_or_else(text))).collect();
+        Prepared { parameters, catalog_types, columns, parsed, fields, lookup: None }
+    }
+
+    /// The parameters as the planner takes them.
+    ///
+    /// # Errors
+    /// OutOfRange and the like, for a value that its type does not hold.
+    pub(super) fn bind(&self, values: Vec<ScalarValue>) -> Result<Parameters> {
+        let typed = |(at, value): (usize, ScalarValue)| match self.fields.get(at) {
+            Some(Some(field)) if *field.data_type() != value.data_type() => {
+                value.cast_to(field.data_type()).map_err(fault::of_datafusion)
+            }
+            _ => Ok(value),
+        };
+        let values = values.into_iter().enumerate().map(typed).collect::<Result<_>>()?;
+        Ok(Parameters { fields: self.fields.clone(), values })
     }
 }
 
@@ -50,44 +98,71 @@ impl Session {
         parsed: Arc<Parsed>,
         types: &[Option<Type>],
     ) -> Result<Arc<Prepared>> {
+        let prepared = self.prepare_parsed(Arc::clone(&parsed), types);
+        prepared.map_err(|error| located(error, &parsed))
+    }
+
+    fn prepare_parsed(
+        &mut self,
+        parsed: Arc<Parsed>,
+        types: &[Option<Type>],
+    ) -> Result<Arc<Prepared>> {
         self.check_not_failed(&parsed.statement)?;
         self.begin_statement();
         let reading = self.reading(None)?;
         let lookup = self.recognise(&reading, &parsed, types)?;
         if let Some((lookup, parameters, columns)) = lookup {
-            let (columns, lookup) = (Some(columns), Some(lookup));
-            return Ok(Arc::new(Prepared { parameters, columns, parsed, lookup }));
+            let typed = |of: &Type| Some(Arc::new(of.field("", true)));
+            let fields = parameters.iter().map(typed).collect();
+            let described = Described { fields, columns: Some(columns) };
+            let prepared = Prepared::new(parsed, described);
+            return Ok(Arc::new(Prepared { lookup: Some(lookup), ..prepared }));
         }
-        let described = self.describe(&reading, &parsed.statement, parsed.parameters)?;
         let count = parsed.parameters.max(types.len());
-        let parameter = |n: usize| match types.get(n).cloned().flatten() {
-            Some(declared) => declared,
-            None => described.parameters.get(&n).cloned().unwrap_or(Type::Text),
-        };
-        let parameters = (0..count).map(parameter).collect();
-        let columns = described.columns;
-        Ok(Arc::new(Prepared { parameters, columns, parsed, lookup: None }))
+        let declared = |n: usize| types.get(n).cloned().flatten();
+        let fields = (0..count).map(|n| Some(Arc::new(declared(n)?.field("", true)))).collect();
+        let described = self.describe(&reading, &parsed.statement, fields)?;
+        Ok(Arc::new(Prepared::new(parsed, described)))
     }
 
     fn describe(
         &self,
         reading: &Reading,
         statement: &Statement,
-        parameters: usize,
+        mut fields: Vec<Option<FieldRef>>,
     ) -> Result<Described> {
-        Ok(match statement {
+        let described = match statement {
             Statement::Query(query) => {
-                let planned = plan_query(reading, &self.state, query)?;
-                Described {
-                    parameters: inferred(&planned, parameters)?,
-                    columns: Some(output_columns(&planned)),
-                }
+                let planned = self.plan_typed(reading, query, &mut fields)?;
+                return Ok(Described { fields, columns: Some(output_columns(&planned)) });
             }
-            Statement::Explain(_) => Described::columns(&[("QUERY PLAN", Type::Text)]),
+            Statement::Explain(explain) => {
+                if let Statement::Query(query) = explain.statement.as_ref() {
+                    self.plan_typed(reading, query, &mut fields)?;
+                }
+                Described::columns(&[("QUERY PLAN", Type::Text)])
+            }
+            Statement::Declare(declare) => {
+                self.plan_typed(reading, &declare.query, &mut fields)?;
+                Described::default()
+            }
+            Statement::Execute { name, .. } => {
+                let named = self.existing(name)?;
+                let columns = named.prepared.as_ref().and_then(|p| p.columns.clone());
+                Described { columns, ..Described::default() }
+            }
+            Statement::Fetch(fetch) if !fetch.moves => Described {
+                columns: self.cursor_columns(&fetch.cursor).map(|columns| columns.to_vec()),
+                ..Described::default()
+            },
             Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
-            | Statement::Merge(_) => self.describe_change(reading, statement, parameters)?,
+            | Statement::Merge(_)
+            | Statement::With(_) => {
+                let columns = self.describe_change(reading, statement, &mut fields)?;
+                return Ok(Described { fields, columns });
+            }
             Statement::Show(Show::Name(name)) => Described::columns(&[(name, Type::Text)]),
             Statement::Show(Show::All) => Described::columns(&[
                 ("name", Type::Text),
@@ -111,103 +186,73 @@ impl Session {
                 Described::default()
             }
             _ => Described::default(),
-        })
+        };
+        Ok(Described { fields, ..described })
+    }
+
+    /// A query's plan once its parameters have the types that it tells.
+    fn plan_typed(
+        &self,
+        reading: &Reading,
+        query: &Query,
+        fields: &mut [Option<FieldRef>],
+    ) -> Result<Planned> {
+        cast_types(query, fields)?;
+        let planned = plan_query(&typed(reading, fields), &self.state, query)?;
+        let open = |fields: &[Option<FieldRef>]| fields.iter().filter(|f| f.is_none()).count();
+        let before = open(fields);
+        if before == 0 {
+            return Ok(planned);
+        }
+        inferred_types(&planned.plan, fields)?;
+        match open(fields) == before {
+            true => Ok(planned),
+            false => plan_query(&typed(reading, fields), &self.state, query),
+        }
     }
 
     /// What a statement that changes rows tells: the columns of RETURNING, and parameters by what
-    /// they meet. A statement that answers nothing is planned only where it has parameters.
+    /// they meet. A statement that answers nothing is planned only where a parameter's type is not
+    /// known yet.
     fn describe_change(
         &self,
         reading: &Reading,
         statement: &Statement,
-        parameters: usize,
-    ) -> Result<Described> {
-        let hints = self.hints(reading, statement, parameters)?;
+        fields: &mut [Option<FieldRef>],
+    ) -> Result<Option<Vec<OutputColumn>>> {
+        self.hints(reading, statement, fields)?;
         let returns = returns(statement);
-        if parameters == 0 && !returns {
-            return Ok(Described { parameters: hints, columns: None });
+        if fields.iter().all(Option::is_some) && !returns {
+            return Ok(None);
         }
-        let scene = Scene { reading: reading.clone(), state: &self.state, written: None };
+        let reading = typed(reading, fields);
+        let scene = Scene::described(&reading, &self.state);
         let described = match write::describe(&scene, statement) {
             Ok(described) => described,
             // Parameters without a type may keep it from being planned before they have values.
-            Err(_) if !returns => return Ok(Described { parameters: hints, columns: None }),
+            Err(_) if !returns => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut types = inferred_of(&described.plan, parameters).unwrap_or_default();
+        inferred_types(&described.plan, fields)?;
         if let Some(planned) = &described.returning {
-            types.extend(inferred(planned, parameters)?);
+            inferred_types(&planned.plan, fields)?;
         }
-        types.extend(hints);
-        Ok(Described {
-            parameters: types,
-            columns: described.returning.as_ref().map(output_columns),
-        })
+        Ok(described.returning.as_ref().map(output_columns))
     }
+}
 
-    /// Types that the target of a write gives to parameters.
-    fn hints(
-        &self,
-        reading: &Reading,
-        statement: &Statement,
-        parameters: usize,
-    ) -> Result<HashMap<usize, Type>> {
-        let mut hints = HashMap::new();
-        match statement {
-            Statement::Insert(insert) => {
-                let parts = name_parts(insert_name(&insert.insert)?)?;
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                let (table, _) = names::table(reading, &parts)?;
-                let names = insert_columns(table.schema(), &insert.insert)?;
-                if let Some(source) = &insert.insert.source {
-                    if parameters > 0 {
-                        hints = inferred_loosely(reading, self, source, parameters);
-                    }
-                    let column = |at: usize| {
-                        let (_, column) = table.schema().column_named(names.get(at)?)?;
-                        Some(column.data_type.clone())
-                    };
-                    hint_values(&source.body, &column, &mut hints);
-                }
-                if let Some(OnInsert::OnConflict(clause)) = &insert.insert.on
-                    && let OnConflictAction::DoUpdate(update) = &clause.action
-                {
-                    hint_assignments(&update.assignments, &table, &mut hints);
-                    hint_conditions(&update.selection, &table, &mut hints);
-                }
-            }
-            Statement::Update(update) => {
-                if let Ok(parts) = factor_parts(&update.update.table.relation) {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    hint_assignments(&update.update.assignments, &table, &mut hints);
-                    hint_conditions(&update.update.selection, &table, &mut hints);
-                }
-            }
-            Statement::Delete(delete) => {
-                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
-                    &delete.delete.from;
-                if let Some(first) = from.first()
-                    && let Ok(parts) = factor_parts(&first.relation)
-                {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    hint_conditions(&delete.delete.selection, &table, &mut hints);
-                }
-            }
-            Statement::Merge(merge) => {
-                if let Ok(parts) = factor_parts(&merge.merge.table) {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    for clause in &merge.merge.clauses {
-                        hint_merge(&clause.action, &table, &mut hints)?;
-                        hint_conditions(&clause.predicate, &table, &mut hints);
-                    }
-                }
-            }
-            _ => {}
-        }
-        Ok(hints)
+/// The reading of a statement whose parameters are known so far.
+fn typed(reading: &Reading, fields: &[Option<FieldRef>]) -> Reading {
+    let fields = fields.iter().map(|field| field.as_ref().map(planned_field)).collect();
+    let parameters = Parameters { fields, values: Vec::new() };
+    Reading { parameters: Some(Arc::new(parameters)), ..reading.clone() }
+}
+
+/// A parameter of bounded length is planned as text, as literals are: rows of VALUES hold both.
+fn planned_field(field: &FieldRef) -> FieldRef {
+    match Type::of_field(field) {
+        Some(Type::Varchar(_) | Type::Char(_)) => Arc::new(Type::Text.field("", true)),
+        _ => Arc::clone(field),
     }
 }
 
@@ -218,54 +263,17 @@ fn returns(statement: &Statement) -> bool {
         Statement::Update(update) => update.update.returning.is_some(),
         Statement::Delete(delete) => delete.delete.returning.is_some(),
         Statement::Merge(merge) => merge.merge.output.is_some(),
+        Statement::With(with) => {
+            matches!(with.main.as_ref(), Statement::Query(_)) || returns(&with.main)
+        }
         _ => false,
     }
 }
 
-fn hint_assignments(
-    assignments: &[Assignment],
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) {
-    for assignment in assignments {
-        let name = assignment.target.to_string();
-        let column = table.schema().column_named(name.trim_matches('"'));
-        hint(&assignment.value, column.map(|(_, c)| &c.data_type), hints);
-    }
-}
-
-fn hint_merge(
-    action: &MergeAction,
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) -> Result<()> {
-    match action {
-        MergeAction::Update(update) => hint_assignments(&update.assignments, table, hints),
-        MergeAction::Insert(insert) => {
-            let MergeInsertKind::Values(values) = &insert.kind else { return Ok(()) };
-            let columns = &table.schema().columns;
-            for row in &values.rows {
-                for (at, value) in row.content.iter().enumerate() {
-                    let column = match insert.columns.get(at) {
-                        Some(name) => {
-                            let name = name_parts(name)?.pop().unwrap_or_default();
-                            table.schema().column_named(&name).map(|(_, column)| column)
-                        }
-                        None => columns.get(at),
-                    };
-                    hint(value, column.map(|c| &c.data_type), hints);
-                }
-            }
-        }
-        MergeAction::Delete { .. } => {}
-    }
-    Ok(())
-}
-
 #[derive(Default)]
 struct Described {
-    /// Types that the statement itself tells, by position.
-    parameters: HashMap<usize, Type>,
+    /// What is known of the parameters, by position.
+    fields: Vec<Option<FieldRef>>,
     columns: Option<Vec<OutputColumn>>,
 }
 
@@ -274,6 +282,7 @@ impl Described {
         let column = |(name, data_type): &(&str, Type)| OutputColumn {
             name: (*name).to_owned(),
             data_type: data_type.clone(),
+            catalog_type: None,
             table: None,
         };
         Described { columns: Some(columns.iter().map(column).collect()), ..Described::default() }
@@ -282,114 +291,14 @@ impl Described {
 
 /// The columns of a plan as clients see them.
 pub(super) fn output_columns(planned: &Planned) -> Vec<OutputColumn> {
-    let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
-    planned.columns().into_iter().map(column).collect()
-}
-
-fn inferred(planned: &Planned, count: usize) -> Result<HashMap<usize, Type>> {
-    inferred_of(&planned.plan, count)
-}
-
-fn inferred_of(plan: &LogicalPlan, count: usize) -> Result<HashMap<usize, Type>> {
-    if count == 0 {
-        return Ok(HashMap::new());
-    }
-    let types = plan.get_parameter_types().map_err(fault::of_datafusion)?;
-    let known = types.into_iter().filter_map(|(name, data_type)| {
-        let number: usize = name.trim_start_matches('$').parse().ok()?;
-        let data_type = data_type.filter(|t| *t != DataType::Null)?;
-        Some((number.checked_sub(1)?, Type::of_storage(&data_type)?))
-    });
-    Ok(known.collect())
-}
-
-/// What a query tells of its parameters; nothing where it cannot be planned without them.
-fn inferred_loosely(
-    reading: &Reading,
-    session: &Session,
-    query: &datafusion::sql::sqlparser::ast::Query,
-    count: usize,
-) -> HashMap<usize, Type> {
-    let planned = plan_query(reading, &session.state, query);
-    planned.and_then(|planned| inferred(&planned, count)).unwrap_or_default()
-}
-
-fn factor_parts(factor: &datafusion::sql::sqlparser::ast::TableFactor) -> Result<Vec<String>> {
-    match factor {
-        datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } => name_parts(name),
-        _ => Err(Error::new(ErrorKind::Syntax, "only a table can be written")),
-    }
-}
-
-/// In VALUES a parameter has its column's type; so has one that a SELECT hands through.
-fn hint_values(
-    body: &SetExpr,
-    column: &dyn Fn(usize) -> Option<Type>,
-    hints: &mut HashMap<usize, Type>,
-) {
-    match body {
-        SetExpr::Values(values) => {
-            for row in &values.rows {
-                for (at, value) in row.content.iter().enumerate() {
-                    hint(value, column(at).as_ref(), hints);
-                }
-            }
-        }
-        SetExpr::Select(select) => {
-            use datafusion::sql::sqlparser::ast::SelectItem;
-            for (at, item) in select.projection.iter().enumerate() {
-                if let SelectItem::UnnamedExpr(value)
-                | SelectItem::ExprWithAlias { expr: value, .. } = item
-                {
-                    hint(value, column(at).as_ref(), hints);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn hint(value: &SqlExpr, data_type: Option<&Type>, hints: &mut HashMap<usize, Type>) {
-    if let (Some(number), Some(data_type)) = (placeholder(value), data_type) {
-        hints.insert(number, data_type.clone());
-    }
-}
-
-/// The position of a parameter, from 0.
-pub(super) fn placeholder(value: &SqlExpr) -> Option<usize> {
-    let SqlExpr::Value(value) = value else { return None };
-    let Value::Placeholder(name) = &value.value else { return None };
-    name.trim_start_matches('$').parse::<usize>().ok()?.checked_sub(1)
-}
-
-/// `column <op> $n` anywhere in a condition gives the parameter the column's type.
-fn hint_conditions(
-    condition: &Option<SqlExpr>,
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) {
-    struct Comparisons<'a>(&'a crate::store::Table, &'a mut HashMap<usize, Type>);
-    impl Visitor for Comparisons<'_> {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<()> {
-            if let SqlExpr::BinaryOp { left, right, .. } = expr {
-                for (column, value) in [(left, right), (right, left)] {
-                    let name = match column.as_ref() {
-                        SqlExpr::Identifier(ident) => Some(crate::parse::fold(ident)),
-                        SqlExpr::CompoundIdentifier(parts) => parts.last().map(crate::parse::fold),
-                        _ => None,
-                    };
-                    let found = name.and_then(|name| {
-                        let (_, column) = self.0.schema().column_named(&name)?;
-                        Some(column.data_type.clone())
-                    });
-                    hint(value, found.as_ref(), self.1);
-                }
-            }
-            ControlFlow::Continue(())
-        }
-    }
-    if let Some(condition) = condition {
-        let _ = condition.visit(&mut Comparisons(table, hints));
-    }
+    let fields = planned.plan.schema().fields().iter().map(|field| catalog_type(field));
+    let columns = planned.columns().into_iter().zip(fields);
+    columns
+        .map(|((name, data_type), catalog_type)| OutputColumn {
+            name,
+            data_type,
+            catalog_type,
+            table: None,
+        })
+        .collect()
 }

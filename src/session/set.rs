@@ -45,8 +45,13 @@ impl Session {
                 done("USE")
             }
             Statement::Discard(what) => {
+                if matches!(what.as_str(), "all" | "temp" | "temporary") {
+                    self.drop_temporary();
+                }
                 if what == "all" {
                     self.need_no_block("DISCARD ALL")?;
+                    self.statements.lock().clear();
+                    self.cursors.lock().close_all();
                     self.assign("branch", None, false)?;
                     self.settings.lock().reset_all();
                 }
@@ -160,11 +165,9 @@ impl Session {
                 ]
             }
             Show::Tables => {
-                let relations = self.reading(None)?.snapshot.relations()?;
-                let kind = |r: &Relation| match r {
-                    Relation::Table(_) => "table".to_owned(),
-                    Relation::View(_) => "view".to_owned(),
-                };
+                let mut relations = self.reading(None)?.snapshot.relations()?;
+                relations.retain(|relation| !matches!(relation, Relation::Sequence(_)));
+                let kind = |r: &Relation| r.word().to_owned();
                 vec![
                     ("schema".into(), texts(relations.iter().map(|r| r.name().0.into()).collect())),
                     ("name".into(), texts(relations.iter().map(|r| r.name().1.into()).collect())),

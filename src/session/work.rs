@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{CommitOptions, Snapshot, Store, Transaction};
+use crate::store::{CommitOptions, Snapshot, Store, Temporary, Transaction};
 
 /// What a session reads when a statement says nothing else.
 #[derive(Clone)]
@@ -58,6 +58,8 @@ pub(super) struct Work {
     pub transaction: Option<Transaction>,
     /// The state at each savepoint.
     savepoints: Vec<(String, Option<Transaction>)>,
+    /// The session's temporary tables, as the last transaction left them.
+    pub temporary: Temporary,
     /// When the block began, or the statement outside one: µs since 1970-01-01 UTC.
     pub began_us: i64,
     /// When the running statement came.
@@ -75,7 +77,7 @@ impl Work {
         if let Some(snapshot) = &self.snapshot {
             return Ok(snapshot.clone());
         }
-        let snapshot = base.snapshot(store)?;
+        let snapshot = base.snapshot(store)?.with_temporary(&self.temporary);
         if self.block != Block::None {
             self.snapshot = Some(snapshot.clone());
         }
@@ -98,8 +100,12 @@ impl Work {
     }
 
     fn end(&mut self) {
-        *self =
-            Work { began_us: self.began_us, statement_us: self.statement_us, ..Work::default() };
+        *self = Work {
+            began_us: self.began_us,
+            statement_us: self.statement_us,
+            temporary: std::mem::take(&mut self.temporary),
+            ..Work::default()
+        };
     }
 }
 
@@ -138,7 +144,10 @@ impl Session {
         let mut work = self.work.lock();
         match work.block {
             Block::Explicit => work.failed = true,
-            Block::Implicit | Block::None => work.end(),
+            Block::Implicit | Block::None => {
+                work.end();
+                self.cursors.lock().end_transaction(false);
+            }
         }
     }
 
@@ -166,6 +175,7 @@ impl Session {
         }
         if failed {
             self.work.lock().end();
+            self.cursors.lock().end_transaction(false);
             self.settings.lock().forget_local();
             return Ok(false);
         }
@@ -180,15 +190,20 @@ impl Session {
             transaction
         };
         self.settings.lock().forget_local();
-        match transaction {
+        let committed = match transaction {
             Some(transaction) => self.commit_transaction(transaction).await,
             None => Ok(()),
-        }
+        };
+        self.cursors.lock().end_transaction(committed.is_ok());
+        committed
     }
 
     pub(super) async fn commit_transaction(&self, transaction: Transaction) -> Result<()> {
         let store = &self.database.inner().store;
-        store.commit(transaction, &self.commit_options()).await.map(drop)
+        let temporary = transaction.temporary().after_commit();
+        store.commit(transaction, &self.commit_options()).await?;
+        self.work.lock().temporary = temporary;
+        Ok(())
     }
 
     pub(super) fn commit_options(&self) -> CommitOptions {
@@ -202,6 +217,7 @@ impl Session {
             self.warning("25P01", "there is no transaction in progress");
         }
         self.work.lock().end();
+        self.cursors.lock().end_transaction(false);
         self.settings.lock().forget_local();
     }
 
@@ -218,6 +234,7 @@ impl Session {
         let mut work = self.work.lock();
         let state = work.transaction.clone();
         work.savepoints.push((name.to_owned(), state));
+        self.cursors.lock().savepoint(name);
         Ok(())
     }
 
@@ -235,6 +252,7 @@ impl Session {
         work.savepoints.truncate(at + 1);
         work.transaction = work.savepoints[at].1.clone();
         work.failed = false;
+        self.cursors.lock().roll_back_to(name);
         Ok(())
     }
 

@@ -5,28 +5,33 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
 
 use super::answer::{Answer, Bounds};
-use super::copy::{CopyIn, Spool};
+use super::copy::{CopyIn, Source, Spool};
 use super::execute::{Parameters, done, refuse};
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
+use crate::activity::{CopyFacts, Copying};
+use crate::command::alter::alter_table;
 use crate::command::copy::{CopyInto, copy_out, copy_to_file};
-use crate::command::drop::drop_objects;
+use crate::command::drop::{drop_objects, word_of};
+use crate::command::object::{alter_object, comment, create_index};
+use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned, insert_name};
-use crate::command::{Writing, refs, run};
+use crate::command::{Before, Writing, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
-    self, Copy, CopyFormat, CopyLocation, CopyTarget, ObjectKind, Statement, TableVersionSpec,
-    version_of,
+    self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
 };
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
 use crate::spec::{RefKind, Type};
-use crate::vfs::outside;
+use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
 const RETRIES: usize = 10;
+/// One that lost so often runs alone among those that did: each round one of them gets through.
+const ROUNDS_AT_ONCE: usize = 3;
 
 /// What a statement that writes answers.
 struct Written {
@@ -45,6 +50,14 @@ impl Session {
         let mut round = 0;
         loop {
             round += 1;
+            let database = self.database.clone();
+            let _alone = match round > ROUNDS_AT_ONCE {
+                true => tokio::select! {
+                    turn = database.inner().losers.lock() => Some(turn),
+                    reason = self.cancel.cancelled() => return Err(reason.error()),
+                },
+                false => None,
+            };
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
@@ -61,7 +74,8 @@ impl Session {
 
     /// What RETURNING shows: all of it is there, and committed outside a block.
     fn returned(&self, returned: Returned, word: &'static str, bounds: Bounds) -> Outcome {
-        let column = |(name, data_type)| OutputColumn { name, data_type, table: None };
+        let column =
+            |(name, data_type)| OutputColumn { name, data_type, catalog_type: None, table: None };
         let columns = Arc::new(returned.columns.into_iter().map(column).collect());
         let stream = Answer::stream(returned.rows.stream(), bounds);
         Outcome::Rows { columns, stream, tag: RowsTag::Tagged(word) }
@@ -85,8 +99,12 @@ impl Session {
         self.hooks.read(&source, &self.state);
         let (source, bounds) = self.bounded(&source)?;
         let cancelled = source.cancel.clone();
-        let mut writing =
-            Writing { reading: source, state: &self.state, transaction: &mut transaction };
+        let mut writing = Writing {
+            reading: source,
+            state: &self.state,
+            transaction: &mut transaction,
+            before: Before::default(),
+        };
         let written = tokio::select! {
             written = run_write(&mut writing, statement) => written?,
             reason = cancelled.cancelled() => return Err(reason.error()),
@@ -110,12 +128,33 @@ impl Session {
             }
             Statement::Update(update) => self.factor_branch(reading, &update.update.table.relation),
             Statement::Merge(merge) => self.factor_branch(reading, &merge.merge.table),
+            Statement::With(with) => match with.main.as_ref() {
+                Statement::Query(_) => self.base_of(reading, &with.parts[0].statement),
+                main => self.base_of(reading, main),
+            },
             Statement::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &delete.delete.from;
                 match from.first() {
                     Some(first) => self.factor_branch(reading, &first.relation),
                     None => Ok(self.base.clone()),
+                }
+            }
+            Statement::Truncate(truncate) => {
+                let tables = truncate.tables.iter();
+                let bases = tables.map(|t| self.branch_of(reading, &t.name, t.version.as_ref()));
+                let bases = bases.collect::<Result<Vec<Base>>>()?;
+                let same = |base: &Base| match (base, &bases[0]) {
+                    (Base::Branch(name), Base::Branch(first)) => name == first,
+                    _ => bases.len() == 1,
+                };
+                match bases.iter().find(|base| !same(base)) {
+                    None => Ok(bases[0].clone()),
+                    Some(_) => Err(Error::new(
+                        ErrorKind::NotSupported,
+                        "one TRUNCATE of tables on several branches",
+                    )
+                    .hint("truncate the tables of each branch by a statement of its own")),
                 }
             }
             _ => Ok(self.base.clone()),
@@ -166,31 +205,50 @@ impl Session {
             return Err(Error::new(ErrorKind::NotSupported, "COPY FROM … WHERE")
                 .hint("COPY into a table of its own, then INSERT … SELECT … WHERE"));
         }
-        let reading = self.reading(parameters)?;
+        let (reading, bounds) = self.bounded(&self.reading(parameters)?)?;
+        let cancel = reading.cancel.clone();
         let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
         let store = self.database.store().clone();
         let mut transaction = self.work.lock().writing(&base, &store)?;
         check_branch(&base, transaction.branch())?;
-        let writing = Writing { reading, state: &self.state, transaction: &mut transaction };
+        let before = Before::default();
+        let writing =
+            Writing { reading, state: &self.state, transaction: &mut transaction, before };
         let found = Target::named(&writing.scene(), &target.name, target.version.as_ref(), None)?;
         let table = found.table;
-        let into = CopyInto::new(&writing, table, columns, &copy.options)?;
-        let spooled = into.is_parquet() && copy.location == CopyLocation::Stdin;
-        let mut copy_in = CopyIn {
+        let file = match &copy.location {
+            CopyLocation::File(path) => Some(outside::open(path)?),
+            CopyLocation::Stdin | CopyLocation::Stdout => None,
+        };
+        let copying = self.database.activity().copying(
+            self.pid,
+            CopyFacts {
+                from: true,
+                file: file.is_some(),
+                table: Some(table.id()),
+                bytes_total: file.as_ref().map_or(Ok(0), File::len)?,
+            },
+        );
+        let into = CopyInto::new(&writing, table, columns, &copy.options, copying)?;
+        let source = match file {
+            Some(file) => Source::File(file),
+            None if into.is_parquet() => Source::Spooled(Spool::new(&store)?),
+            None => Source::Client,
+        };
+        let copy_in = CopyIn {
             into,
             work: self.shared_work(),
             base,
             options: self.commit_options(),
-            spool: if spooled { Some(Spool::new(&store)?) } else { None },
+            source,
+            cancel,
             store,
+            _bounds: bounds,
             _state: Arc::clone(&self.state),
         };
         match &copy.location {
             CopyLocation::Stdin => Ok(Outcome::CopyIn(Box::new(copy_in))),
-            CopyLocation::File(path) => {
-                copy_in.into.write_file(&outside::open(path)?)?;
-                Ok(Outcome::Done { tag: copy_in.finish().await? })
-            }
+            CopyLocation::File(_) => Ok(Outcome::Done { tag: copy_in.finish().await? }),
             CopyLocation::Stdout => Err(Error::new(ErrorKind::Syntax, "COPY FROM STDOUT")
                 .hint("write COPY t FROM STDIN, or COPY t TO STDOUT")),
         }
@@ -218,7 +276,8 @@ impl Session {
         let columns: Vec<(String, Type)> = planned.columns();
         let rows = run::start(&reading, &self.state, planned.plan).await?;
         let rows = Answer::stream(rows, bounds);
-        let bytes = copy_out(&columns, rows, &copy.options, &reading.text)?;
+        let copying = self.copying_to(&reading, copy);
+        let bytes = copy_out(&columns, rows, &copy.options, &reading.text, copying)?;
         match &copy.location {
             CopyLocation::File(path) => {
                 let rows = copy_to_file(bytes, path).await?;
@@ -231,6 +290,22 @@ impl Session {
                 rows: bytes.rows,
             })),
         }
+    }
+}
+
+impl Session {
+    /// COPY TO shows the table it copies, where it is one.
+    fn copying_to(&self, reading: &Reading, copy: &Copy) -> Copying {
+        let table = match &copy.target {
+            CopyTarget::Table { table, .. } => name_parts(&table.name).ok().and_then(|parts| {
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                Some(names::table(reading, &parts).ok()?.0.id())
+            }),
+            CopyTarget::Query(_) => None,
+        };
+        let file = matches!(copy.location, CopyLocation::File(_));
+        let facts = CopyFacts { from: false, file, table, bytes_total: 0 };
+        self.database.activity().copying(self.pid, facts)
     }
 }
 
@@ -296,21 +371,30 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             Ok(created("CREATE SCHEMA", &create.name, made))
         }
         Statement::Drop(drop) => {
-            let word = match drop.kind {
-                ObjectKind::Table => "table",
-                ObjectKind::View => "view",
-                other => {
-                    let message = format!("DROP of a {other:?}");
-                    return Err(Error::new(ErrorKind::NotSupported, message));
-                }
-            };
-            let missing = drop_objects(writing, drop)?;
-            let notice = |name| format!("{word} \"{name}\" does not exist, skipping");
-            Ok(Written {
-                tag: format!("DROP {}", word.to_uppercase()),
-                notices: missing.into_iter().map(notice).collect(),
-                returned: None,
-            })
+            let notices = drop_objects(writing, drop)?;
+            let tag = format!("DROP {}", word_of(drop.kind).to_uppercase());
+            Ok(Written { tag, notices, returned: None })
+        }
+        Statement::AlterTable(alter) => {
+            let notices = alter_table(writing, alter).await?;
+            Ok(Written { tag: "ALTER TABLE".to_owned(), notices, returned: None })
+        }
+        Statement::AlterObject(alter) => {
+            let notices = alter_object(writing, alter)?;
+            let word = if alter.view { "VIEW" } else { "SEQUENCE" };
+            Ok(Written { tag: format!("ALTER {word}"), notices, returned: None })
+        }
+        Statement::CreateIndex(index) => {
+            let notices = create_index(writing, index).await?;
+            Ok(Written { tag: "CREATE INDEX".to_owned(), notices, returned: None })
+        }
+        Statement::CreateSequence(create) => {
+            let made = create_sequence(writing, create)?;
+            Ok(created("CREATE SEQUENCE", &create.name, made))
+        }
+        Statement::Comment(said) => {
+            comment(writing, said)?;
+            plain("COMMENT".to_owned())
         }
         other => Err(refuse(other)),
     }
@@ -331,6 +415,7 @@ pub(super) fn row_word(statement: &Statement) -> Option<&'static str> {
         Statement::Update(_) => Some("UPDATE"),
         Statement::Delete(_) => Some("DELETE"),
         Statement::Merge(_) => Some("MERGE"),
+        Statement::With(with) => row_word(&with.main).or(Some("SELECT")),
         _ => None,
     }
 }

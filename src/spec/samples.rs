@@ -114,7 +114,7 @@ fn array_of(item: &Type, seeds: &[Option<u64>]) -> ArrayRef {
     }
     let nulls: Vec<bool> = seeds.iter().map(Option::is_some).collect();
     Arc::new(ListArray::new(
-        item.field("item", true).into(),
+        arrow::datatypes::Field::new("item", item.arrow(), true).into(),
         OffsetBuffer::from_lengths(lengths),
         column(item, &items),
         Some(nulls.into()),

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::codec::{Reader, Writer};
+use super::constraint::{
+    Check, EnforcedKey, Generated, PrimaryKey, UniqueKey, read_columns, write_columns,
+};
 use super::ids::{ColumnId, SchemaId, TableId};
+use super::text::{TextBuilder, TextFormatter, TextOptions};
 use super::types::Type;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// One column. Its id is its identity; its name can change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,15 +27,13 @@ pub struct Column {
     pub not_null: bool,
     /// The SQL text of DEFAULT, for rows that do not say.
     pub default: Option<String>,
-}
-
-/// PRIMARY KEY (…) [NOT ENFORCED].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrimaryKey {
-    /// In the order written.
-    pub columns: Vec<ColumnId>,
-    /// Whether a second row of one key is refused.
-    pub enforced: bool,
+    /// What rows that were written before the column came show: the text form of a value of its
+    /// type, None for NULL.
+    pub missing: Option<String>,
+    /// Identity, serial, GENERATED … STORED.
+    pub generated: Option<Generated>,
+    /// COMMENT ON COLUMN.
+    pub comment: Option<String>,
 }
 
 /// One shape of a table.
@@ -48,6 +51,10 @@ pub struct TableSchema {
     pub columns: Vec<Column>,
     /// At most one.
     pub primary_key: Option<PrimaryKey>,
+    /// The other keys.
+    pub unique: Vec<UniqueKey>,
+    /// What every row satisfies.
+    pub checks: Vec<Check>,
     /// The order rows have inside a segment; the primary key's columns where nothing was said.
     pub cluster_by: Vec<ColumnId>,
     /// EVENT TIME: when a row was true.
@@ -58,19 +65,24 @@ pub struct TableSchema {
     pub ties: Vec<ColumnId>,
     /// WITH (…), as written.
     pub options: Vec<(String, String)>,
+    /// COMMENT ON TABLE.
+    pub comment: Option<String>,
 }
 
-/// A view: text, and the columns it had when it was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Shares the tables' counter.
-    pub id: TableId,
-    /// The schema (namespace).
-    pub namespace: String,
-    /// The view's name.
-    pub name: String,
-    /// The SELECT.
-    pub query: String,
+impl Column {
+    /// A column of this type and nothing else.
+    pub fn new(id: ColumnId, name: impl Into<String>, data_type: Type) -> Column {
+        Column {
+            id,
+            name: name.into(),
+            data_type,
+            not_null: false,
+            default: None,
+            missing: None,
+            generated: None,
+            comment: None,
+        }
+    }
 }
 
 impl TableSchema {
@@ -103,24 +115,43 @@ impl TableSchema {
         order
     }
 
+    /// The keys of which a second row is refused; the primary key first.
+    pub fn enforced_keys(&self) -> Vec<EnforcedKey<'_>> {
+        let primary = self.primary_key.iter().filter(|key| key.enforced).map(|key| EnforcedKey {
+            name: &key.name,
+            columns: &key.columns,
+            nulls_distinct: true,
+        });
+        let others = self.unique.iter().filter(|key| key.enforced).map(|key| EnforcedKey {
+            name: &key.name,
+            columns: &key.columns,
+            nulls_distinct: key.nulls_distinct,
+        });
+        primary.chain(others).collect()
+    }
+
+    /// The names of its constraints.
+    pub fn constraint_names(&self) -> impl Iterator<Item = &str> {
+        let primary = self.primary_key.iter().map(|key| key.name.as_str());
+        let unique = self.unique.iter().map(|key| key.name.as_str());
+        primary.chain(unique).chain(self.checks.iter().map(|check| check.name.as_str()))
+    }
+
     /// The record of this shape.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
+        let mut w = Writer::new(2);
         w.u64(self.id.0);
         w.u64(self.table.0);
         w.str(&self.namespace);
         w.str(&self.name);
-        w.list(&self.columns, |w, c| {
-            w.u64(c.id.0);
-            w.str(&c.name);
-            c.data_type.write(w);
-            w.bool(c.not_null);
-            w.option(c.default.as_deref(), Writer::str);
-        });
+        w.list(&self.columns, |w, c| c.write(w));
         w.option(self.primary_key.as_ref(), |w, key| {
+            w.str(&key.name);
             write_columns(w, &key.columns);
             w.bool(key.enforced);
         });
+        w.list(&self.unique, |w, key| key.write(w));
+        w.list(&self.checks, |w, check| check.write(w));
         write_columns(&mut w, &self.cluster_by);
         w.option(self.event_time, |w, id| w.u64(id.0));
         w.option(self.known_time, |w, id| w.u64(id.0));
@@ -129,59 +160,85 @@ impl TableSchema {
             w.str(name);
             w.str(value);
         });
+        w.option(self.comment.as_deref(), Writer::str);
         w.finish()
     }
 
     /// The shape of a record.
     pub fn decode(bytes: &[u8]) -> Result<TableSchema> {
-        let mut r = Reader::open_version(bytes, "table schema", 1)?;
+        let mut r = Reader::open_version(bytes, "table schema", 2)?;
         Ok(TableSchema {
             id: SchemaId(r.u64()?),
             table: TableId(r.u64()?),
             namespace: r.str()?,
             name: r.str()?,
-            columns: r.list(|r| {
-                Ok(Column {
-                    id: ColumnId(r.u64()?),
-                    name: r.str()?,
-                    data_type: Type::read(r)?,
-                    not_null: r.bool()?,
-                    default: r.option(Reader::str)?,
-                })
+            columns: r.list(Column::read)?,
+            primary_key: r.option(|r| {
+                Ok(PrimaryKey { name: r.str()?, columns: read_columns(r)?, enforced: r.bool()? })
             })?,
-            primary_key: r
-                .option(|r| Ok(PrimaryKey { columns: read_columns(r)?, enforced: r.bool()? }))?,
+            unique: r.list(UniqueKey::read)?,
+            checks: r.list(Check::read)?,
             cluster_by: read_columns(&mut r)?,
             event_time: r.option(|r| Ok(ColumnId(r.u64()?)))?,
             known_time: r.option(|r| Ok(ColumnId(r.u64()?)))?,
             ties: read_columns(&mut r)?,
             options: r.list(|r| Ok((r.str()?, r.str()?)))?,
+            comment: r.option(Reader::str)?,
         })
     }
 }
 
-impl View {
-    /// The record of this view.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
+impl Column {
+    fn write(&self, w: &mut Writer) {
         w.u64(self.id.0);
-        w.str(&self.namespace);
         w.str(&self.name);
-        w.str(&self.query);
-        w.finish()
+        self.data_type.write(w);
+        w.bool(self.not_null);
+        w.option(self.default.as_deref(), Writer::str);
+        w.option(self.missing.as_deref(), Writer::str);
+        w.option(self.generated.as_ref(), |w, generated| generated.write(w));
+        w.option(self.comment.as_deref(), Writer::str);
     }
 
-    /// The view of a record.
-    pub fn decode(bytes: &[u8]) -> Result<View> {
-        let mut r = Reader::open_version(bytes, "view", 1)?;
-        Ok(View { id: TableId(r.u64()?), namespace: r.str()?, name: r.str()?, query: r.str()? })
+    fn read(r: &mut Reader<'_>) -> Result<Column> {
+        Ok(Column {
+            id: ColumnId(r.u64()?),
+            name: r.str()?,
+            data_type: Type::read(r)?,
+            not_null: r.bool()?,
+            default: r.option(Reader::str)?,
+            missing: r.option(Reader::str)?,
+            generated: r.option(Generated::read)?,
+            comment: r.option(Reader::str)?,
+        })
     }
-}
 
-fn write_columns(w: &mut Writer, columns: &[ColumnId]) {
-    w.list(columns, |w, id| w.u64(id.0));
-}
+    /// What rows show that were written before the column came: an array of one row in the column's
+    /// Arrow type.
+    pub fn missing_value(&self) -> Result<ArrayRef> {
+        let mut builder = TextBuilder::new(&self.data_type, &TextOptions::default());
+        match &self.missing {
+            None => builder.append_null(),
+            Some(text) => builder.append(text.as_bytes()).map_err(|cause| {
+                let message = format!("the stored default of column \"{}\" is no value", self.name);
+                Error::new(ErrorKind::Corrupt, message).caused_by(cause)
+            })?,
+        }
+        Ok(builder.finish())
+    }
 
-fn read_columns(r: &mut Reader<'_>) -> Result<Vec<ColumnId>> {
-    r.list(|r| Ok(ColumnId(r.u64()?)))
+    /// Sets what older rows show: the value of an array of one row.
+    pub fn set_missing_value(&mut self, value: &dyn Array) -> Result<()> {
+        let options = TextOptions::default();
+        let formatter = TextFormatter::new(&self.data_type, value, &options)?;
+        self.missing = match formatter.is_null(0) {
+            true => None,
+            false => {
+                let mut text = Vec::new();
+                formatter.write(0, &mut text);
+                Some(String::from_utf8(text).expect("the text form of a value is UTF-8"))
+            }
+        };
+        Ok(())
+    }
 }

@@ -77,7 +77,8 @@ impl Type {
             Type::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Type::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Type::Uuid => DataType::FixedSizeBinary(16),
-            Type::Array(item) => DataType::List(item.field("item", true).into()),
+            // What the items are is told beside the array: constants keep no metadata within.
+            Type::Array(item) => DataType::List(Field::new("item", item.arrow(), true).into()),
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Records, Space, Transaction, key, tree};
 use crate::spec::codec::{Reader, Writer};
-use crate::spec::{SchemaId, TableId, TableSchema, VersionId, View};
+use crate::spec::{SchemaId, Sequence, TableId, TableSchema, VersionId, View};
 
 /// The schema (namespace) that names without one mean, after the search path.
 pub const DEFAULT_NAMESPACE: &str = "public";
@@ -20,13 +20,18 @@ pub enum Object {
     View(TableId, SchemaId),
     /// A schema (namespace).
     Namespace(TableId, SchemaId),
+    /// A sequence with this record.
+    Sequence(TableId, SchemaId),
 }
 
 impl Object {
     /// The id, unique over all kinds.
     pub fn id(self) -> TableId {
         match self {
-            Object::Table(id, _) | Object::View(id, _) | Object::Namespace(id, _) => id,
+            Object::Table(id, _)
+            | Object::View(id, _)
+            | Object::Namespace(id, _)
+            | Object::Sequence(id, _) => id,
         }
     }
 }
@@ -92,8 +97,11 @@ pub fn update(
     let mut entries: Vec<tree::Change> = Vec::new();
     for change in changes {
         match change {
-            Change::Put(object) => entries.push((object_key(object.id()), Some(encode(*object)))),
-            Change::Remove(id) => entries.push((object_key(*id), None)),
+            Change::Put(object) => put(&mut entries, object_key(object.id()), encode(*object)),
+            Change::Remove(id) => {
+                entries.retain(|(k, _)| *k != object_key(*id));
+                entries.push((object_key(*id), None));
+            }
             Change::Name(namespace, name, id) => {
                 rename(transaction, root, &mut entries, name_key(namespace, name), |ids| {
                     ids.push(*id);
@@ -107,6 +115,12 @@ pub fn update(
         }
     }
     tree::update(transaction, root, entries, next_id)
+}
+
+/// The last state of an object is the one that counts.
+fn put(entries: &mut Vec<tree::Change>, at: u64, bytes: Vec<u8>) {
+    entries.retain(|(k, _)| *k != at);
+    entries.push((at, Some(bytes)));
 }
 
 /// A name's entry is changed in the light of earlier changes of the same commit.
@@ -139,6 +153,23 @@ pub fn view(records: &impl Records, id: SchemaId) -> Result<View> {
     View::decode(&records.need(Space::Schemas, &key([id.0]))?)
 }
 
+/// Reads a sequence's definition.
+pub fn sequence(records: &impl Records, id: SchemaId) -> Result<Sequence> {
+    Sequence::decode(&records.need(Space::Schemas, &key([id.0]))?)
+}
+
+/// The id of a namespace.
+pub fn namespace(records: &impl Records, root: u64, name: &str) -> Result<Option<TableId>> {
+    for object in objects(records, root)? {
+        if let Object::Namespace(id, record) = object
+            && view(records, record)?.namespace == name
+        {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
 pub(super) fn duplicate(name: &str) -> Error {
     Error::new(ErrorKind::DuplicateTable, format!("relation \"{name}\" already exists"))
 }
@@ -154,6 +185,7 @@ fn encode(object: Object) -> Vec<u8> {
         Object::Table(_, version) => (0, version.0),
         Object::View(_, record) => (1, record.0),
         Object::Namespace(_, record) => (2, record.0),
+        Object::Sequence(_, record) => (3, record.0),
     };
     w.u64(object.id().0);
     w.u8(tag);
@@ -171,6 +203,7 @@ fn decode(id: TableId, bytes: &[u8]) -> Result<Object> {
         0 => Object::Table(id, VersionId(state)),
         1 => Object::View(id, SchemaId(state)),
         2 => Object::Namespace(id, SchemaId(state)),
+        3 => Object::Sequence(id, SchemaId(state)),
         _ => return Err(r.corrupt("is of an unknown kind")),
     })
 }

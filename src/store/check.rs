@@ -135,6 +135,11 @@ impl Checker<'_> {
                     self.problem(&format!("version {version} of table {id}"), &error);
                 }
             }
+            Object::Sequence(id, record) => {
+                if let Err(error) = catalog::sequence(&self.view, record) {
+                    self.problem(&format!("sequence {id}"), &error);
+                }
+            }
             Object::View(id, record) | Object::Namespace(id, record) => {
                 if let Err(error) = catalog::view(&self.view, record) {
                     self.problem(&format!("view {id}"), &error);

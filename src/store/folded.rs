@@ -25,7 +25,10 @@ use crate::spec::{
 };
 
 /// The folded stretches of every line, as the log has them; the committer keeps them so.
-pub(super) struct Folds(RwLock<HashMap<(TableId, LineId), Arc<Vec<Stretch>>>>);
+pub(super) struct Folds(RwLock<Lines>);
+
+/// The stretches of each table on each line, oldest first.
+type Lines = HashMap<(TableId, LineId), Arc<Vec<Stretch>>>;
 
 impl Folds {
     pub fn read(records: &impl Records) -> Result<Folds> {

@@ -11,31 +11,53 @@ use imbl::HashMap;
 use super::commit::TableProposal;
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
-use crate::spec::{ColumnId, CommitId, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value};
+use crate::spec::{
+    ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value,
+};
 
 /// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves
 /// to another key: who finds one asks the deletes. Copies share structure.
 #[derive(Clone, Default)]
 pub(super) struct KeyMap(HashMap<Box<[u8]>, (CommitId, RowId)>);
 
+/// A map for each enforced key of a table, in their order.
+#[derive(Clone, Default)]
+pub(super) struct KeyMaps(Vec<KeyMap>);
+
 impl KeyMap {
     pub(super) fn get(&self, key: &[u8]) -> Option<(CommitId, RowId)> {
         self.0.get(key).copied()
     }
+}
 
-    pub(super) fn insert(&mut self, keys: &Keys, rows: &[RowId], commit: CommitId) {
-        for (key, row) in keys.iter().zip(rows) {
-            self.0.insert(key.into(), (commit, *row));
+impl KeyMaps {
+    pub(super) fn of(&self, key: usize) -> Option<&KeyMap> {
+        self.0.get(key)
+    }
+
+    fn insert_with(&mut self, keys: &[KeyBatch], name: impl Fn(usize) -> (CommitId, RowId)) {
+        self.0.resize_with(keys.len().max(self.0.len()), KeyMap::default);
+        for (map, keys) in self.0.iter_mut().zip(keys) {
+            for (at, key) in keys.encoded.iter().enumerate() {
+                map.0.insert(key.into(), name(keys.row(at)));
+            }
         }
     }
 
+    /// `keys` are those of `rows`, one batch for each enforced key.
+    pub(super) fn insert(&mut self, keys: &[KeyBatch], rows: &[RowId], commit: CommitId) {
+        self.insert_with(keys, |row| (commit, rows[row]));
+    }
+
     /// Forgets keys of rows that no commit has made: deletes hide only what was committed.
-    pub(super) fn remove(&mut self, keys: &Keys) {
-        for key in keys.iter() {
-            self.0.remove(key);
+    pub(super) fn remove(&mut self, keys: &[KeyBatch]) {
+        for (map, keys) in self.0.iter_mut().zip(keys) {
+            for key in keys.encoded.iter() {
+                map.0.remove(key);
+            }
         }
     }
 }
@@ -45,6 +67,8 @@ impl KeyMap {
 pub struct KeyBatch {
     pub(super) columns: Vec<ArrayRef>,
     pub(super) encoded: Keys,
+    /// Which row each key is of, where rows were left out: those with a NULL that equals nothing.
+    rows: Option<Vec<u64>>,
     /// Rows by ascending key; made when first asked for.
     order: OnceLock<Vec<u64>>,
 }
@@ -53,19 +77,32 @@ impl KeyBatch {
     /// The keys of these values, one array a key column in the key's order.
     pub fn new(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
         let encoded = KeyEncoder::new(types)?.encode(&columns)?;
-        Ok(KeyBatch { columns, encoded, order: OnceLock::new() })
+        Ok(KeyBatch { columns, encoded, rows: None, order: OnceLock::new() })
     }
 
-    /// The enforced keys of rows whose first columns are the table's, in its order; None where the
-    /// table has no such key.
+    /// As [`KeyBatch::new`], without the keys that have a NULL.
+    fn without_nulls(columns: Vec<ArrayRef>, types: &[Type]) -> Result<KeyBatch> {
+        if columns.iter().all(|column| column.null_count() == 0) {
+            return KeyBatch::new(columns, types);
+        }
+        let full = |row: &u64| columns.iter().all(|column| column.is_valid(*row as usize));
+        let rows: Vec<u64> = (0..columns[0].len() as u64).filter(full).collect();
+        let picked = pick(&columns, &rows)?;
+        Ok(KeyBatch { rows: Some(rows), ..KeyBatch::new(picked, types)? })
+    }
+
+    /// Which row a key is of: rows whose key has a NULL that equals nothing have none.
+    pub fn row(&self, at: usize) -> usize {
+        self.rows.as_ref().map_or(at, |rows| rows[at] as usize)
+    }
+
+    /// The keys of rows whose first columns are the table's, in its order: a batch for each enforced
+    /// key.
     ///
     /// # Errors
     /// Internal where the columns are not the table's.
-    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Option<KeyBatch>> {
-        match enforced_key(schema) {
-            Some(_) => keys_of(schema, std::slice::from_ref(rows)).map(Some),
-            None => Ok(None),
-        }
+    pub fn of_rows(schema: &TableSchema, rows: &RecordBatch) -> Result<Vec<KeyBatch>> {
+        keys_of(schema, std::slice::from_ref(rows))
     }
 
     /// The bytes of one key; two keys are equal where these are.
@@ -82,6 +119,15 @@ impl KeyBatch {
         })
     }
 
+    /// Some of the keys, by number.
+    pub(super) fn only(&self, numbers: &[u64]) -> Result<KeyBatch> {
+        let mut encoded = Keys::default();
+        numbers.iter().for_each(|at| encoded.push(self.encoded.get(*at as usize)));
+        let rows = numbers.iter().map(|at| self.row(*at as usize) as u64).collect();
+        let columns = pick(&self.columns, numbers)?;
+        Ok(KeyBatch { columns, encoded, rows: Some(rows), order: OnceLock::new() })
+    }
+
     /// How many keys.
     pub fn len(&self) -> usize {
         self.encoded.len()
@@ -91,22 +137,12 @@ impl KeyBatch {
     pub fn is_empty(&self) -> bool {
         self.encoded.is_empty()
     }
+}
 
-    /// Some of the keys, by number.
-    pub(super) fn only(&self, rows: &[u64]) -> Result<KeyBatch> {
-        if rows.len() == self.len() {
-            return Ok(self.clone());
-        }
-        let mut encoded = Keys::default();
-        rows.iter().for_each(|row| encoded.push(self.encoded.get(*row as usize)));
-        Ok(KeyBatch { columns: self.pick(rows)?, encoded, order: OnceLock::new() })
-    }
-
-    fn pick(&self, rows: &[u64]) -> Result<Vec<ArrayRef>> {
-        let rows = UInt64Array::from(rows.to_vec());
-        let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
-        self.columns.iter().map(pick).collect()
-    }
+fn pick(columns: &[ArrayRef], rows: &[u64]) -> Result<Vec<ArrayRef>> {
+    let rows = UInt64Array::from(rows.to_vec());
+    let pick = |column: &ArrayRef| take(column, &rows, None).map_err(internal);
+    columns.iter().map(pick).collect()
 }
 
 /// The columns and types of an enforced primary key.
@@ -120,58 +156,80 @@ pub(super) fn key_types(schema: &TableSchema, columns: &[ColumnId]) -> Vec<Type>
     columns.iter().map(|id| column(id).data_type.clone()).collect()
 }
 
-/// The enforced keys of rows whose first columns are the table's, in its order.
-pub(super) fn keys_of(schema: &TableSchema, batches: &[RecordBatch]) -> Result<KeyBatch> {
-    let Some((columns, types)) = enforced_key(schema) else { return Ok(KeyBatch::default()) };
+/// The enforced keys of rows whose first columns are the table's, in its order: one batch for each
+/// key.
+pub(super) fn keys_of(schema: &TableSchema, batches: &[RecordBatch]) -> Result<Vec<KeyBatch>> {
     let column = |id: &ColumnId| {
         let at = schema.position(*id).expect("a key's columns are its table's");
         let parts: Vec<&dyn Array> = batches.iter().map(|b| b.column(at).as_ref()).collect();
         concat(&parts).map_err(internal)
     };
+    let keys = schema.enforced_keys();
     if batches.is_empty() {
-        return Ok(KeyBatch::default());
+        return Ok(vec![KeyBatch::default(); keys.len()]);
     }
-    KeyBatch::new(columns.iter().map(column).collect::<Result<_>>()?, &types)
+    let batch = |key: EnforcedKey<'_>| {
+        let columns: Vec<ArrayRef> = key.columns.iter().map(column).collect::<Result<_>>()?;
+        typed(schema, key, columns)
+    };
+    keys.into_iter().map(batch).collect()
+}
+
+/// The keys of one kind, from arrays of their columns.
+pub(super) fn typed(
+    schema: &TableSchema,
+    key: EnforcedKey<'_>,
+    columns: Vec<ArrayRef>,
+) -> Result<KeyBatch> {
+    let types = key_types(schema, key.columns);
+    match key.nulls_distinct {
+        true => KeyBatch::without_nulls(columns, &types),
+        false => KeyBatch::new(columns, &types),
+    }
 }
 
 /// # Errors
 /// UniqueViolation where two rows of the batch have one key.
-pub(super) fn check_distinct(schema: &TableSchema, keys: &KeyBatch) -> Result<()> {
-    let encoded = &keys.encoded;
-    let ascending = (1..encoded.len()).all(|i| encoded.get(i - 1) < encoded.get(i));
-    if ascending {
-        return Ok(());
+pub(super) fn check_distinct(schema: &TableSchema, keys: &[KeyBatch]) -> Result<()> {
+    for (key, keys) in schema.enforced_keys().into_iter().zip(keys) {
+        let encoded = &keys.encoded;
+        let ascending = (1..encoded.len()).all(|i| encoded.get(i - 1) < encoded.get(i));
+        if ascending {
+            continue;
+        }
+        let encoded = |row: u64| encoded.get(row as usize);
+        let equal = |pair: &&[u64]| encoded(pair[0]) == encoded(pair[1]);
+        if let Some(pair) = keys.order().windows(2).find(equal) {
+            return Err(duplicate(schema, key, keys, pair[1] as usize));
+        }
     }
-    let key = |row: u64| encoded.get(row as usize);
-    match keys.order().windows(2).find(|pair| key(pair[0]) == key(pair[1])) {
-        Some(pair) => Err(duplicate(schema, keys, pair[1] as usize)),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 impl Table {
     /// The keys of the living rows that lay in the log when it was built: once a version, then handed
     /// on by commits. Rows may have been folded since.
-    pub(super) fn inline_keys(&self) -> Result<&KeyMap> {
+    pub(super) fn inline_keys(&self) -> Result<&KeyMaps> {
         if let Some(keys) = self.inline_keys.get() {
             return Ok(keys);
         }
-        let mut map = KeyMap::default();
-        for batch in self.unfolded_rows()? {
-            let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
-            let (commits, rows) = hidden_columns(&batch);
-            for (row, key) in keys.encoded.iter().enumerate() {
-                let name = (CommitId(commits.value(row)), RowId(rows.value(row)));
-                map.0.insert(key.into(), name);
+        let mut maps = KeyMaps::default();
+        if !self.schema.enforced_keys().is_empty() {
+            for batch in self.unfolded_rows()? {
+                let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
+                let (commits, rows) = hidden_columns(&batch);
+                maps.insert_with(&keys, |row| {
+                    (CommitId(commits.value(row)), RowId(rows.value(row)))
+                });
             }
         }
-        Ok(self.inline_keys.get_or_init(|| map))
+        Ok(self.inline_keys.get_or_init(|| maps))
     }
 
     /// # Errors
     /// UniqueViolation where a living row has one of the keys, or two of them are equal.
-    pub(super) fn check_unique(&self, keys: &KeyBatch) -> Result<()> {
-        if keys.is_empty() {
+    pub(super) fn check_unique(&self, keys: &[KeyBatch]) -> Result<()> {
+        if keys.iter().all(KeyBatch::is_empty) {
             return Ok(());
         }
         check_distinct(&self.schema, keys)?;
@@ -182,23 +240,27 @@ impl Table {
     /// UniqueViolation where one of the keys is in these segments, or inline since a commit.
     pub(super) fn check_absent(
         &self,
-        keys: &KeyBatch,
+        keys: &[KeyBatch],
         segments: &[TableSegment],
         since: CommitId,
     ) -> Result<()> {
         let inline = self.inline_keys()?;
-        if !inline.0.is_empty() {
-            for (row, key) in keys.encoded.iter().enumerate() {
-                let living = |(commit, id)| commit > since && !self.deletes.hides(id, commit);
-                if inline.get(key).is_some_and(living) {
-                    return Err(duplicate(&self.schema, keys, row));
+        // After the map: a row that is folded in between is in both, not in neither.
+        let folded = self.folded_since(since)?;
+        let living = |(commit, id)| commit > since && !self.deletes.hides(id, commit);
+        for (at, (key, keys)) in self.schema.enforced_keys().into_iter().zip(keys).enumerate() {
+            if let Some(map) = inline.of(at) {
+                for (row, encoded) in keys.encoded.iter().enumerate() {
+                    if map.get(encoded).is_some_and(living) {
+                        return Err(duplicate(&self.schema, key, keys, row));
+                    }
                 }
             }
-        }
-        // After the map: a row that is folded in between is in both, not in neither.
-        for segment in self.folded_since(since)?.files.iter().chain(segments) {
-            if let Some(row) = self.first_found(segment, keys)? {
-                return Err(duplicate(&self.schema, keys, row));
+            for segment in folded.files.iter().chain(segments) {
+                let found = self.positions_of(&self.schema, segment, key.columns, keys)?;
+                if let Some(row) = found.into_iter().map(|(row, _)| row).min() {
+                    return Err(duplicate(&self.schema, key, keys, row));
+                }
             }
         }
         Ok(())
@@ -228,7 +290,7 @@ impl Table {
         proposal: &TableProposal,
         base: CommitId,
     ) -> Result<()> {
-        if enforced_key(&self.schema).is_none() {
+        if self.schema.enforced_keys().is_empty() {
             return Ok(());
         }
         let known: HashSet<_> = mine.segments.iter().map(|s| s.meta.id).collect();
@@ -244,16 +306,28 @@ impl Table {
         Ok(())
     }
 
-    /// The keys of a segment's rows, deleted ones included, some at a time.
+    /// The keys of a segment's rows, deleted ones included, some at a time: a batch for each enforced
+    /// key.
     fn each_key(
         &self,
         meta: &Arc<SegmentMeta>,
-        mut check: impl FnMut(KeyBatch) -> Result<()>,
+        mut check: impl FnMut(Vec<KeyBatch>) -> Result<()>,
     ) -> Result<()> {
-        let Some((columns, types)) = enforced_key(&self.schema) else { return Ok(()) };
-        let projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+        let all: Vec<ColumnId> = self.schema.columns.iter().map(|column| column.id).collect();
+        let in_keys =
+            |id: &ColumnId| self.schema.enforced_keys().iter().any(|key| key.columns.contains(id));
+        let wanted: Vec<ColumnId> = all.into_iter().filter(in_keys).collect();
+        let projection = Projection::new(Arc::clone(&self.schema), wanted.clone());
         for batch in self.store.open_segment(meta)?.scan(ScanRequest::new(projection))? {
-            check(KeyBatch::new(batch?.columns().to_vec(), &types)?)?;
+            let batch = batch?;
+            let column = |id: &ColumnId| {
+                let at = wanted.iter().position(|other| other == id);
+                Arc::clone(batch.column(at.expect("every key's columns were asked for")))
+            };
+            let of = |key: EnforcedKey<'_>| {
+                typed(&self.schema, key, key.columns.iter().map(column).collect())
+            };
+            check(self.schema.enforced_keys().into_iter().map(of).collect::<Result<_>>()?)?;
         }
         Ok(())
     }
@@ -264,20 +338,28 @@ impl Table {
     /// # Errors
     /// UniqueViolation.
     pub(super) fn check_loaded(&self, loaded: &[Arc<SegmentMeta>]) -> Result<()> {
-        let Some((_, types)) = enforced_key(&self.schema) else { return Ok(()) };
+        let enforced = self.schema.enforced_keys();
+        if enforced.is_empty() {
+            return Ok(());
+        }
         let mut segments = self.segments.as_ref().clone();
         for meta in loaded {
-            let mut parts: Vec<Vec<ArrayRef>> = vec![Vec::new(); types.len()];
+            let mut parts: Vec<Vec<KeyBatch>> = vec![Vec::new(); enforced.len()];
             self.each_key(meta, |keys| {
-                keys.columns.iter().zip(&mut parts).for_each(|(c, part)| part.push(Arc::clone(c)));
+                keys.into_iter().zip(&mut parts).for_each(|(keys, parts)| parts.push(keys));
                 Ok(())
             })?;
-            let joined = |part: &Vec<ArrayRef>| {
-                let arrays: Vec<&dyn Array> = part.iter().map(AsRef::as_ref).collect();
-                concat(&arrays).map_err(internal)
+            let joined = |(key, parts): (&EnforcedKey<'_>, &Vec<KeyBatch>)| {
+                let column = |at: usize| {
+                    let arrays: Vec<&dyn Array> =
+                        parts.iter().map(|part| part.columns[at].as_ref()).collect();
+                    concat(&arrays).map_err(internal)
+                };
+                let columns = (0..key.columns.len()).map(column).collect::<Result<_>>()?;
+                typed(&self.schema, *key, columns)
             };
-            let columns = parts.iter().map(joined).collect::<Result<_>>()?;
-            let keys = KeyBatch::new(columns, &types)?;
+            let keys: Vec<KeyBatch> =
+                enforced.iter().zip(&parts).map(joined).collect::<Result<_>>()?;
             check_distinct(&self.schema, &keys)?;
             self.check_absent(&keys, &segments, CommitId(0))?;
             let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
@@ -307,33 +389,30 @@ impl Table {
         Ok(())
     }
 
-    /// The first of the keys that a living row of the segment has.
-    fn first_found(&self, segment: &TableSegment, keys: &KeyBatch) -> Result<Option<usize>> {
-        let found = self.positions_of(segment, keys)?;
-        Ok(found.into_iter().map(|(key, _)| key).min())
-    }
-
-    /// Which of the keys living rows of a segment have: (row of `keys`, position).
+    /// Which of the keys living rows of a segment have: (which of `keys`, position). The keys are
+    /// over these columns as `schema` has them.
     pub(super) fn positions_of(
         &self,
+        schema: &Arc<TableSchema>,
         segment: &TableSegment,
+        columns: &[ColumnId],
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, u64)>> {
-        let Some((columns, _)) = enforced_key(&self.schema) else { return Ok(Vec::new()) };
-        let near = within(&segment.meta, columns[0], keys);
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let written = self.store.table_schema(segment.meta.schema)?;
+        let of = |schema: &TableSchema| schema.column(columns[0]).map(|c| c.data_type.arrow());
+        // Bounds are in the form of the type that the file was written in.
+        let near = match of(&written) == of(schema) {
+            true => within(&segment.meta, columns[0], keys),
+            false => keys.order(),
+        };
         if near.is_empty() {
             return Ok(Vec::new());
         }
         let file = self.store.open_segment(&segment.meta)?;
-        let mut candidates = Vec::new();
-        let filter = file.key_filter(&self.schema, columns)?;
-        for row in near {
-            let key = keys.encoded.get(*row as usize);
-            let maybe = filter.as_ref().map_or(Ok(true), |filter| filter.may_contain(key))?;
-            if maybe {
-                candidates.push(*row);
-            }
-        }
+        let candidates = maybe_there(&file, schema, columns, keys, near)?;
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
@@ -343,9 +422,9 @@ impl Table {
         let mut found: Vec<(usize, u64)> = Vec::new();
         match in_file_order(&segment.meta, columns) {
             Some(order) => {
-                let picked = keys.pick(&candidates)?;
+                let picked = pick(&keys.columns, &candidates)?;
                 let arrays: Vec<ArrayRef> = order.iter().map(|i| Arc::clone(&picked[*i])).collect();
-                for (row, range) in candidates.iter().zip(file.find(&self.schema, &arrays)?) {
+                for (row, range) in candidates.iter().zip(file.find(schema, &arrays)?) {
                     found.extend(range.filter(living).map(|p| (*row as usize, p)));
                 }
             }
@@ -354,9 +433,9 @@ impl Table {
                 for row in &candidates {
                     wanted.entry(keys.key(*row as usize)).or_default().push(*row as usize);
                 }
-                let mut projection = Projection::new(Arc::clone(&self.schema), columns.to_vec());
+                let mut projection = Projection::new(Arc::clone(schema), columns.to_vec());
                 projection.position = true;
-                let types = key_types(&self.schema, columns);
+                let types = key_types(schema, columns);
                 for batch in file.scan(ScanRequest::new(projection))? {
                     let batch = batch?;
                     let there = KeyBatch::new(batch.columns()[..columns.len()].to_vec(), &types)?;
@@ -396,6 +475,24 @@ impl Table {
     }
 }
 
+/// Those of some keys that the file's key filter does not rule out.
+fn maybe_there(
+    file: &Segment,
+    schema: &TableSchema,
+    columns: &[ColumnId],
+    keys: &KeyBatch,
+    near: &[u64],
+) -> Result<Vec<u64>> {
+    let Some(filter) = file.key_filter(schema, columns)? else { return Ok(near.to_vec()) };
+    let mut candidates = Vec::new();
+    for row in near {
+        if filter.may_contain(keys.encoded.get(*row as usize))? {
+            candidates.push(*row);
+        }
+    }
+    Ok(candidates)
+}
+
 /// For each leading column of the file's order, which key column it is; None where the file is not
 /// ordered by the key.
 fn in_file_order(meta: &SegmentMeta, key: &[ColumnId]) -> Option<Vec<usize>> {
@@ -407,7 +504,10 @@ fn in_file_order(meta: &SegmentMeta, key: &[ColumnId]) -> Option<Vec<usize>> {
 fn within<'a>(meta: &SegmentMeta, column: ColumnId, keys: &'a KeyBatch) -> &'a [u64] {
     let order = keys.order();
     let Some(bounds) = meta.statistics_of(column) else { return order };
-    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else { return &[] };
+    let (Some(min), Some(max)) = (&bounds.min, &bounds.max) else {
+        // All NULL, which only NULL equals.
+        return if keys.columns[0].null_count() > 0 { order } else { &[] };
+    };
     let value = |row: &u64| Value::from_array(keys.columns[0].as_ref(), *row as usize);
     let start = order.partition_point(|row| value(row).is_some_and(|value| less(&value, min)));
     let above = |row: &u64| value(row).is_some_and(|value| less(max, &value));
@@ -436,19 +536,28 @@ pub(super) fn conflict(table: &str) -> Error {
 }
 
 /// The error PostgreSQL gives for a second row of one key.
-pub(super) fn duplicate(schema: &TableSchema, keys: &KeyBatch, row: usize) -> Error {
-    let names: Vec<&str> = enforced_key(schema)
-        .map(|(columns, _)| columns.iter().filter_map(|id| schema.column(*id)))
-        .map(|columns| columns.map(|c| c.name.as_str()).collect())
-        .unwrap_or_default();
-    let values: Vec<String> = keys
-        .columns
-        .iter()
-        .map(|column| array_value_to_string(column, row).unwrap_or_default())
-        .collect();
+pub(super) fn duplicate(
+    schema: &TableSchema,
+    key: EnforcedKey<'_>,
+    keys: &KeyBatch,
+    row: usize,
+) -> Error {
+    let columns = key.columns.iter().filter_map(|id| schema.column(*id));
+    let names: Vec<&str> = columns.map(|c| c.name.as_str()).collect();
+    let value = |column: &ArrayRef| match column.is_null(row) {
+        true => "null".to_owned(),
+        false => array_value_to_string(column, row).unwrap_or_default(),
+    };
+    let values: Vec<String> = keys.columns.iter().map(value).collect();
     Error::new(
         ErrorKind::UniqueViolation,
-        format!("duplicate key value violates unique constraint \"{}_pkey\"", schema.name),
+        format!("duplicate key value violates unique constraint \"{}\"", key.name),
     )
     .detail(format!("Key ({})=({}) already exists.", names.join(", "), values.join(", ")))
+    .about(ObjectNames {
+        schema: Some(schema.namespace.clone()),
+        table: Some(schema.name.clone()),
+        column: None,
+        constraint: Some(format!("{}_pkey", schema.name)),
+    })
 }

@@ -12,9 +12,10 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::array_value_to_string;
 
-use super::keys::{KeyBatch, check_distinct, enforced_key, keys_of};
+use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
+use crate::memory::Account;
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
 use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema};
 
@@ -42,8 +43,8 @@ pub struct Loaded {
     pub segments: Vec<Arc<SegmentMeta>>,
     /// What was too small for a segment.
     pub inline: Option<InlineRows>,
-    /// Its keys.
-    pub(super) inline_keys: KeyBatch,
+    /// Its keys, a batch for each enforced key.
+    pub(super) inline_keys: Vec<KeyBatch>,
     /// Rows in all.
     pub rows: u64,
     /// What is still to be checked.
@@ -188,7 +189,8 @@ impl Load {
         let sorted = sort_batches(&self.table.schema, gathered)?;
         // The segment before is part of what this one's keys are checked against.
         self.join()?;
-        if self.loaded.check == KeyCheck::AsTheyCome && enforced_key(&self.table.schema).is_some() {
+        let keyed = !self.table.schema.enforced_keys().is_empty();
+        if self.loaded.check == KeyCheck::AsTheyCome && keyed {
             let keys = keys_of(&self.table.schema, &sorted)?;
             check_distinct(&self.table.schema, &keys)?;
             self.table.check_absent(&keys, &self.table.segments, crate::spec::CommitId(0))?;
@@ -206,7 +208,8 @@ impl Load {
             writer.finish()
         };
         let thread = std::thread::Builder::new().name("segment-writer".into());
-        self.writing = Some(thread.spawn(work).map_err(|cause| {
+        let account = Account::current();
+        self.writing = Some(thread.spawn(move || account.charge(work)).map_err(|cause| {
             Error::new(ErrorKind::Io, "a thread to write a segment could not start")
                 .caused_by(cause)
         })?);
@@ -264,14 +267,6 @@ pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
             continue;
         }
         let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or(0);
-        let values: Vec<String> = batch
-            .columns()
-            .iter()
-            .map(|c| match c.is_null(row) {
-                true => "null".to_owned(),
-                false => array_value_to_string(c, row).unwrap_or_default(),
-            })
-            .collect();
         return Err(Error::new(
             ErrorKind::NotNullViolation,
             format!(
@@ -279,7 +274,23 @@ pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
                 column.name, schema.name
             ),
         )
-        .detail(format!("Failing row contains ({}).", values.join(", "))));
+        .detail(failing_row(batch, row))
+        .about(ObjectNames {
+            schema: Some(schema.namespace.clone()),
+            table: Some(schema.name.clone()),
+            column: Some(column.name.clone()),
+            constraint: None,
+        }));
     }
     Ok(())
+}
+
+/// What PostgreSQL says of a row that is refused.
+pub fn failing_row(batch: &RecordBatch, row: usize) -> String {
+    let value = |column: &ArrayRef| match column.is_null(row) {
+        true => "null".to_owned(),
+        false => array_value_to_string(column, row).unwrap_or_default(),
+    };
+    let values: Vec<String> = batch.columns().iter().map(value).collect();
+    format!("Failing row contains ({}).", values.join(", "))
 }

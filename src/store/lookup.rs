@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::folded::split;
 use super::keys::KeyBatch;
 use super::table::{Table, UNCOMMITTED, hidden_columns, internal};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::segment::Projection;
 use crate::spec::{ColumnId, CommitId, LineRange, RowId};
 
@@ -19,11 +19,16 @@ impl Table {
     pub fn find(&self, keys: &KeyBatch, columns: &[usize]) -> Result<RecordBatch> {
         let schema = Arc::new(self.schema.arrow().project(columns).map_err(internal)?);
         let mut found = Vec::new();
+        let Some(key) = self.schema.primary_key.as_ref().filter(|key| key.enforced) else {
+            let message = format!("table \"{}\" has no enforced primary key", self.schema.name);
+            return Err(Error::new(ErrorKind::Internal, message));
+        };
         // The map before the files: a row that is folded in between is in both, not in neither.
-        let inline = self.inline_keys()?;
+        let inline = self.inline_keys()?.of(0);
         let mut missing = Vec::new();
-        for (at, key) in keys.encoded.iter().enumerate() {
-            let known = inline.get(key).filter(|(commit, row)| !self.deletes.hides(*row, *commit));
+        for (at, encoded) in keys.encoded.iter().enumerate() {
+            let named = inline.and_then(|keys| keys.get(encoded));
+            let known = named.filter(|(commit, row)| !self.deletes.hides(*row, *commit));
             let row = match known {
                 Some((commit, row)) => self.inline_row(commit, row, columns, &schema)?,
                 None => None,
@@ -34,7 +39,7 @@ impl Table {
             }
         }
         if !missing.is_empty() {
-            self.find_in_files(keys.only(&missing)?, columns, &schema, &mut found)?;
+            self.find_in_files(&key.columns, keys.only(&missing)?, columns, &schema, &mut found)?;
         }
         match found.len() {
             1 => Ok(found.remove(0)),
@@ -44,6 +49,7 @@ impl Table {
 
     fn find_in_files(
         &self,
+        key: &[ColumnId],
         keys: KeyBatch,
         columns: &[usize],
         schema: &SchemaRef,
@@ -56,8 +62,11 @@ impl Table {
             if missing == 0 {
                 break;
             }
-            let mut positions: Vec<u64> =
-                self.positions_of(segment, &keys)?.into_iter().map(|(_, p)| p).collect();
+            let mut positions: Vec<u64> = self
+                .positions_of(&self.schema, segment, key, &keys)?
+                .into_iter()
+                .map(|(_, p)| p)
+                .collect();
             if positions.is_empty() {
                 continue;
             }

@@ -15,6 +15,7 @@ mod check;
 mod collect;
 mod commit;
 mod compact;
+mod define;
 mod expire;
 mod floors;
 mod fold;
@@ -33,8 +34,10 @@ mod probe;
 mod readers;
 mod refs;
 mod resolve;
+mod sequence;
 mod snapshot;
 mod table;
+mod temporary;
 mod transaction;
 
 use std::collections::HashMap;
@@ -52,7 +55,7 @@ pub use expire::{ExpireOptions, ExpireReport};
 pub use fold::FoldReport;
 pub use folded::Folded;
 pub use keys::KeyBatch;
-pub use load::{KeyCheck, Load, Loaded, check_not_null};
+pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
 pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
 pub use past::{SOURCE_PROPERTY, TableAhead};
 pub use probe::Place;
@@ -62,12 +65,13 @@ pub use snapshot::{Relation, Snapshot};
 pub use table::{
     COMMIT, POSITION, ROW_ID, SEGMENT, Table, TableSegment, hidden_columns, stored_schema,
 };
+pub use temporary::{ON_COMMIT, TEMPORARY_NAMESPACE, Temporary};
 pub use transaction::{CommitOptions, RowRefs, Transaction};
 
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Log, Records};
-use crate::segment::{self, Segment};
+use crate::segment::{self, SEGMENTS_DIR, Segment};
 use crate::spec::{SchemaId, SegmentId, SegmentMeta, TableId, TableSchema, VersionId};
 use crate::vfs::{Lock, Vfs};
 
@@ -112,6 +116,7 @@ struct Shared {
     /// The next row id of each table that was written to.
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
     heads: RwLock<HashMap<String, Arc<snapshot::Point>>>,
+    sequences: sequence::Sequences,
     /// The time of the last commit, and of the last AS OF that was answered.
     last_commit_us: AtomicI64,
     as_of_served_us: AtomicI64,
@@ -141,6 +146,14 @@ struct Shared {
     queue: commit::Queue,
     /// Keeps other processes out; released last.
     _lock: Lock,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Err(error) = self.return_reserved() {
+            tracing::warn!(%error, "sequences keep a gap");
+        }
+    }
 }
 
 #[derive(Clone)]

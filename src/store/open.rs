@@ -62,6 +62,7 @@ impl Store {
             next_id: AtomicU64::new(next_id),
             row_ids: Mutex::default(),
             heads: RwLock::new(heads),
+            sequences: Mutex::default(),
             last_commit_us: AtomicI64::new(counters.last_time_us),
             as_of_served_us: AtomicI64::new(0),
             in_flight: RwLock::new(()),

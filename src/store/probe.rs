@@ -14,7 +14,7 @@ use crate::segment::Projection;
 use crate::spec::{ColumnId, CommitId, RowId, SegmentId};
 
 /// Where a living row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     /// In no segment, whether in the log or in a folded file.
     Inline(CommitId, RowId),
@@ -23,32 +23,40 @@ pub enum Place {
 }
 
 impl Table {
-    /// Which of the keys living rows have: (row of `keys`, place), in no promised order.
+    /// Which keys of the enforced key `which` living rows have: (the row the key is of, place), in
+    /// no promised order.
     ///
     /// # Errors
     /// Io, Corrupt.
-    pub fn places_of(&self, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
+    pub fn places_of(&self, which: usize, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
-        let inline = self.inline_keys()?;
-        for row in 0..keys.len() {
-            let there = inline.get(keys.key(row));
+        let inline = self.inline_keys()?.of(which);
+        for at in 0..keys.len() {
+            let there = inline.and_then(|inline| inline.get(keys.key(at)));
             if let Some((commit, id)) = there.filter(|(commit, id)| !self.hides(*id, *commit)) {
-                found.push((row, Place::Inline(commit, id)));
+                found.push((keys.row(at), Place::Inline(commit, id)));
             }
         }
         // After the map: a row that is folded in between is in both, not in neither.
         let known: HashSet<(usize, Place)> = found.iter().copied().collect();
         for file in &self.folded()?.files {
-            let there = self.names_in(file, keys)?;
+            let there = self.names_in(file, which, keys)?;
             found.extend(there.into_iter().filter(|place| !known.contains(place)));
         }
-        found.extend(self.places_in(&self.segments, keys)?);
+        found.extend(self.places_in(&self.segments, which, keys)?);
         Ok(found)
     }
 
     /// Which of the keys living rows of a folded file have.
-    fn names_in(&self, file: &TableSegment, keys: &KeyBatch) -> Result<Vec<(usize, Place)>> {
-        let mut there = self.positions_of(file, keys)?;
+    fn names_in(
+        &self,
+        file: &TableSegment,
+        which: usize,
+        keys: &KeyBatch,
+    ) -> Result<Vec<(usize, Place)>> {
+        let enforced = self.schema.enforced_keys();
+        let Some(key) = enforced.get(which) else { return Ok(Vec::new()) };
+        let mut there = self.positions_of(&self.schema, file, key.columns, keys)?;
         if there.is_empty() {
             return Ok(Vec::new());
         }
@@ -59,7 +67,8 @@ impl Table {
         let named = self.store.open_segment(&file.meta)?.take(&projection, &positions)?;
         let (commits, rows) = hidden_columns(&named);
         let name = |at: usize| Place::Inline(CommitId(commits.value(at)), RowId(rows.value(at)));
-        Ok(there.iter().enumerate().map(|(at, (row, _))| (*row, name(at))).collect())
+        let named = there.iter().enumerate().map(|(at, (which, _))| (keys.row(*which), name(at)));
+        Ok(named.collect())
     }
 
     /// The same of some segments only.
@@ -69,13 +78,17 @@ impl Table {
     pub fn places_in(
         &self,
         segments: &[TableSegment],
+        which: usize,
         keys: &KeyBatch,
     ) -> Result<Vec<(usize, Place)>> {
         let mut found = Vec::new();
+        let enforced = self.schema.enforced_keys();
+        let Some(key) = enforced.get(which) else { return Ok(found) };
         for segment in segments {
             let id = segment.meta.id;
-            let there = self.positions_of(segment, keys)?;
-            found.extend(there.into_iter().map(|(row, at)| (row, Place::Segment(id, at))));
+            let there = self.positions_of(&self.schema, segment, key.columns, keys)?;
+            let place = |(at, position)| (keys.row(at), Place::Segment(id, position));
+            found.extend(there.into_iter().map(place));
         }
         Ok(found)
     }

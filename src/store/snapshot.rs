@@ -1,6 +1,6 @@
 //! The database as of one commit: a value that is passed down, never looked up again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,11 +10,13 @@ use super::Store;
 use super::catalog::{self, Object};
 use super::readers::Guard;
 use super::table::{Table, TableSegment, TableState};
+use super::temporary::TEMPORARY_NAMESPACE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
 use crate::log::{self, Records, ancestry, deletes, versions};
 use crate::spec::{
-    Commit, CommitId, LineId, RefKind, TableId, TableSchema, TableVersion, VersionId, View,
+    Commit, CommitId, LineId, RefKind, Sequence, TableId, TableSchema, TableVersion, VersionId,
+    View,
 };
 
 /// Where a snapshot stands: one commit, and what was read of it so far.
@@ -32,6 +34,7 @@ pub(super) struct Point {
 enum Kept {
     Table(TableState),
     View(Arc<View>),
+    Sequence(Arc<Sequence>),
 }
 
 /// What a name stands for.
@@ -41,6 +44,8 @@ pub enum Relation {
     Table(Arc<Table>),
     /// A view.
     View(Arc<View>),
+    /// A sequence.
+    Sequence(Arc<Sequence>),
 }
 
 /// The changes of an open transaction, on top of a commit.
@@ -48,8 +53,14 @@ pub enum Relation {
 pub(super) struct Overlay {
     /// Tables that were made or changed.
     pub tables: BTreeMap<TableId, Arc<Table>>,
-    /// Views that were made.
+    /// Views that were made or changed.
     pub views: BTreeMap<TableId, Arc<View>>,
+    /// Sequences that were made or changed.
+    pub sequences: BTreeMap<TableId, Arc<Sequence>>,
+    /// Those of `tables` that no commit hears of.
+    pub temporary: BTreeSet<TableId>,
+    /// Namespaces that are gone.
+    pub dropped_namespaces: Vec<String>,
     /// Namespaces that were made.
     pub namespaces: Vec<String>,
     /// What is gone, by id.
@@ -140,7 +151,7 @@ impl Snapshot {
         if let Some(overlay) = &self.overlay
             && let Some(named) = overlay.names.get(&(namespace.to_owned(), name.to_owned()))
         {
-            return named.map(|id| self.overlaid(overlay, id)).transpose().map(Option::flatten);
+            return named.map(|id| self.relation_by_id(id)).transpose().map(Option::flatten);
         }
         let relation = self.committed(namespace, name)?;
         let Some(overlay) = &self.overlay else { return Ok(relation) };
@@ -151,8 +162,26 @@ impl Snapshot {
     pub fn table(&self, namespace: &str, name: &str) -> Result<Option<Arc<Table>>> {
         Ok(match self.relation(namespace, name)? {
             Some(Relation::Table(table)) => Some(table),
-            Some(Relation::View(_)) | None => None,
+            Some(Relation::View(_) | Relation::Sequence(_)) | None => None,
         })
+    }
+
+    /// The table, view or sequence of this id, whatever its name is here.
+    pub fn relation_by_id(&self, id: TableId) -> Result<Option<Relation>> {
+        if let Some(overlay) = &self.overlay {
+            if let Some(found) = overlay.relation(id) {
+                return Ok(Some(found));
+            }
+            if overlay.dropped.contains(&id) {
+                return Ok(None);
+            }
+        }
+        let view = self.store.shared.log.read()?;
+        match catalog::object(&view, self.point.root, id)? {
+            Some(Object::Table(..)) => Ok(self.table_by_id(id)?.map(Relation::Table)),
+            Some(object) => self.store.relation_of(&view, object),
+            None => Ok(None),
+        }
     }
 
     /// The table of this id, whatever its name is here.
@@ -171,33 +200,13 @@ impl Snapshot {
                 self.check_kept(id)?;
                 self.guarded(&view, version).map(Some)
             }
-            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+            Some(Object::View(..) | Object::Sequence(..) | Object::Namespace(..)) | None => {
+                Ok(None)
+            }
         }
     }
 
-    /// The table or view of this id, whatever its name is here.
-    pub fn relation_by_id(&self, id: TableId) -> Result<Option<Relation>> {
-        if let Some(overlay) = &self.overlay {
-            if let Some(view) = overlay.views.get(&id) {
-                return Ok(Some(Relation::View(Arc::clone(view))));
-            }
-            if overlay.dropped.contains(&id) && !overlay.tables.contains_key(&id) {
-                return Ok(None);
-            }
-        }
-        if let Some(table) = self.table_by_id(id)? {
-            return Ok(Some(Relation::Table(table)));
-        }
-        let view = self.store.shared.log.read()?;
-        match catalog::object(&view, self.point.root, id)? {
-            Some(Object::View(_, record)) => {
-                Ok(Some(Relation::View(Arc::new(catalog::view(&view, record)?))))
-            }
-            Some(Object::Table(..) | Object::Namespace(..)) | None => Ok(None),
-        }
-    }
-
-    /// All tables and views, in the order they were made.
+    /// All tables, views and sequences, in the order they were made.
     pub fn relations(&self) -> Result<Vec<Relation>> {
         let view = self.store.shared.log.read()?;
         let mut found = Vec::new();
@@ -208,10 +217,7 @@ impl Snapshot {
                         found.push(Relation::Table(self.guarded(&view, version)?));
                     }
                 }
-                Object::View(_, record) => {
-                    found.push(Relation::View(Arc::new(catalog::view(&view, record)?)));
-                }
-                Object::Namespace(..) => {}
+                other => found.extend(self.store.relation_of(&view, other)?),
             }
         }
         if let Some(overlay) = &self.overlay {
@@ -220,7 +226,9 @@ impl Snapshot {
             let known: Vec<TableId> = found.iter().map(Relation::id).collect();
             let tables = overlay.tables.values().cloned().map(Relation::Table);
             let views = overlay.views.values().cloned().map(Relation::View);
-            found.extend(tables.chain(views).filter(|r| !known.contains(&r.id())));
+            let sequences = overlay.sequences.values().cloned().map(Relation::Sequence);
+            let made = tables.chain(views).chain(sequences);
+            found.extend(made.filter(|r| !known.contains(&r.id())));
         }
         Ok(found)
     }
@@ -238,18 +246,12 @@ impl Snapshot {
         }
         if let Some(overlay) = &self.overlay {
             names.extend(overlay.namespaces.iter().cloned());
+            names.retain(|name| !overlay.dropped_namespaces.contains(name));
+            if !overlay.temporary.is_empty() {
+                names.push(TEMPORARY_NAMESPACE.to_owned());
+            }
         }
         Ok(names)
-    }
-
-    fn overlaid(&self, overlay: &Overlay, id: TableId) -> Result<Option<Relation>> {
-        if let Some(table) = overlay.tables.get(&id) {
-            return Ok(Some(Relation::Table(Arc::clone(table))));
-        }
-        if let Some(view) = overlay.views.get(&id) {
-            return Ok(Some(Relation::View(Arc::clone(view))));
-        }
-        Ok(self.table_by_id(id)?.map(Relation::Table))
     }
 
     fn committed(&self, namespace: &str, name: &str) -> Result<Option<Relation>> {
@@ -293,6 +295,7 @@ impl Kept {
         match relation {
             Relation::Table(table) => Kept::Table(table.state()),
             Relation::View(view) => Kept::View(Arc::clone(view)),
+            Relation::Sequence(sequence) => Kept::Sequence(Arc::clone(sequence)),
         }
     }
 
@@ -300,16 +303,21 @@ impl Kept {
         match self {
             Kept::Table(state) => Relation::Table(Arc::new(state.table(store, Some(guard)))),
             Kept::View(view) => Relation::View(view),
+            Kept::Sequence(sequence) => Relation::Sequence(sequence),
         }
     }
 }
 
 impl Overlay {
+    /// What this transaction made or changed, by its id.
+    fn relation(&self, id: TableId) -> Option<Relation> {
+        let table = self.tables.get(&id).cloned().map(Relation::Table);
+        let view = || self.views.get(&id).cloned().map(Relation::View);
+        table.or_else(view).or_else(|| self.sequences.get(&id).cloned().map(Relation::Sequence))
+    }
+
     fn latest(&self, relation: Relation) -> Relation {
-        match self.tables.get(&relation.id()) {
-            Some(table) => Relation::Table(Arc::clone(table)),
-            None => relation,
-        }
+        self.relation(relation.id()).unwrap_or(relation)
     }
 }
 
@@ -319,6 +327,7 @@ impl Relation {
         match self {
             Relation::Table(table) => table.id(),
             Relation::View(view) => view.id,
+            Relation::Sequence(sequence) => sequence.id,
         }
     }
 
@@ -327,6 +336,16 @@ impl Relation {
         match self {
             Relation::Table(table) => (&table.schema.namespace, &table.schema.name),
             Relation::View(view) => (&view.namespace, &view.name),
+            Relation::Sequence(sequence) => (&sequence.namespace, &sequence.name),
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Relation::Table(_) => "table",
+            Relation::View(_) => "view",
+            Relation::Sequence(_) => "sequence",
         }
     }
 }
@@ -342,21 +361,26 @@ impl Store {
         check: impl Fn(TableId) -> Result<()>,
     ) -> Result<Option<Relation>> {
         for object in catalog::named(records, root, namespace, name)? {
-            let relation = match object {
-                Object::Table(id, version) => {
-                    check(id)?;
-                    Relation::Table(self.table_at(records, version)?)
-                }
-                Object::View(_, record) => {
-                    Relation::View(Arc::new(catalog::view(records, record)?))
-                }
-                Object::Namespace(..) => continue,
-            };
+            if let Object::Table(id, _) = object {
+                check(id)?;
+            }
+            let Some(relation) = self.relation_of(records, object)? else { continue };
             if relation.name() == (namespace, name) {
                 return Ok(Some(relation));
             }
         }
         Ok(None)
+    }
+
+    fn relation_of(&self, records: &impl Records, object: Object) -> Result<Option<Relation>> {
+        Ok(Some(match object {
+            Object::Table(_, version) => Relation::Table(self.table_at(records, version)?),
+            Object::View(_, record) => Relation::View(Arc::new(catalog::view(records, record)?)),
+            Object::Sequence(_, record) => {
+                Relation::Sequence(Arc::new(catalog::sequence(records, record)?))
+            }
+            Object::Namespace(..) => return Ok(None),
+        }))
     }
 
     /// A table in one of its states.

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::{cast, filter_record_batch, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use roaring::RoaringBitmap;
 
 use super::Store;
-use super::keys::KeyMap;
+use super::keys::KeyMaps;
 use super::readers::Guard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
@@ -101,7 +101,7 @@ pub struct Table {
     /// Rows of a transaction that has not committed.
     pub(super) pending: Arc<Vec<InlineRows>>,
     /// Built when first asked for, handed on from commit to commit.
-    pub(super) inline_keys: Arc<OnceLock<KeyMap>>,
+    pub(super) inline_keys: Arc<OnceLock<KeyMaps>>,
     pub(super) rows: u64,
     /// Keeps what the table lies in, where a snapshot gave it.
     pub(super) _guard: Option<Arc<Guard>>,
@@ -115,7 +115,7 @@ pub(super) struct TableState {
     record: Option<Arc<TableVersion>>,
     segments: Arc<Vec<TableSegment>>,
     deletes: Arc<Deletes>,
-    inline_keys: Arc<OnceLock<KeyMap>>,
+    inline_keys: Arc<OnceLock<KeyMaps>>,
     rows: u64,
 }
 
@@ -167,6 +167,11 @@ impl Table {
             rows: 0,
             _guard: None,
         }
+    }
+
+    /// The same rows, shown in another shape.
+    pub(super) fn in_shape(self, schema: Arc<TableSchema>) -> Table {
+        Table { schema, inline_keys: Arc::default(), ..self }
     }
 
     /// The table's id.
@@ -260,17 +265,18 @@ pub fn hidden_columns(batch: &RecordBatch) -> (&UInt64Array, &UInt64Array) {
     (column(2), column(1))
 }
 
-/// The visible columns of a table, then `_commit` and `_row_id`.
+/// The visible columns of a table, then `_commit` and `_row_id`. Every visible column is nullable,
+/// whatever the table says: a row that is gone may have been written before NOT NULL was.
 pub fn stored_schema(schema: &TableSchema) -> SchemaRef {
-    let visible = schema.arrow();
-    let mut fields: Vec<Arc<Field>> = visible.fields().iter().cloned().collect();
+    let field = |c: &crate::spec::Column| Arc::new(c.data_type.field(&c.name, true));
+    let mut fields: Vec<Arc<Field>> = schema.columns.iter().map(field).collect();
     fields.push(Arc::new(Field::new(COMMIT, DataType::UInt64, false)));
     fields.push(Arc::new(Field::new(ROW_ID, DataType::UInt64, false)));
     Arc::new(Schema::new(fields))
 }
 
 /// Brings rows of an older shape into the shape they are read in: columns by id, widened where the
-/// type was, NULL where the column came later.
+/// type was, the stored default where the column came later.
 pub fn reshape(batch: &RecordBatch, from: &TableSchema, to: &TableSchema) -> Result<Vec<ArrayRef>> {
     let positions: HashMap<_, _> =
         from.columns.iter().enumerate().map(|(i, c)| (c.id, i)).collect();
@@ -279,7 +285,10 @@ pub fn reshape(batch: &RecordBatch, from: &TableSchema, to: &TableSchema) -> Res
         match positions.get(&wanted.id) {
             Some(&i) if *batch.column(i).data_type() == storage => Ok(Arc::clone(batch.column(i))),
             Some(&i) => cast(batch.column(i), &storage).map_err(internal),
-            None => Ok(arrow::array::new_null_array(&storage, batch.num_rows())),
+            None => {
+                let first = UInt64Array::from_value(0, batch.num_rows());
+                take(&wanted.missing_value()?, &first, None).map_err(internal)
+            }
         }
     };
     to.columns.iter().map(column).collect()

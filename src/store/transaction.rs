@@ -8,18 +8,16 @@ use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch};
 use roaring::RoaringBitmap;
 
-use super::commit::{CatalogWrite, Proposal, TableProposal, Taken};
+use super::Store;
+use super::commit::{CatalogWrite, Proposal, TableProposal, Taken, same_rows, verified};
 use super::keys::{self, keys_of};
 use super::load::{INLINE_ROWS, KeyCheck, Load, Loaded};
-use super::snapshot::{Overlay, Relation, Snapshot};
+use super::snapshot::{Overlay, Snapshot};
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
-use super::{Store, catalog};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
 use crate::segment::InlineRows;
-use crate::spec::{
-    CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema, View,
-};
+use crate::spec::{CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema};
 
 /// Rows found by a scan, to be deleted.
 #[derive(Clone, Debug, Default)]
@@ -52,11 +50,11 @@ pub struct CommitOptions {
 /// A write in progress. Clones are savepoints: each is the state at that moment.
 #[derive(Clone)]
 pub struct Transaction {
-    base: Snapshot,
+    pub(super) base: Snapshot,
     branch: Arc<str>,
-    overlay: Arc<Overlay>,
-    tables: BTreeMap<TableId, TableProposal>,
-    catalog: Vec<CatalogWrite>,
+    pub(super) overlay: Arc<Overlay>,
+    pub(super) tables: BTreeMap<TableId, TableProposal>,
+    pub(super) catalog: Vec<CatalogWrite>,
     /// The commit of another branch that it joins to its own.
     merged: Option<CommitId>,
 }
@@ -70,8 +68,9 @@ impl Store {
         match base.reference() {
             Some((branch, RefKind::Branch)) => Ok(Transaction {
                 branch: branch.into(),
-                base: base.clone(),
-                overlay: Arc::default(),
+                base: Snapshot { overlay: None, ..base.clone() },
+                // Temporary tables, or nothing.
+                overlay: base.overlay.clone().unwrap_or_default(),
                 tables: BTreeMap::new(),
                 catalog: Vec::new(),
                 merged: None,
@@ -160,72 +159,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// Makes a table. Ids come from [`Store::next_id`].
-    ///
-    /// # Errors
-    /// DuplicateTable, UndefinedSchema.
-    pub fn create_table(&mut self, schema: TableSchema) -> Result<()> {
-        self.need_free(&schema.namespace, &schema.name)?;
-        let schema = Arc::new(schema);
-        self.base.store.shared.schemas.insert(schema.id, Arc::clone(&schema));
-        let table = Table::empty(self.base.store.clone(), Arc::clone(&schema));
-        let overlay = Arc::make_mut(&mut self.overlay);
-        let name = (schema.namespace.clone(), schema.name.clone());
-        overlay.names.insert(name, Some(schema.table));
-        overlay.tables.insert(schema.table, Arc::new(table));
-        self.tables.insert(schema.table, TableProposal::default());
-        self.catalog.push(CatalogWrite::CreateTable(schema));
-        Ok(())
-    }
-
-    /// Makes a view.
-    ///
-    /// # Errors
-    /// DuplicateTable, UndefinedSchema.
-    pub fn create_view(&mut self, view: View) -> Result<()> {
-        self.need_free(&view.namespace, &view.name)?;
-        let view = Arc::new(view);
-        let overlay = Arc::make_mut(&mut self.overlay);
-        overlay.names.insert((view.namespace.clone(), view.name.clone()), Some(view.id));
-        overlay.views.insert(view.id, Arc::clone(&view));
-        self.catalog.push(CatalogWrite::CreateView(view));
-        Ok(())
-    }
-
-    /// Makes a schema (namespace).
-    ///
-    /// # Errors
-    /// DuplicateSchema.
-    pub fn create_namespace(&mut self, name: &str) -> Result<()> {
-        if self.snapshot().namespaces()?.iter().any(|n| n == name) {
-            let message = format!("schema \"{name}\" already exists");
-            return Err(Error::new(ErrorKind::DuplicateSchema, message));
-        }
-        Arc::make_mut(&mut self.overlay).namespaces.push(name.to_owned());
-        self.catalog.push(CatalogWrite::CreateNamespace(name.to_owned()));
-        Ok(())
-    }
-
-    /// Drops a table or view.
-    pub fn drop_relation(&mut self, relation: &Relation) {
-        let (namespace, name) = relation.name();
-        let overlay = Arc::make_mut(&mut self.overlay);
-        overlay.names.insert((namespace.to_owned(), name.to_owned()), None);
-        overlay.dropped.push(relation.id());
-        overlay.tables.remove(&relation.id());
-        overlay.views.remove(&relation.id());
-        self.tables.remove(&relation.id());
-        let made_here = |write: &CatalogWrite| write.made() == Some(relation.id());
-        match self.catalog.iter().position(made_here) {
-            Some(made) => drop(self.catalog.remove(made)),
-            None => self.catalog.push(CatalogWrite::Drop {
-                id: relation.id(),
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-            }),
-        }
-    }
-
     /// Adds loaded rows to a table.
     ///
     /// # Errors
@@ -246,7 +179,7 @@ impl Transaction {
             let known = next.inline_keys.get().cloned();
             next.inline_keys = Arc::default();
             if let Some(mut keys) = known {
-                keys.insert(&loaded.inline_keys.encoded, &rows.row_ids, UNCOMMITTED);
+                keys.insert(&loaded.inline_keys, &rows.row_ids, UNCOMMITTED);
                 let _ = next.inline_keys.set(keys);
             }
             Arc::make_mut(&mut next.pending).push(rows);
@@ -263,9 +196,11 @@ impl Transaction {
             });
         }
         next.rows += loaded.rows;
-        let proposal = self.tables.entry(table.id()).or_default();
-        proposal.added_rows += loaded.rows;
-        proposal.segments.extend(loaded.segments);
+        if !self.is_temporary(table.id()) {
+            let proposal = self.tables.entry(table.id()).or_default();
+            proposal.added_rows += loaded.rows;
+            proposal.segments.extend(loaded.segments);
+        }
         self.replace(next);
         Ok(())
     }
@@ -273,7 +208,9 @@ impl Transaction {
     /// From here on a row that another transaction gave one of this table's new keys is a conflict,
     /// not a duplicate: run again, the statement does something else with it.
     pub fn rerun_on_duplicates(&mut self, table: &Table) {
-        self.tables.entry(table.id()).or_default().reruns = true;
+        if !self.is_temporary(table.id()) {
+            self.tables.entry(table.id()).or_default().reruns = true;
+        }
     }
 
     /// Deletes all rows of a table, without reading them.
@@ -319,6 +256,10 @@ impl Transaction {
             }
         }
         next.rows -= found.len();
+        if self.is_temporary(table.id()) {
+            self.replace(next);
+            return Ok(());
+        }
         let proposal = self.tables.entry(table.id()).or_default();
         proposal.deleted_rows += found.len() - unmade;
         proposal.added_rows -= unmade;
@@ -365,6 +306,11 @@ impl Transaction {
             let (Some(mine), Some(theirs)) = (self.overlay.tables.get(id), theirs) else {
                 continue;
             };
+            if verified(&self.catalog, *id)
+                && let Some(seen) = self.base.table_by_id(*id)?
+            {
+                same_rows(&seen, &theirs)?;
+            }
             let base = self.base.commit();
             theirs.check_living(&proposal.deleted, base)?;
             let mut proposal = proposal.clone();
@@ -380,7 +326,7 @@ impl Transaction {
         Ok(moved)
     }
 
-    fn latest(&self, table: &Table) -> Result<Table> {
+    pub(super) fn latest(&self, table: &Table) -> Result<Table> {
         match self.snapshot().table_by_id(table.id())? {
             Some(latest) => Ok(latest.as_ref().clone()),
             None => {
@@ -390,21 +336,8 @@ impl Transaction {
         }
     }
 
-    fn replace(&mut self, table: Table) {
+    pub(super) fn replace(&mut self, table: Table) {
         Arc::make_mut(&mut self.overlay).tables.insert(table.id(), Arc::new(table));
-    }
-
-    pub(super) fn need_free(&self, namespace: &str, name: &str) -> Result<()> {
-        let snapshot = self.snapshot();
-        if !snapshot.namespaces()?.iter().any(|n| n == namespace) {
-            let message = format!("schema \"{namespace}\" does not exist");
-            return Err(Error::new(ErrorKind::UndefinedSchema, message)
-                .hint(format!("CREATE SCHEMA {namespace}")));
-        }
-        match snapshot.relation(namespace, name)? {
-            Some(_) => Err(catalog::duplicate(name)),
-            None => Ok(()),
-        }
     }
 }
 
@@ -437,7 +370,7 @@ impl Table {
             let (stay, go) = split(rows, gone)?;
             if let Some(keys) = &mut known {
                 let freed = keys_of(&self.schema, std::slice::from_ref(&go.batch))?;
-                keys.remove(&freed.encoded);
+                keys.remove(&freed);
             }
             if !stay.row_ids.is_empty() {
                 kept.push(stay);

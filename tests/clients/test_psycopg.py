@@ -182,3 +182,55 @@ def test_what_pools_send_between_users(conn, reset):
     (zone,) = conn.execute("SHOW timezone").fetchone()
     assert zone != "Asia/Tokyo"
     assert conn.execute("SELECT %s::int", [7]).fetchone() == (7,)
+
+
+def test_an_error_has_its_position(conn, name):
+    conn.execute(f"CREATE TABLE {name} (k int PRIMARY KEY, v text)")
+    for kind, query in [
+        (errors.UndefinedColumn, "SELECT ^nope"),
+        (errors.UndefinedColumn, f"SELECT k,\n  {name}.v, ^x.k FROM {name}"),
+        (errors.UndefinedColumn, f"SELECT k FROM {name} -- ä\nWHERE v = 'ö' AND ^nope > 1"),
+        (errors.UndefinedColumn, f"INSERT INTO {name} (k, ^nope) VALUES (1, 2)"),
+        (errors.UndefinedColumn, f"UPDATE {name} SET ^nope = 1"),
+        (errors.UndefinedTable, f"SELECT 1; SELECT * FROM {name} JOIN ^nowhere USING (k)"),
+        (errors.UndefinedTable, "DELETE FROM ^nowhere"),
+        (errors.UndefinedFunction, "SELECT 1 + ^no_such(2)"),
+        (errors.AmbiguousColumn, f"SELECT ^k FROM {name} a, {name} b"),
+        (errors.SyntaxError, "SELECT 1 ^FROM WHERE"),
+    ]:
+        with pytest.raises(kind) as raised:
+            conn.execute(query.replace("^", ""))
+        position = raised.value.diag.statement_position
+        assert position is not None, query
+        assert int(position) == query.index("^") + 1, query
+
+
+def test_an_error_names_its_object(conn, name):
+    conn.execute(f"CREATE TABLE {name} (k int PRIMARY KEY, v text NOT NULL)")
+    conn.execute(f"INSERT INTO {name} VALUES (1, 'a')")
+    with pytest.raises(errors.UniqueViolation) as key:
+        conn.execute(f"INSERT INTO {name} VALUES (1, 'b')")
+    diag = key.value.diag
+    assert (diag.schema_name, diag.table_name) == ("public", name)
+    assert diag.constraint_name == f"{name}_pkey"
+    with pytest.raises(errors.NotNullViolation) as null:
+        conn.execute(f"INSERT INTO {name} VALUES (2, NULL)")
+    diag = null.value.diag
+    assert (diag.table_name, diag.column_name) == (name, "v")
+
+
+def test_copy_tells_the_line(conn, name):
+    conn.execute(f"CREATE TABLE {name} (k int PRIMARY KEY)")
+    with pytest.raises(errors.InvalidTextRepresentation) as raised:
+        with conn.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+            copy.write(b"1\n2\nx\n")
+    assert raised.value.diag.context == f'COPY {name}, line 3, column k: "x"'
+
+
+def test_a_cast_parameter_that_is_text(conn):
+    value = ["a", None, 'b,"c']
+    assert conn.execute("SELECT %t::text[]", [value]).fetchone() == (value,)
+
+
+def test_an_empty_array(conn):
+    assert conn.execute("SELECT '{}'::int8[]").fetchone() == ([],)

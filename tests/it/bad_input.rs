@@ -182,6 +182,16 @@ fn a_statement_that_wants_all_memory_is_ended() {
             "SELECT max(length(repeat(repeat('x', 10000), n::int))) FROM generate_series(1, 10000) g(n)",
             "SELECT length(lpad('x', 2000000000, 'y'))",
             "SELECT array_length(array_repeat(1, 1000000000))",
+            "SELECT length(replace(repeat('a', 100000), 'a', repeat('b', 100000)))",
+            "SELECT length(regexp_replace(repeat('a', 100000), 'a', repeat('b', 10000), 'g'))",
+            "SELECT length(a || a) FROM (SELECT a || a AS a FROM (SELECT repeat('x', 60000000) AS a) b) c",
+            "SELECT length(concat(a, a, a)) FROM (SELECT repeat('x', 60000000) AS a) b",
+            "SELECT count(r) FROM (SELECT repeat('x', 60000000) AS r FROM generate_series(1, 8000)) x",
+            "SELECT length(format('%1$s%1$s%1$s', repeat('x', 60000000)))",
+            "SELECT length(format('%1000000000s', 'x'))",
+            "SELECT array_length(array_resize(ARRAY[1], 1000000000))",
+            "SELECT array_length(range(1, 1000000000))",
+            "SELECT length(array_to_string(range(1, 1000000), repeat('x', 1000)))",
         ] {
             assert_eq!(sqlstate(&client, sql).await, "54000", "{sql}");
         }

@@ -77,7 +77,7 @@ fn any_moment_is_survived() {
     let mut witnesses = new_database(folder.path());
     for n in 0..6_u64 {
         let mut server = Program::start(folder.path(), &[]);
-        let moment = Duration::from_millis(40 + n * 97 % 400);
+        let moment = Duration::from_millis(40 + n * 397 % 1900);
         load(&mut server, &mut witnesses, Some(moment));
         verify(folder.path(), &mut witnesses, &format!("killed after {moment:?}"));
     }

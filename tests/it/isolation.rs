@@ -193,3 +193,69 @@ fn a_counter_counts_every_update() {
         assert_eq!(rows, [[(WRITERS * UPDATES).to_string()]]);
     });
 }
+
+#[test]
+fn upserts_of_one_key_all_count() {
+    const UPSERTS: usize = 25;
+    with_database(|database| async move {
+        let mut reader = Guest::arrive(&database);
+        reader.must("CREATE TABLE c (k int PRIMARY KEY, v int)").await;
+        at_once(&database, |_, mut guest| async move {
+            for k in 0..UPSERTS {
+                let sql = format!(
+                    "INSERT INTO c VALUES ({}, 1) ON CONFLICT (k) DO UPDATE SET v = c.v + 1",
+                    k % 3
+                );
+                // A duplicate is never the answer, whoever comes first.
+                while let Err(error) = guest.run(&sql).await {
+                    assert_eq!(error.kind().sqlstate(), "40001", "{error:?}");
+                }
+            }
+        })
+        .await;
+        let rows = reader.must("SELECT count(*), sum(v) FROM c").await;
+        assert_eq!(rows, [["3".to_owned(), (WRITERS * UPSERTS).to_string()]]);
+    });
+}
+
+#[test]
+fn of_two_blocks_that_change_the_same_rows_the_second_is_refused() {
+    const FIRST: &str = "UPDATE t SET v = 1 WHERE k = 1";
+    with_database(|database| async move {
+        let (mut a, mut b) = (Guest::arrive(&database), Guest::arrive(&database));
+        for second in [
+            "INSERT INTO t VALUES (1, 5) ON CONFLICT (k) DO UPDATE SET v = excluded.v",
+            "UPDATE t SET v = s.v FROM (VALUES (1, 7)) AS s (k, v) WHERE s.k = t.k",
+            "DELETE FROM t USING (VALUES (1)) AS s (k) WHERE s.k = t.k",
+            "MERGE INTO t USING (VALUES (1)) AS s (k) ON s.k = t.k WHEN MATCHED THEN DELETE",
+            "TRUNCATE t",
+            "INSERT OVERWRITE t VALUES (1, 9)",
+            "INSERT INTO t REPLACE WHERE k < 2 VALUES (1, 9)",
+        ] {
+            let fresh = "DROP TABLE IF EXISTS t; CREATE TABLE t (k int PRIMARY KEY, v int)";
+            a.must(fresh).await;
+            a.must("INSERT INTO t VALUES (1, 0), (2, 0)").await;
+            a.must(&format!("BEGIN; {FIRST}")).await;
+            b.must(&format!("BEGIN; {second}")).await;
+            a.must("COMMIT").await;
+            assert_eq!(b.refused("COMMIT").await, "40001", "{second}");
+            assert_eq!(a.must("SELECT sum(v) FROM t").await, [["1"]], "{second}");
+        }
+        // Keys that both bring: of a plain INSERT a duplicate, of an upsert a conflict.
+        for (second, state) in [
+            ("INSERT INTO t VALUES (50, 2)", "23505"),
+            ("INSERT INTO t VALUES (51, 2) ON CONFLICT DO NOTHING", "40001"),
+            (
+                "MERGE INTO t USING (VALUES (52)) AS s (k) ON s.k = t.k \
+                 WHEN NOT MATCHED THEN INSERT (k) VALUES (s.k)",
+                "23505",
+            ),
+        ] {
+            a.must("BEGIN; INSERT INTO t VALUES (50, 1), (51, 1), (52, 1)").await;
+            b.must(&format!("BEGIN; {second}")).await;
+            a.must("COMMIT").await;
+            assert_eq!(b.refused("COMMIT").await, state, "{second}");
+            a.must("DELETE FROM t WHERE k >= 50").await;
+        }
+    });
+}

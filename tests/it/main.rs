@@ -1,12 +1,14 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod bad_input;
+mod changes;
 mod command_line;
 mod crash;
 mod guest;
 mod history;
 mod isolation;
 mod process;
+mod shape;
 mod sql;
 mod upkeep;
 mod wire;

@@ -79,7 +79,7 @@ impl Changing {
     /// # Errors
     /// Whatever planning RETURNING gives.
     pub fn describe(self, scene: &Scene<'_>) -> Result<Described> {
-        let returning = self.returning.map(|r| r.describe(&scene.reading, scene.state));
+        let returning = self.returning.map(|r| r.with_given(&scene.given).describe(scene));
         Ok(Described { plan: self.plan, returning: returning.transpose()? })
     }
 
@@ -88,7 +88,14 @@ impl Changing {
     /// # Errors
     /// Cardinality where a row would change twice; whatever rows and keys give.
     pub async fn run(self, writing: &mut Writing<'_>) -> Result<Changed> {
-        let mut change = Change::new(writing, &self.target.table, self.returning.as_ref())?;
+        let table = &self.target.table;
+        if writing.before.changed.contains(&table.id()) {
+            let name = &table.schema().name;
+            let message = format!("a second part of the statement changes table \"{name}\"");
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .hint("write two statements, in one transaction"));
+        }
+        let mut change = Change::new(writing, table, self.returning.as_ref())?;
         let versions = if self.moves_keys { KeyCheck::AtEnd } else { KeyCheck::Never };
         // A new row may take the key of one that goes.
         let fresh = if self.action.is_none() { KeyCheck::AtEnd } else { KeyCheck::AsTheyCome };
@@ -254,6 +261,7 @@ impl Change {
         writing: &mut Writing<'_>,
         returning: Option<Returning>,
     ) -> Result<Changed> {
+        writing.before.changed.push(self.table.id());
         writing.transaction.delete(&self.table, &self.gone.refs())?;
         for load in [self.versions, self.fresh] {
             let loaded = load.finish()?;
@@ -261,6 +269,7 @@ impl Change {
         }
         let returned = match (self.returned, returning) {
             (Some(spool), Some(returning)) => {
+                let returning = returning.with_given(&writing.before.given);
                 Some(returning.run(&writing.reading, writing.state, spool.finish()).await?)
             }
             _ => None,

@@ -9,6 +9,9 @@
 //! | nowhere | the first of its rows goes in | its row goes in; a second one is 21000 |
 //! | in the table | passed over | the row there changes, if WHERE says so; a second change is 21000 |
 //! | of this statement's own making | passed over | 21000 |
+//!
+//! Without a target DO NOTHING asks every enforced key. A key that is not asked is checked as for any
+//! other row.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,21 +27,20 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use datafusion::sql::sqlparser::ast::{self, ConflictTarget, OnConflictAction, With};
+use datafusion::sql::sqlparser::ast::{self, OnConflictAction, With};
 use futures::StreamExt;
 use parking_lot::Mutex;
 
 use super::Scene;
+use super::arbiter::arbiters;
 use super::change::{Action, Change, Changed, twice};
 use super::returning::Returning;
 use super::target::Target;
-use super::values::{Assigned, Evaluated, check_columns, numbered};
+use super::values::{Assigned, Evaluated, numbered};
 use crate::command::{Writing, run};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fault;
-use crate::parse::fold;
 use crate::plan::Given;
-use crate::plan::time_travel::name_parts;
 use crate::spec::TableSchema;
 use crate::store::{KeyBatch, KeyCheck, Place, Table};
 
@@ -51,6 +53,8 @@ const PAIRS: &str = "asofdb pairs";
 
 /// What happens to a row whose key is there.
 pub struct OnConflict {
+    /// The keys it is about, as positions among the enforced ones.
+    keys: Vec<usize>,
     update: Option<DoUpdate>,
 }
 
@@ -80,21 +84,12 @@ impl OnConflict {
         with: Option<&With>,
         clause: &ast::OnConflict,
     ) -> Result<OnConflict> {
-        match &clause.conflict_target {
-            Some(named) => check_target(target.schema(), named)?,
-            None if matches!(clause.action, OnConflictAction::DoUpdate(_)) => {
-                let message =
-                    "ON CONFLICT DO UPDATE requires inference specification or constraint name";
-                return Err(Error::new(ErrorKind::Syntax, message)
-                    .hint("name the key's columns: ON CONFLICT (a, b) DO UPDATE …"));
-            }
-            None => {}
-        }
+        let keys = arbiters(target.schema(), clause)?;
         let update = match &clause.action {
             OnConflictAction::DoNothing => None,
             OnConflictAction::DoUpdate(update) => Some(DoUpdate::new(scene, target, with, update)?),
         };
-        Ok(OnConflict { update })
+        Ok(OnConflict { keys, update })
     }
 
     /// Runs an INSERT that has the clause.
@@ -110,10 +105,12 @@ impl OnConflict {
     ) -> Result<Changed> {
         let mut change = Change::new(writing, &target.table, returning.as_ref())?;
         let moves_keys = self.update.as_ref().is_some_and(|update| update.moves_keys);
-        let check = if moves_keys { KeyCheck::AtEnd } else { KeyCheck::Never };
-        change.check_keys(check, check);
-        let mut upsert = Upsert { change, update: self.update, moves_keys, own: HashSet::new() };
-        let mut stream = run::start(&writing.reading, writing.state, source).await?;
+        let check = |seen: bool| if seen { KeyCheck::Never } else { KeyCheck::AtEnd };
+        let all = target.schema().enforced_keys().len() == self.keys.len();
+        change.check_keys(check(!moves_keys && all), check(!moves_keys));
+        let own = vec![HashSet::new(); self.keys.len()];
+        let mut upsert = Upsert { change, keys: self.keys, update: self.update, moves_keys, own };
+        let mut stream = run::start_in_order(&writing.reading, writing.state, source).await?;
         let mut chunk: Vec<RecordBatch> = Vec::new();
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(fault::of_datafusion)?;
@@ -130,47 +127,6 @@ impl OnConflict {
             writing.transaction.rerun_on_duplicates(&target.table);
         }
         upsert.change.finish(writing, returning).await
-    }
-}
-
-fn check_target(schema: &TableSchema, target: &ConflictTarget) -> Result<()> {
-    let key = schema.primary_key.as_ref();
-    match target {
-        ConflictTarget::Columns(columns) => {
-            let mut named: Vec<String> = columns.iter().map(fold).collect();
-            named.sort_unstable();
-            named.dedup();
-            check_columns(schema, &named)?;
-            let name = |id| schema.column(id).map(|column| column.name.clone());
-            let key_names = key.map(|key| {
-                let mut names: Vec<String> =
-                    key.columns.iter().filter_map(|id| name(*id)).collect();
-                names.sort_unstable();
-                names
-            });
-            if key_names == Some(named) && key.is_some_and(|key| key.enforced) {
-                return Ok(());
-            }
-            let error = Error::new(
-                ErrorKind::InvalidColumnReference,
-                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-            );
-            Err(match key {
-                Some(key) if !key.enforced => error.hint("the key is NOT ENFORCED"),
-                Some(_) => error.hint("name the columns of the primary key"),
-                None => error.hint("the table has no key: give it a PRIMARY KEY"),
-            })
-        }
-        ConflictTarget::OnConstraint(name) => {
-            let name = name_parts(name)?.pop().unwrap_or_default();
-            let known = format!("{}_pkey", schema.name);
-            if key.is_some_and(|key| key.enforced) && name == known {
-                return Ok(());
-            }
-            let message =
-                format!("constraint \"{name}\" for table \"{}\" does not exist", schema.name);
-            Err(Error::new(ErrorKind::UndefinedObject, message))
-        }
     }
 }
 
@@ -253,19 +209,31 @@ impl PartitionStream for Pairs {
 /// An upsert in progress.
 struct Upsert {
     change: Change,
+    /// As [`OnConflict`] has them.
+    keys: Vec<usize>,
     update: Option<DoUpdate>,
     moves_keys: bool,
-    /// Keys this statement gave to rows that are in no segment yet.
-    own: HashSet<Box<[u8]>>,
+    /// For each of them what this statement gave to rows that are in no segment yet.
+    own: Vec<HashSet<Box<[u8]>>>,
 }
 
-/// What is to be done with the rows of a chunk.
+/// What is to be done with the rows of a chunk, each list in the order of the input.
 #[derive(Default)]
 struct Sorted {
     /// Rows that go in.
     fresh: Vec<u64>,
-    /// Rows that meet another, and where that is; those of one key follow each other.
+    /// Rows that meet another, and where that is.
     meet: Vec<(u64, Place)>,
+}
+
+/// What is known of one key of each row of a chunk.
+struct Known {
+    /// The row's key, None where a NULL in it equals nothing.
+    keys: Vec<Option<Box<[u8]>>>,
+    /// Where the row is that has it.
+    there: Vec<Option<Place>>,
+    /// Whether a segment of this statement has it.
+    own: Vec<bool>,
 }
 
 impl Upsert {
@@ -273,10 +241,12 @@ impl Upsert {
         let Some(first) = chunk.first() else { return Ok(()) };
         let rows = concat_batches(&first.schema(), &chunk).map_err(fault::of_arrow)?;
         let table = Arc::clone(&self.change.table);
-        let sorted = match KeyBatch::of_rows(table.schema(), &rows)? {
-            Some(keys) => self.sort(&keys)?,
-            None => Sorted { fresh: (0..rows.num_rows() as u64).collect(), ..Sorted::default() },
-        };
+        let all = KeyBatch::of_rows(table.schema(), &rows)?;
+        let mut known = Vec::with_capacity(self.keys.len());
+        for which in self.keys.clone() {
+            known.push(self.look_up(which, &all[which], rows.num_rows())?);
+        }
+        let sorted = self.sort(known, rows.num_rows())?;
         let fresh = self.insert(&rows, &sorted.fresh)?;
         let changed = match sorted.meet.is_empty() {
             true => None,
@@ -285,49 +255,44 @@ impl Upsert {
         self.report(fresh, sorted.fresh, changed)
     }
 
-    /// Where the keys of a chunk are.
-    fn sort(&mut self, keys: &KeyBatch) -> Result<Sorted> {
-        let (there, own) = self.places(keys)?;
+    /// Row by row as PostgreSQL would, with everything known beforehand.
+    fn sort(&mut self, mut known: Vec<Known>, rows: usize) -> Result<Sorted> {
         let mut sorted = Sorted::default();
-        let order = keys.order();
-        let mut start = 0;
-        while start < order.len() {
-            let key = keys.key(order[start] as usize);
-            let same = |row: &&u64| keys.key(**row as usize) == key;
-            let end = start + order[start..].iter().take_while(same).count();
-            let group = &order[start..end];
-            let first = group[0] as usize;
-            match (there[first], own[first], self.update.is_some()) {
-                (_, true, true) => return Err(twice("ON CONFLICT DO UPDATE")),
-                (Some(place), false, true) => {
-                    sorted.meet.extend(group.iter().map(|row| (*row, place)));
+        let updates = self.update.is_some();
+        for row in 0..rows {
+            let mine = |(known, own): (&Known, &HashSet<Box<[u8]>>)| {
+                known.own[row] || known.keys[row].as_ref().is_some_and(|key| own.contains(key))
+            };
+            let is_mine = known.iter().zip(&self.own).any(mine);
+            let there = known.iter().find_map(|known| known.there[row]);
+            match (there, is_mine) {
+                (_, true) if updates => return Err(twice("ON CONFLICT DO UPDATE")),
+                (Some(place), false) if updates => sorted.meet.push((row as u64, place)),
+                (None, false) => {
+                    for (known, own) in known.iter_mut().zip(&mut self.own) {
+                        own.extend(known.keys[row].take());
+                    }
+                    sorted.fresh.push(row as u64);
                 }
-                (None, false, true) if group.len() > 1 => {
-                    return Err(twice("ON CONFLICT DO UPDATE"));
-                }
-                (None, false, _) => sorted.fresh.push(group[0]),
-                (_, _, false) => {}
+                _ => {}
             }
-            start = end;
-        }
-        // Row ids count up in the order of the input.
-        sorted.fresh.sort_unstable();
-        for row in &sorted.fresh {
-            self.own.insert(keys.key(*row as usize).into());
         }
         Ok(sorted)
     }
 
-    /// For each key the row there, and whether this statement gave the key to a row.
-    fn places(&mut self, keys: &KeyBatch) -> Result<(Vec<Option<Place>>, Vec<bool>)> {
+    /// Where the keys of a chunk are.
+    fn look_up(&mut self, which: usize, keys: &KeyBatch, rows: usize) -> Result<Known> {
         let table = Arc::clone(&self.change.table);
-        let mut there = vec![None; keys.len()];
-        let mut own: Vec<bool> = (0..keys.len()).map(|r| self.own.contains(keys.key(r))).collect();
-        for (row, place) in table.places_of(keys)? {
+        let mut known =
+            Known { keys: vec![None; rows], there: vec![None; rows], own: vec![false; rows] };
+        for at in 0..keys.len() {
+            known.keys[keys.row(at)] = Some(keys.key(at).into());
+        }
+        for (row, place) in table.places_of(which, keys)? {
             match self.change.gone.has(place) {
                 // Changed by this statement; where keys move it may have left this one.
-                true => own[row] |= !self.moves_keys,
-                false => there[row] = Some(place),
+                true => known.own[row] |= !self.moves_keys,
+                false => known.there[row] = Some(place),
             }
         }
         let mut loads = vec![&mut self.change.fresh];
@@ -335,11 +300,11 @@ impl Upsert {
             loads.push(&mut self.change.versions);
         }
         for load in loads {
-            for (row, _) in table.places_in(load.segments()?, keys)? {
-                own[row] = true;
+            for (row, _) in table.places_in(load.segments()?, which, keys)? {
+                known.own[row] = true;
             }
         }
-        Ok((there, own))
+        Ok(known)
     }
 
     fn insert(&mut self, rows: &RecordBatch, fresh: &[u64]) -> Result<RecordBatch> {
@@ -352,7 +317,7 @@ impl Upsert {
     /// Keys that segments have need not be kept.
     fn forget_written(&mut self) {
         if self.change.fresh.gathered_rows() == 0 && self.change.versions.gathered_rows() == 0 {
-            self.own.clear();
+            self.own.iter_mut().for_each(HashSet::clear);
         }
     }
 
@@ -391,10 +356,11 @@ impl Upsert {
         let ids = UInt64Array::from_iter_values(numbers.iter().map(|n| ids.value(*n as usize)));
         self.change.versions.push_versions(&versions, ids)?;
         self.change.replace(numbers.iter().map(|n| places[*n as usize]));
-        if self.moves_keys
-            && let Some(keys) = KeyBatch::of_rows(table.schema(), &versions)?
-        {
-            self.own.extend((0..keys.len()).map(|row| keys.key(row).into()));
+        if self.moves_keys {
+            let all = KeyBatch::of_rows(table.schema(), &versions)?;
+            for (own, keys) in self.own.iter_mut().zip(self.keys.iter().map(|at| &all[*at])) {
+                own.extend((0..keys.len()).map(|at| Box::from(keys.key(at))));
+            }
         }
         self.forget_written();
         Ok((versions, numbers.iter().map(|n| picked[*n as usize]).collect()))
@@ -428,14 +394,17 @@ impl Upsert {
 /// # Errors
 /// Cardinality where a row that was changed is met again: `numbers` say which pairs changed one.
 fn check_once(numbers: &[u64], meet: &[(u64, Place)]) -> Result<()> {
-    let again = |n: &u64| {
-        let next = meet.get(*n as usize + 1);
-        next.is_some_and(|(_, place)| *place == meet[*n as usize].1)
-    };
-    match numbers.iter().any(again) {
-        true => Err(twice("ON CONFLICT DO UPDATE")),
-        false => Ok(()),
+    let changes: HashSet<u64> = numbers.iter().copied().collect();
+    let mut changed = HashSet::new();
+    for (pair, (_, place)) in meet.iter().enumerate() {
+        if changed.contains(place) {
+            return Err(twice("ON CONFLICT DO UPDATE"));
+        }
+        if changes.contains(&(pair as u64)) {
+            changed.insert(*place);
+        }
     }
+    Ok(())
 }
 
 fn pick(rows: &RecordBatch, picked: &[u64]) -> Result<RecordBatch> {

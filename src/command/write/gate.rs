@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
 
+use crate::command::rules::Rules;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::plan::Reading;
@@ -17,6 +18,7 @@ pub struct Gate {
     schema: Arc<TableSchema>,
     /// Nullable throughout: NULLs are refused with their own error.
     arrow: SchemaRef,
+    rules: Rules,
 }
 
 impl Gate {
@@ -24,9 +26,10 @@ impl Gate {
     ///
     /// # Errors
     /// Whatever planning the table's rules gives.
-    pub fn new(_: &Reading, _: &SessionState, table: &Table) -> Result<Gate> {
+    pub fn new(reading: &Reading, state: &SessionState, table: &Table) -> Result<Gate> {
         let schema = Arc::clone(table.schema());
-        Ok(Gate { arrow: nullable(&schema), schema })
+        let rules = Rules::new(reading, state, &schema)?;
+        Ok(Gate { arrow: nullable(&schema), schema, rules })
     }
 
     /// Rows that were let in long ago, as the same batch.
@@ -41,12 +44,13 @@ impl Gate {
     /// writes passes here, new rows and new versions alike, before keys are looked at.
     ///
     /// # Errors
-    /// StringTooLong, NotNullViolation.
+    /// StringTooLong, NotNullViolation, CheckViolation.
     pub fn admit(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         let rows = RecordBatch::try_new(Arc::clone(&self.arrow), columns);
-        let rows = rows.map_err(fault::of_arrow)?;
+        let rows = self.rules.compute(rows.map_err(fault::of_arrow)?)?;
         check_lengths(&self.schema, &rows)?;
         check_not_null(&self.schema, &rows)?;
+        self.rules.check(&rows)?;
         Ok(rows)
     }
 }
@@ -56,7 +60,9 @@ fn nullable(schema: &TableSchema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 
-fn check_lengths(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
+/// # Errors
+/// StringTooLong.
+pub fn check_lengths(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
     for (column, array) in schema.columns.iter().zip(batch.columns()) {
         let (Type::Varchar(Some(limit)) | Type::Char(limit)) = column.data_type else { continue };
         for text in array.as_string_view().iter().flatten() {

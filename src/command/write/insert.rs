@@ -14,11 +14,11 @@ use super::returning::Returning;
 use super::target::Target;
 use super::values::{check_columns, default_of, fill_defaults};
 use super::{Described, Scene};
-use crate::command::{Writing, run};
+use crate::command::{Writing, generated, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::Insert;
-use crate::plan::plan_query;
+use crate::plan::query::plan_query_over;
 use crate::plan::time_travel::name_parts;
 use crate::spec::TableSchema;
 use crate::store::Table;
@@ -50,7 +50,7 @@ pub async fn insert(writing: &mut Writing<'_>, insert: &Insert) -> Result<Change
 /// As [`insert`].
 pub(super) fn describe(scene: &Scene<'_>, insert: &Insert) -> Result<Described> {
     let inserting = plan(scene, insert)?;
-    let returning = inserting.returning.map(|r| r.describe(&scene.reading, scene.state));
+    let returning = inserting.returning.map(|r| r.with_given(&scene.given).describe(scene));
     Ok(Described { plan: inserting.source, returning: returning.transpose()? })
 }
 
@@ -58,7 +58,7 @@ fn plan(scene: &Scene<'_>, insert: &Insert) -> Result<Inserting> {
     let tree = &insert.insert;
     let alias = tree.table_alias.as_ref().map(|alias| &alias.alias);
     let target = Target::named(scene, insert_name(tree)?, insert.version.as_ref(), alias)?;
-    let source = source(scene, &target, tree)?;
+    let source = source(scene, &target, insert)?;
     let with = tree.source.as_ref().and_then(|source| source.with.as_ref());
     let conflict = match &tree.on {
         None => None,
@@ -72,7 +72,8 @@ fn plan(scene: &Scene<'_>, insert: &Insert) -> Result<Inserting> {
     Ok(Inserting { target, source, conflict, returning })
 }
 
-fn source(scene: &Scene<'_>, target: &Target, tree: &ast::Insert) -> Result<LogicalPlan> {
+fn source(scene: &Scene<'_>, target: &Target, insert: &Insert) -> Result<LogicalPlan> {
+    let tree = &insert.insert;
     let schema = target.schema();
     let names = insert_columns(schema, tree)?;
     let Some(source) = &tree.source else {
@@ -80,9 +81,10 @@ fn source(scene: &Scene<'_>, target: &Target, tree: &ast::Insert) -> Result<Logi
         let one = LogicalPlanBuilder::empty(true).build().map_err(fault::of_datafusion)?;
         return rows_of(scene, schema, one, &[]);
     };
+    generated::refuse_given(schema, &names, &source.body, insert.overriding)?;
     let mut source = source.clone();
     fill_defaults(schema, &names, &mut source.body)?;
-    let planned = plan_query(&scene.reading, scene.state, &source)?;
+    let planned = plan_query_over(&scene.reading, scene.state, &source, &scene.given)?;
     let found = planned.plan.schema().fields().len();
     if found > names.len() {
         let message = "INSERT has more expressions than target columns";
@@ -162,7 +164,11 @@ async fn run_insert(writing: &mut Writing<'_>, inserting: Inserting) -> Result<C
         return conflict.run(writing, &target, source, returning).await;
     }
     let mut change = Change::new(writing, &target.table, returning.as_ref())?;
-    let mut stream = run::start(&writing.reading, writing.state, source).await?;
+    let (reading, state) = (&writing.reading, writing.state);
+    let mut stream = match returning {
+        Some(_) => run::start_in_order(reading, state, source).await?,
+        None => run::start(reading, state, source).await?,
+    };
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(fault::of_datafusion)?;
         let rows = change.insert(batch.columns().to_vec())?;

@@ -4,6 +4,7 @@
 //! The first WHEN that fits a row is its number; a row that none fits, or that DO NOTHING takes, goes.
 //! The values of each WHEN are evaluated for its own rows only.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::logical_expr::expr::Case;
@@ -12,7 +13,8 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr as SqlExpr, Ident, Join, JoinConstraint, JoinOperator,
     MergeAction, MergeClause, MergeClauseKind, MergeInsertExpr, MergeInsertKind, ObjectName,
-    OutputClause, SelectItem, TableWithJoins, Value, VisitMut, VisitorMut, With,
+    OutputClause, Query, SelectItem, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    With,
 };
 
 use super::Scene;
@@ -24,9 +26,9 @@ use crate::command::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
 use crate::fault;
-use crate::parse::{Merge, does_nothing};
+use crate::parse::{Merge, does_nothing, fold};
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Given, Selecting, plan_selecting};
+use crate::plan::{Given, Selecting};
 use crate::store::ROW_ID;
 
 /// True on the rows of the source.
@@ -53,12 +55,13 @@ pub fn plan(scene: &Scene<'_>, merge: &Merge) -> Result<Changing> {
     let tree = &merge.merge;
     let target = Target::of_factor(scene, &tree.table)?;
     let with = merge.with.as_ref();
-    let whens = tree.clauses.iter().map(|clause| When::new(scene, &target, clause));
-    let whens: Vec<When> = whens.collect::<Result<_>>()?;
-    let source =
-        source(scene, with, &TableWithJoins { relation: tree.source.clone(), joins: Vec::new() })?;
+    let source = source(scene, with, &tree.source)?;
     let source_width = source.plan.schema().fields().len() - 1;
-    let rows = joined(scene, with, &target, &source, merge)?;
+    let clauses: Vec<MergeClause> =
+        tree.clauses.iter().map(|clause| in_scope(clause, &target, &source)).collect();
+    let whens = clauses.iter().map(|clause| When::new(scene, &target, clause));
+    let whens: Vec<When> = whens.collect::<Result<_>>()?;
+    let rows = joined(scene, with, &target, &source, (&tree.on, &clauses))?;
     let marked = SqlExpr::IsNotNull(Box::new(SqlExpr::Identifier(quoted(CLAUSE))));
     let values = whens.iter().enumerate().flat_map(|(i, when)| when.guarded(i)).collect();
     let evaluated = Evaluated::new(scene, with, &rows, values, Some(&marked))?;
@@ -208,14 +211,15 @@ fn insert_values(target: &Target, insert: &MergeInsertExpr) -> Result<Vec<Option
 }
 
 /// The source's rows and their mark.
-fn source(scene: &Scene<'_>, with: Option<&With>, from: &TableWithJoins) -> Result<Given> {
+fn source(scene: &Scene<'_>, with: Option<&With>, factor: &TableFactor) -> Result<Given> {
     let mark = SelectItem::ExprWithAlias {
         expr: SqlExpr::value(Value::Boolean(true)),
         alias: quoted(SOURCE),
     };
     let items = vec![SelectItem::Wildcard(Default::default()), mark];
-    let selecting = Selecting { with, from: vec![from.clone()], items, ..Selecting::default() };
-    let plan = plan_selecting(&scene.reading, scene.state, selecting)?.plan;
+    let from = vec![TableWithJoins { relation: factor.clone(), joins: Vec::new() }];
+    let selecting = Selecting { with, from, items, ..Selecting::default() };
+    let plan = scene.select(selecting)?;
     Ok(Given { name: "asofdb merge source".to_owned(), plan })
 }
 
@@ -225,13 +229,11 @@ fn joined(
     with: Option<&With>,
     target: &Target,
     source: &Given,
-    merge: &Merge,
+    (on, clauses): (&SqlExpr, &[MergeClause]),
 ) -> Result<Given> {
-    let tree = &merge.merge;
     let rows = target.rows()?;
-    let on = JoinConstraint::On(tree.on.as_ref().clone());
-    let has =
-        |kinds: &[MergeClauseKind]| tree.clauses.iter().any(|c| kinds.contains(&c.clause_kind));
+    let on = JoinConstraint::On(on.clone());
+    let has = |kinds: &[MergeClauseKind]| clauses.iter().any(|c| kinds.contains(&c.clause_kind));
     let by_target = has(&[MergeClauseKind::NotMatched, MergeClauseKind::NotMatchedByTarget]);
     let operator = match (by_target, has(&[MergeClauseKind::NotMatchedBySource])) {
         (true, true) => JoinOperator::FullOuter(on),
@@ -242,7 +244,7 @@ fn joined(
     let mut from = source.factor()?;
     let relation = rows.factor()?.relation;
     from.joins.push(Join { relation, global: false, join_operator: operator });
-    let cases = tree.clauses.iter().enumerate().map(|(i, clause)| CaseWhen {
+    let cases = clauses.iter().enumerate().map(|(i, clause)| CaseWhen {
         condition: condition(target, clause),
         result: match does_nothing(&clause.action) {
             true => SqlExpr::value(Value::Null),
@@ -251,11 +253,64 @@ fn joined(
     });
     let clause = SelectItem::ExprWithAlias { expr: case(cases.collect()), alias: quoted(CLAUSE) };
     let items = vec![SelectItem::Wildcard(Default::default()), clause];
-    let given = [source.clone(), rows];
-    let selecting =
-        Selecting { with, given: &given, from: vec![from], items, ..Selecting::default() };
-    let plan = plan_selecting(&scene.reading, scene.state, selecting)?.plan;
+    let given = vec![source.clone(), rows];
+    let selecting = Selecting { with, given, from: vec![from], items, ..Selecting::default() };
+    let plan = scene.select(selecting)?;
     Ok(Given { name: "asofdb merged".to_owned(), plan })
+}
+
+/// A WHEN about rows of one side sees that side alone: its bare names get the side's qualifier.
+fn in_scope(clause: &MergeClause, target: &Target, source: &Given) -> MergeClause {
+    let mut clause = clause.clone();
+    let mut names = HashMap::new();
+    match clause.clause_kind {
+        MergeClauseKind::Matched => return clause,
+        MergeClauseKind::NotMatchedBySource => {
+            for column in &target.schema().columns {
+                names.insert(column.name.clone(), target.alias.clone());
+            }
+        }
+        MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => {
+            for (relation, field) in source.plan.schema().iter() {
+                if let Some(relation) = relation {
+                    names.insert(field.name().clone(), relation.table().to_owned());
+                }
+            }
+        }
+    }
+    let _ = clause.visit(&mut Qualify { names, depth: 0 });
+    clause
+}
+
+struct Qualify {
+    /// The qualifier of each name.
+    names: HashMap<String, String>,
+    /// Sub-selects around: names in them may be their own.
+    depth: usize,
+}
+
+impl VisitorMut for Qualify {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<()> {
+        if let SqlExpr::Identifier(ident) = expr
+            && self.depth == 0
+            && let Some(qualifier) = self.names.get(&fold(ident))
+        {
+            *expr = SqlExpr::CompoundIdentifier(vec![quoted(qualifier), ident.clone()]);
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// When a WHEN takes a row.

@@ -8,6 +8,7 @@
 //! Every row that any statement writes passes [`gate::Gate::admit`], COPY and CREATE TABLE AS included.
 //! Keys are the store's. Start reading at [`update`], the shortest of them.
 
+pub mod arbiter;
 pub mod change;
 pub mod conflict;
 pub mod delete;
@@ -20,6 +21,7 @@ pub mod rows;
 pub mod target;
 pub mod update;
 pub mod values;
+pub mod with;
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -32,7 +34,7 @@ pub use returning::Returned;
 use super::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::Statement;
-use crate::plan::{Planned, Reading};
+use crate::plan::{Given, Planned, Reading, Selecting, plan_selecting};
 use crate::store::Snapshot;
 
 /// Where a statement that changes rows is planned.
@@ -43,6 +45,24 @@ pub struct Scene<'a> {
     pub state: &'a SessionState,
     /// What its target is looked for in; None while it is only described.
     pub written: Option<Snapshot>,
+    /// Names that stand for what parts of the same statement returned.
+    pub given: Vec<Given>,
+}
+
+impl<'a> Scene<'a> {
+    /// Where a statement is only described.
+    pub fn described(reading: &Reading, state: &'a SessionState) -> Scene<'a> {
+        Scene { reading: reading.clone(), state, written: None, given: Vec::new() }
+    }
+
+    /// Plans a SELECT that the statement is made of.
+    ///
+    /// # Errors
+    /// As [`plan_selecting`].
+    fn select(&self, mut selecting: Selecting<'_>) -> Result<LogicalPlan> {
+        selecting.given.extend_from_slice(&self.given);
+        Ok(plan_selecting(&self.reading, self.state, selecting)?.plan)
+    }
 }
 
 /// What is known of a statement before it runs.
@@ -60,6 +80,7 @@ impl Writing<'_> {
             reading: self.reading.clone(),
             state: self.state,
             written: Some(self.transaction.snapshot()),
+            given: self.before.given.clone(),
         }
     }
 }
@@ -75,6 +96,7 @@ pub async fn run(writing: &mut Writing<'_>, statement: &Statement) -> Result<Cha
         Statement::Update(update) => update::update(writing, update).await,
         Statement::Delete(delete) => delete::delete(writing, delete).await,
         Statement::Merge(merge) => merge::merge(writing, merge).await,
+        Statement::With(parts) => with::with(writing, parts).await,
         _ => Err(Error::new(ErrorKind::Internal, "a statement that changes no rows came to write")),
     }
 }
@@ -89,6 +111,7 @@ pub fn describe(scene: &Scene<'_>, statement: &Statement) -> Result<Described> {
         Statement::Update(update) => update::plan(scene, update)?.describe(scene),
         Statement::Delete(delete) => delete::plan(scene, delete)?.describe(scene),
         Statement::Merge(merge) => merge::plan(scene, merge)?.describe(scene),
+        Statement::With(parts) => with::describe(scene, parts),
         _ => Err(Error::new(ErrorKind::Internal, "a statement that changes no rows was described")),
     }
 }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{Ident, SelectItem, With};
 use futures::StreamExt;
 
+use super::Scene;
 use super::target::Target;
 use crate::command::run;
 use crate::error::Result;
@@ -143,9 +144,9 @@ impl Returning {
     ///
     /// # Errors
     /// UndefinedColumn and whatever else its expressions give.
-    pub fn describe(&self, reading: &Reading, state: &SessionState) -> Result<Planned> {
-        let none = Spool::new(self.stored(), &reading.runtime).finish();
-        self.plan(reading, state, none.provider()?)
+    pub fn describe(&self, scene: &Scene<'_>) -> Result<Planned> {
+        let none = Spool::new(self.stored(), &scene.reading.runtime).finish();
+        self.plan(&scene.reading, scene.state, none.provider()?)
     }
 
     fn plan(
@@ -177,7 +178,7 @@ impl Returning {
             state,
             Selecting {
                 with: self.with.as_ref(),
-                given: &given,
+                given,
                 from,
                 items: self.items.clone(),
                 named: true,

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::exec::scan::HIDDEN;
 use crate::fault;
 use crate::parse::Update;
-use crate::plan::{Given, Selecting, plan_selecting};
+use crate::plan::{Given, Selecting};
 
 /// UPDATE.
 ///
@@ -82,9 +82,9 @@ pub fn joined(
     let mut from = vec![rows.factor()?];
     from.extend(others.iter().cloned());
     let items = vec![SelectItem::Wildcard(Default::default())];
-    let given = std::slice::from_ref(&rows);
+    let given = vec![rows];
     let selecting = Selecting { with, given, from, selection, items, ..Selecting::default() };
-    let plan = plan_selecting(&scene.reading, scene.state, selecting)?.plan;
+    let plan = scene.select(selecting)?;
     Ok(Given { name: "asofdb joined".to_owned(), plan })
 }
 

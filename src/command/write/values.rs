@@ -11,14 +11,14 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Scene;
-use crate::command::Writing;
+use crate::command::{Writing, generated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
 use crate::plan::query::plan_constant;
 use crate::plan::time_travel::{constant, name_parts};
-use crate::plan::{Given, Reading, Selecting, plan_selecting};
-use crate::spec::{Column, TableSchema, Type};
+use crate::plan::{Given, Reading, Selecting};
+use crate::spec::{Column, Generated, TableSchema, Type};
 
 /// # Errors
 /// UndefinedColumn, DuplicateColumn.
@@ -108,7 +108,7 @@ pub fn assigned_value(column: Option<&Column>, value: &SqlExpr) -> Result<SqlExp
     Ok(value)
 }
 
-fn is_default(value: &SqlExpr) -> bool {
+pub fn is_default(value: &SqlExpr) -> bool {
     matches!(value, SqlExpr::Identifier(ident)
         if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
 }
@@ -177,6 +177,7 @@ impl Assigned {
         }
         let names: Vec<String> = pairs.iter().map(|(name, _)| name.clone()).collect();
         check_columns(schema, &names)?;
+        generated::refuse_assigned(schema, &pairs)?;
         let value = |column: &Column| {
             let found = pairs.iter().find(|(name, _)| *name == column.name);
             found.map(|(_, value)| assigned_value(Some(column), value)).transpose()
@@ -203,9 +204,11 @@ impl Assigned {
 
     /// Whether a column of an enforced key is assigned.
     pub fn moves_keys(&self, schema: &TableSchema) -> bool {
-        let key = schema.primary_key.iter().filter(|key| key.enforced);
-        let mut positions = key.flat_map(|key| &key.columns).filter_map(|id| schema.position(*id));
-        positions.any(|at| self.0[at].is_some())
+        let keys = schema.enforced_keys().into_iter().flat_map(|key| key.columns);
+        let mut positions = keys.filter_map(|id| schema.position(*id));
+        let computed =
+            |at: usize| matches!(schema.columns[at].generated, Some(Generated::Stored(_)));
+        positions.any(|at| self.0[at].is_some() || computed(at))
     }
 }
 
@@ -291,9 +294,9 @@ impl Evaluated {
             SelectItem::ExprWithAlias { expr, alias }
         }));
         let from = vec![rows.factor()?];
-        let given = std::slice::from_ref(rows);
+        let given = vec![rows.clone()];
         let selecting = Selecting { with, given, from, selection, items, ..Selecting::default() };
-        let plan = plan_selecting(&scene.reading, scene.state, selecting)?.plan;
+        let plan = scene.select(selecting)?;
         let width = plan.schema().fields().len() - count;
         Ok(Evaluated { plan, width })
     }

@@ -35,12 +35,12 @@ pub(super) fn in_column(
 }
 
 fn add(error: Error, place: String) -> Error {
-    match error.detail_text() {
-        Some(detail) => {
-            let detail = format!("{detail}\n{place}");
-            error.detail(detail)
+    match error.context_text() {
+        Some(context) => {
+            let context = format!("{context}\n{place}");
+            error.context(context)
         }
-        None => error.detail(place),
+        None => error.context(place),
     }
 }
 

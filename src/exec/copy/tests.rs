@@ -71,7 +71,7 @@ fn refused(columns: &[CopyColumn], options: &CopyOptions, input: &[u8]) -> Strin
 }
 
 fn told(e: &Error) -> String {
-    format!("{} {} / {}", e.kind().sqlstate(), e.message(), e.detail_text().unwrap_or(""))
+    format!("{} {} / {}", e.kind().sqlstate(), e.message(), e.context_text().unwrap_or(""))
 }
 
 #[test]

@@ -111,10 +111,14 @@ impl TableScan {
         Ok(pairs.filter(|(_, keep)| *keep).map(|(segment, _)| segment).collect())
     }
 
-    /// The order of every run, as far as the projection shows it.
-    fn ordering(&self, projection: &[usize]) -> Vec<PhysicalSortExpr> {
+    /// The order of every run, as far as the projection shows it; none where a segment was written
+    /// in another order.
+    fn ordering(&self, projection: &[usize], segments: &[TableSegment]) -> Vec<PhysicalSortExpr> {
         let schema = self.table.schema();
         let order = schema.order();
+        if segments.iter().any(|segment| segment.meta.order != order) {
+            return Vec::new();
+        }
         let clustered = schema.cluster_by.len();
         let mut exprs = Vec::new();
         let mut columns: Vec<(usize, bool)> = Vec::new();
@@ -194,11 +198,12 @@ impl TableProvider for TableScan {
         let segments = self.living(all, filter.as_ref())?;
         let pruned = total - segments.len();
         let wanted = state.config().target_partitions();
+        let ordering = self.ordering(&projection, &segments);
         let runs = runs(&self.table, segments, wanted).map_err(external)?;
         Ok(Arc::new(SegmentScanExec::try_new(ScanPlan {
             table: Arc::clone(&self.table),
             schema: Arc::new(self.schema.project(&projection)?),
-            ordering: self.ordering(&projection),
+            ordering,
             columns: shown_columns(&self.table, &projection),
             hidden: projection.iter().filter_map(|i| i.checked_sub(self.visible())).collect(),
             projection,

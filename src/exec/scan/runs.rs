@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
+use crate::spec::{SegmentMeta, TableSchema};
 use crate::store::{Table, TableSegment};
 
 /// A stretch of one partition.
@@ -17,7 +18,7 @@ pub enum Piece {
 /// At least one run; about `wanted`, more where segments overlap.
 pub fn runs(table: &Table, segments: Vec<TableSegment>, wanted: usize) -> Result<Vec<Vec<Piece>>> {
     let mut runs = Vec::new();
-    let chains = chains(segments);
+    let chains = chains(table, segments)?;
     let total: u64 = chains.iter().flatten().map(|s| s.meta.rows).sum();
     for chain in chains {
         let rows: u64 = chain.iter().map(|s| s.meta.rows).sum();
@@ -30,8 +31,33 @@ pub fn runs(table: &Table, segments: Vec<TableSegment>, wanted: usize) -> Result
     Ok(runs)
 }
 
-/// Segments that follow each other without overlapping make one chain.
-fn chains(mut segments: Vec<TableSegment>) -> Vec<Vec<TableSegment>> {
+/// Segments that follow each other without overlapping make one chain. Bounds are in the form of the
+/// type a file was written in, so files of an older type make chains of their own.
+fn chains(table: &Table, segments: Vec<TableSegment>) -> Result<Vec<Vec<TableSegment>>> {
+    let mut alone = Vec::new();
+    let mut comparable = Vec::new();
+    for segment in segments {
+        match is_of_todays_type(table, &segment.meta)? {
+            true => comparable.push(segment),
+            false => alone.push(vec![segment]),
+        }
+    }
+    let mut chains = chains_of(comparable);
+    chains.append(&mut alone);
+    Ok(chains)
+}
+
+fn is_of_todays_type(table: &Table, meta: &SegmentMeta) -> Result<bool> {
+    let Some(leading) = meta.order.first() else { return Ok(true) };
+    if meta.schema == table.schema().id {
+        return Ok(true);
+    }
+    let written = table.store().table_schema(meta.schema)?;
+    let of = |schema: &TableSchema| schema.column(*leading).map(|c| c.data_type.arrow());
+    Ok(of(&written) == of(table.schema()))
+}
+
+fn chains_of(mut segments: Vec<TableSegment>) -> Vec<Vec<TableSegment>> {
     segments.sort_by(TableSegment::compare_starts);
     let mut chains: Vec<Vec<TableSegment>> = Vec::new();
     for segment in segments {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `INSERT OVERWRITE [INTO] [TABLE] t` | `INSERT OVERWRITE INTO t` |
 //! | `INSERT INTO t REPLACE WHERE c SELECT …` | `INSERT INTO t SELECT …`, and `c` kept aside |
-//! | `OVERRIDING SYSTEM VALUE` | nothing: no column generates its values always |
+//! | `OVERRIDING SYSTEM VALUE` | nothing, and that it was said |
 //! | `THEN DO NOTHING` | `THEN UPDATE SET "do nothing" = NULL`, or the INSERT like it |
 //! | `THEN INSERT DEFAULT VALUES` | `THEN INSERT VALUES (DEFAULT)` |
 
@@ -59,9 +59,10 @@ impl Rewriter<'_> {
             }
             Keyword::NoKeyword
                 if self.sees(0, &["OVERRIDING"])
-                    && self.sees(1, &["SYSTEM", "USER"])
+                    && self.sees(1, &["SYSTEM"])
                     && self.sees(2, &["VALUE"]) =>
             {
+                self.done.overriding = true;
                 self.at += 3;
             }
             Keyword::DO if self.before(1) == Some(Keyword::THEN) && self.sees(1, &["NOTHING"]) => {
@@ -79,6 +80,13 @@ impl Rewriter<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// Whether `WITH x AS [MATERIALIZED] (` stands before.
+    pub(super) fn is_part_of_with(&self) -> bool {
+        self.levels.len() == 2
+            && self.first() == Some(Keyword::WITH)
+            && matches!(self.before(2), Some(Keyword::AS | Keyword::MATERIALIZED))
     }
 
     /// The tokens from here to the query that follows them.

@@ -91,6 +91,10 @@ fn writes() {
         &["Merge(", "NotMatched"],
     );
     has("TRUNCATE a, b RESTART IDENTITY CASCADE", &["restart_identity: true", "cascade: true"]);
+    let moved = "WITH c AS (SELECT 1), d AS (DELETE FROM t RETURNING *), e (x) AS (INSERT INTO u \
+                 SELECT * FROM d RETURNING k) SELECT * FROM e, c";
+    has(moved, &["With(", "name: \"d\"", "Delete(", "columns: [\"x\"]", "Insert(", "Query("]);
+    assert!(parse("SELECT * FROM (DELETE FROM t RETURNING *) x").is_err());
     has("INSERT OVERWRITE t SELECT 1", &["replace: Some(All)"]);
     has("INSERT OVERWRITE TABLE t SELECT 1", &["replace: Some(All)"]);
     has("INSERT INTO TABLE t SELECT 1", &["replace: None"]);

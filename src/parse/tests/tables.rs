@@ -40,13 +40,15 @@ fn columns_and_constraints() {
     assert_eq!(t.columns[1].default.as_deref(), Some("'fr''ee' || lower('X')"));
     assert!(t.columns[1].not_null && !t.columns[0].not_null && !t.columns[5].not_null);
     assert_eq!(t.columns[2].default.as_deref(), Some("TRUE"));
-    assert_eq!(t.columns[4].identity, Some(Identity { always: false, start: 1, increment: 1 }));
+    assert_eq!(t.columns[4].identity, Some(Identity::default()));
     assert!(t.columns[4].not_null && t.columns[4].data_type == Type::Int8);
     assert_eq!(t.columns[6].data_type, Type::Array(Box::new(Type::Text)));
     assert_eq!(t.columns[6].default.as_deref(), Some("ARRAY['a', 'b']"));
     assert_eq!(t.columns[7].default.as_deref(), Some("(now() - interval '1 day')"));
     assert!(t.columns[7].not_null);
-    assert_eq!(t.columns[8].identity, Some(Identity { always: false, start: 5, increment: 2 }));
+    let options =
+        SequenceOptions { start: Some(5), increment: Some(2), ..SequenceOptions::default() };
+    assert_eq!(t.columns[8].identity, Some(Identity { always: Some(false), options }));
     assert_eq!(t.columns[10].data_type, Type::Array(Box::new(Type::Text)));
     let key = t.primary_key.unwrap();
     assert_eq!((key.columns.join(","), key.enforced), ("user_id,Plan".to_owned(), false));

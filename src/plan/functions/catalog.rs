@@ -13,9 +13,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::Catalog;
 use crate::plan::pg_catalog::catalog::{Object, oids, relation_oid};
 use crate::plan::pg_catalog::cell::Cell;
+use crate::plan::pg_catalog::constraint::constraints;
 use crate::plan::pg_catalog::definitions;
 use crate::plan::pg_catalog::name::quote_ident;
 use crate::plan::pg_catalog::types::{self, format_type};
+use crate::spec::Generated;
 
 type Lookup = fn(&Catalog, &Row<'_>) -> Result<Cell>;
 
@@ -29,6 +31,8 @@ pub fn functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
         of("pg_table_is_visible", &["i"], "bool", |c, row| Ok(c.is_visible(oid(row, 0)).into())),
         of("pg_get_userbyid", &["i"], "name", user_by_id),
         of("pg_get_indexdef", &["i", "iib"], "text", index_definition),
+        of("col_description", &["ii"], "text", column_description),
+        of("pg_get_serial_sequence", &["tt"], "text", serial_sequence),
         of("pg_get_constraintdef", &["i", "ib"], "text", constraint_definition),
         of("pg_get_viewdef", &["n", "nb", "ni"], "text", view_definition),
         of("obj_description", &["i", "it"], "text", object_description),
@@ -82,15 +86,15 @@ fn user_by_id(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
 
 fn index_definition(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
     Ok(match catalog.object(oid(row, 0)) {
-        Some(Object::Index(table)) => {
-            definitions::index_definition(table, row.int(1).unwrap_or(0)).into()
+        Some(Object::Index(table, at)) => {
+            constraints(table)[at].index_definition(row.int(1).unwrap_or(0)).into()
         }
         _ => Cell::Null,
     })
 }
 
 fn constraint_definition(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
-    Ok(catalog.constraint(oid(row, 0)).map(definitions::constraint_definition).into())
+    Ok(catalog.constraint(oid(row, 0)).map(|constraint| constraint.definition()).into())
 }
 
 fn view_definition(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
@@ -113,8 +117,36 @@ fn object_description(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
         Some(Object::Table(table)) if relation_oid(table.schema.table) == oid(row, 0) => {
             table.comment.clone().into()
         }
+        Some(Object::View(view)) => view.view.comment.clone().into(),
+        Some(Object::Sequence(facts)) => facts.sequence.comment.clone().into(),
         _ => Cell::Null,
     })
+}
+
+fn column_description(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
+    let Some(Object::Table(table)) = catalog.object(oid(row, 0)) else { return Ok(Cell::Null) };
+    let at = row.int(1).and_then(|n| usize::try_from(n - 1).ok());
+    let column = at.and_then(|at| table.schema.columns.get(at));
+    Ok(column.and_then(|column| column.comment.clone()).into())
+}
+
+/// The sequence that a column owns, as `schema.name`.
+fn serial_sequence(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
+    let (Some(table), Some(column)) = (row.text(0), row.text(1)) else { return Ok(Cell::Null) };
+    let Some(Object::Table(found)) = catalog.object(catalog.regclass(table)?) else {
+        return Ok(Cell::Null);
+    };
+    let Some((_, own)) = found.schema.column_named(column) else {
+        let message =
+            format!("column \"{column}\" of relation \"{}\" does not exist", found.schema.name);
+        return Err(Error::new(ErrorKind::UndefinedColumn, message));
+    };
+    let owned = own.generated.as_ref().and_then(Generated::sequence).map(relation_oid);
+    let Some(Object::Sequence(facts)) = owned.and_then(|oid| catalog.object(oid)) else {
+        return Ok(Cell::Null);
+    };
+    let (namespace, name) = (&facts.sequence.namespace, &facts.sequence.name);
+    Ok(format!("{}.{}", quote_ident(namespace), quote_ident(name)).into())
 }
 
 fn namespace(catalog: &Catalog, row: &Row<'_>) -> Result<u32> {
@@ -223,7 +255,6 @@ fn fixed_functions() -> Vec<RowFunction> {
         all.push(RowFunction::new(name, &["i"], "bool", |_| Ok(true.into())));
     }
     const NOTHING: &[(&str, &[&str])] = &[
-        ("col_description", &["ii"]),
         ("shobj_description", &["it"]),
         ("pg_get_triggerdef", &["i", "ib"]),
         ("pg_get_ruledef", &["i", "ib"]),
@@ -233,7 +264,6 @@ fn fixed_functions() -> Vec<RowFunction> {
         ("pg_get_partition_constraintdef", &["i"]),
         ("pg_get_statisticsobjdef", &["i"]),
         ("pg_get_statisticsobjdef_columns", &["i"]),
-        ("pg_get_serial_sequence", &["tt"]),
         ("pg_tablespace_location", &["i"]),
         ("pg_stat_get_numscans", &["i"]),
     ];

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use crate::error::Result;
 use crate::plan::pg_catalog::Catalog;
+use crate::spec::Sequence;
 use crate::spec::text::{DateOrder, TextOptions};
 
 /// The session, as its functions tell it.
@@ -27,6 +28,8 @@ pub struct SessionFacts {
     pub server_address: Option<(String, u16)>,
     /// The client's end.
     pub client_address: Option<(String, u16)>,
+    /// What one call of a function may make for all rows of a batch.
+    pub call_bytes_max: u64,
     /// What changes while the session lives.
     pub hooks: Arc<dyn SessionHooks>,
 }
@@ -42,6 +45,15 @@ pub struct Times {
     pub clock_us: i64,
 }
 
+/// How a function names a sequence.
+#[derive(Clone, Copy, Debug)]
+pub enum SequenceName<'a> {
+    /// As SQL would write it.
+    Text(&'a str),
+    /// By its number.
+    Oid(u32),
+}
+
 /// What functions ask the session for, or ask it to do. Called on DataFusion's threads.
 pub trait SessionHooks: Send + Sync {
     /// The catalogue of the statement's snapshot.
@@ -54,6 +66,14 @@ pub trait SessionHooks: Send + Sync {
     fn times(&self) -> Times;
     /// The number of the transaction, given it if it has none.
     fn transaction_id(&self) -> u64;
+    /// The sequence of a name or an oid.
+    fn sequence(&self, named: SequenceName<'_>) -> Result<Arc<Sequence>>;
+    /// `nextval()`.
+    fn next_value(&self, sequence: &Sequence) -> Result<i64>;
+    /// `setval()`.
+    fn set_value(&self, sequence: &Sequence, value: i64, called: bool) -> Result<()>;
+    /// `currval()`, and without a sequence `lastval()`: what this session was given last.
+    fn current_value(&self, sequence: Option<&Sequence>) -> Result<i64>;
     /// Cancels what another session does, or ends the session; whether there is such a session.
     fn signal(&self, pid: i32, terminate: bool) -> Result<bool>;
 }

@@ -1,4 +1,4 @@
-//! `interval * number`, `number * interval` and `interval / number`.
+//! `interval * number`, `number * interval`, `interval / number`, and which of two intervals is longer.
 
 use std::sync::Arc;
 
@@ -67,6 +67,90 @@ fn scale(
         days: int4(exact_days.trunc() + month_days.trunc() + carried_days)?,
         nanoseconds: nanoseconds(micros.round_ties_even())?,
     })
+}
+
+const DAY_NANOS: i128 = 86_400_000_000_000;
+
+/// How long an interval is, with months of 30 days and days of 24 hours, in nanoseconds.
+pub(super) fn order_key(span: IntervalMonthDayNano) -> i128 {
+    let days = i128::from(span.months) * 30 + i128::from(span.days);
+    days * DAY_NANOS + i128::from(span.nanoseconds)
+}
+
+/// An interval as long, all of it time: Arrow, which compares months first, then compares it as
+/// PostgreSQL does. Beyond 292 years all are the same.
+pub(super) fn as_time(span: IntervalMonthDayNano) -> IntervalMonthDayNano {
+    let nanos = order_key(span).clamp(i64::MIN.into(), i64::MAX.into());
+    IntervalMonthDayNano::new(0, 0, nanos as i64)
+}
+
+/// What PostgreSQL makes of the difference of two timestamps: days, and time of the same sign.
+pub(super) fn of_microseconds(micros: i64) -> IntervalMonthDayNano {
+    const DAY_US: i64 = 86_400_000_000;
+    IntervalMonthDayNano::new(0, (micros / DAY_US) as i32, micros % DAY_US * 1000)
+}
+
+/// The place between two intervals.
+///
+/// # Errors
+/// DatetimeOutOfRange.
+pub(super) fn between(
+    low: IntervalMonthDayNano,
+    high: IntervalMonthDayNano,
+    part: f64,
+) -> Result<IntervalMonthDayNano> {
+    let add = |a: IntervalMonthDayNano, b: IntervalMonthDayNano| {
+        Some(IntervalMonthDayNano::new(
+            a.months.checked_add(b.months)?,
+            a.days.checked_add(b.days)?,
+            a.nanoseconds.checked_add(b.nanoseconds)?,
+        ))
+    };
+    let minus = IntervalMonthDayNano::new(
+        low.months.saturating_neg(),
+        low.days.saturating_neg(),
+        low.nanoseconds.saturating_neg(),
+    );
+    let difference = add(high, minus).ok_or_else(out_of_range)?;
+    add(low, scale(difference, part, Scaling::Multiply)?).ok_or_else(out_of_range)
+}
+
+/// `interval_as_time(x)`: see [`as_time`].
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct IntervalAsTime {
+    signature: Signature,
+}
+
+impl IntervalAsTime {
+    pub fn new() -> Self {
+        let types = vec![DataType::Interval(IntervalUnit::MonthDayNano)];
+        let signature = Signature::new(TypeSignature::Exact(types), Volatility::Immutable);
+        IntervalAsTime { signature }
+    }
+}
+
+impl ScalarUDFImpl for IntervalAsTime {
+    fn name(&self) -> &str {
+        "interval_as_time"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> DataFusionResult<DataType> {
+        Ok(DataType::Interval(IntervalUnit::MonthDayNano))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
+        let columns = ColumnarValue::values_to_arrays(&args.args)?;
+        let [spans] = columns.as_slice() else {
+            return exec_err!("interval_as_time takes one argument");
+        };
+        let spans = spans.as_primitive::<IntervalMonthDayNanoType>();
+        let times = spans.unary::<_, IntervalMonthDayNanoType>(as_time);
+        Ok(ColumnarValue::Array(Arc::new(times)))
+    }
 }
 
 fn out_of_range() -> Error {
@@ -144,6 +228,19 @@ mod tests {
         let parts = |of, by| scale(of, by, Scaling::Divide).unwrap();
         assert_eq!(parts(span(1, 0, 0), 3.0), span(0, 10, 0));
         assert_eq!(parts(span(0, 0, 10), 4.0), span(0, 0, 2));
+    }
+
+    #[test]
+    fn a_month_is_thirty_days_and_a_day_is_24_hours() {
+        const HOUR: i64 = 3_600_000_000;
+        let ascending =
+            [span(0, 1, 0), span(0, 0, 25 * HOUR), span(0, 29, 0), span(1, 0, 0), span(0, 31, 0)];
+        assert!(ascending.is_sorted_by_key(|span| order_key(*span)));
+        assert!(ascending.map(as_time).is_sorted());
+        assert_eq!(as_time(span(0, 30, 0)), as_time(span(1, 0, 0)));
+        assert_eq!(of_microseconds(-25 * HOUR), span(0, -1, -HOUR));
+        let half = between(span(0, 1, 0), span(0, 2, 0), 0.95).unwrap();
+        assert_eq!(half, span(0, 1, 22 * HOUR + 48 * 60_000_000));
     }
 
     #[test]

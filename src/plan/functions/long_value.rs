@@ -1,52 +1,71 @@
-//! Functions that make much of little: a short text and a number ask for gigabytes. Nothing can stop
-//! a call in its middle, so what it will make is reckoned before.
+//! Functions that make much of little: a short text and a number ask for gigabytes, and so does a text
+//! doubled forty times. Nothing can stop a call in its middle, so what it will make is reckoned before.
+
+mod concat;
+mod reckon;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
-use arrow::compute::cast;
-use arrow::compute::kernels::length::length;
-use arrow::datatypes::{DataType, FieldRef, Int64Type};
-use datafusion::common::ScalarValue;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::functions::{string, unicode};
-use datafusion::functions_nested::repeat::array_repeat_udf;
+use datafusion::functions::{core, encoding, regex, string, unicode};
+use datafusion::functions_nested as nested;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use self::reckon::Numbers;
+use super::folding::is_folding;
 use crate::error::{Error, ErrorKind};
 
 /// The largest value: no message could carry a larger one.
 const VALUE_BYTES_MAX: u64 = 64 << 20;
-/// What one call may make for all rows of a batch.
-const BATCH_BYTES_MAX: u64 = 256 << 20;
+/// The largest value that is computed while a statement is planned: a plan is copied many times.
+const FOLDED_BYTES_MAX: u64 = 64 << 10;
 
-/// The functions of this file.
-pub fn functions() -> Vec<ScalarUDF> {
-    let bounded = |function: Arc<ScalarUDF>, unit| ScalarUDF::from(Bounded { function, unit });
+/// The functions of this file. One call makes at most so many bytes for all rows of a batch.
+pub fn functions(call_bytes_max: u64) -> Vec<ScalarUDF> {
+    let bounded = |function: Arc<ScalarUDF>, reckon| {
+        ScalarUDF::from(Bounded { function, reckon, call_bytes_max })
+    };
     vec![
-        bounded(string::repeat(), Unit::FirstArgument),
-        bounded(unicode::lpad(), Unit::Byte),
-        bounded(unicode::rpad(), Unit::Byte),
-        bounded(array_repeat_udf(), Unit::FirstArgument),
+        bounded(string::repeat(), reckon::times),
+        bounded(unicode::lpad(), reckon::length),
+        bounded(unicode::rpad(), reckon::length),
+        bounded(string::replace(), reckon::replaced),
+        bounded(regex::regexp_replace(), reckon::regexp_replaced),
+        bounded(string::concat(), reckon::sum),
+        bounded(string::concat_ws(), reckon::joined),
+        bounded(core::overlay(), reckon::sum),
+        bounded(encoding::encode(), reckon::doubled),
+        bounded(nested::repeat::array_repeat_udf(), reckon::times),
+        bounded(nested::resize::array_resize_udf(), reckon::resized),
+        bounded(nested::concat::array_concat_udf(), reckon::sum),
+        bounded(nested::make_array::make_array_udf(), reckon::sum),
+        bounded(nested::string::array_to_string_udf(), reckon::listed),
+        bounded(nested::range::range_udf(), reckon::series),
+        bounded(nested::range::gen_series_udf(), reckon::series),
     ]
 }
 
-/// What the second argument counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Unit {
-    Byte,
-    FirstArgument,
+/// What `||` between texts calls.
+pub fn text_concat(call_bytes_max: u64) -> ScalarUDF {
+    let function = Arc::new(ScalarUDF::from(concat::TextConcat::new()));
+    ScalarUDF::from(Bounded { function, reckon: reckon::sum, call_bytes_max })
 }
 
-/// A function of DataFusion's whose second argument says how long the result is.
+/// How many bytes a call makes for each row, at most.
+type Reckon = fn(&ScalarFunctionArgs) -> DataFusionResult<Numbers>;
+
+/// A function whose result may be much longer than its arguments.
 #[derive(Debug)]
 struct Bounded {
     function: Arc<ScalarUDF>,
-    unit: Unit,
+    reckon: Reckon,
+    call_bytes_max: u64,
 }
 
 impl PartialEq for Bounded {
@@ -97,85 +116,36 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        if let [first, count, ..] = args.args.as_slice() {
-            let unit = match self.unit {
-                Unit::Byte => Numbers::One(1),
-                Unit::FirstArgument => sizes(first)?,
-            };
-            check(&unit, &counts(count)?, args.number_rows)?;
-        }
+        check(&(self.reckon)(&args)?, args.number_rows, self.call_bytes_max)?;
         self.function.invoke_with_args(args)
-    }
-}
-
-/// A number a row.
-enum Numbers {
-    One(u64),
-    Each(Vec<u64>),
-}
-
-impl Numbers {
-    fn at(&self, row: usize) -> u64 {
-        match self {
-            Numbers::One(number) => *number,
-            Numbers::Each(numbers) => numbers.get(row).copied().unwrap_or(0),
-        }
     }
 }
 
 /// # Errors
 /// LimitExceeded, as PostgreSQL's for a gigabyte.
-fn check(unit: &Numbers, count: &Numbers, rows: usize) -> DataFusionResult<()> {
-    // Of constants one value is made, however many rows there are.
-    let rows = match (unit, count) {
-        (Numbers::One(_), Numbers::One(_)) => 1,
-        _ => rows,
-    };
-    let mut sum = 0_u64;
-    for row in 0..rows {
-        let bytes = unit.at(row).saturating_mul(count.at(row));
-        sum = sum.saturating_add(bytes);
-        if bytes > VALUE_BYTES_MAX || sum > BATCH_BYTES_MAX {
-            let error = Error::new(ErrorKind::LimitExceeded, "requested length too large")
-                .detail(format!("the longest value is of {VALUE_BYTES_MAX} bytes"));
-            return Err(DataFusionError::External(Box::new(error)));
+fn check(bytes: &Numbers, rows: usize, call_bytes_max: u64) -> DataFusionResult<()> {
+    let (largest, all) = match bytes {
+        Numbers::One(bytes) if is_folding() && *bytes > FOLDED_BYTES_MAX => {
+            return exec_err!("left for the statement to compute");
         }
-    }
-    Ok(())
-}
-
-/// Bytes of each value: of a text its own, of anything else what one takes on the average.
-fn sizes(values: &ColumnarValue) -> DataFusionResult<Numbers> {
-    let array = match values {
-        ColumnarValue::Scalar(scalar) => {
-            let bytes = match scalar.try_as_str() {
-                Some(text) => text.map_or(0, str::len),
-                None => scalar.size(),
-            };
-            return Ok(Numbers::One(bytes as u64));
-        }
-        ColumnarValue::Array(array) => array,
+        // Whoever takes the constant may spread it over the rows.
+        Numbers::One(bytes) => (*bytes, bytes.saturating_mul(rows as u64)),
+        Numbers::Each(_) => (0..rows).fold((0, 0_u64), |(largest, all), row| {
+            let bytes = bytes.at(row);
+            (bytes.max(largest), all.saturating_add(bytes))
+        }),
     };
-    match array.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => each(length(array)?.as_ref()),
-        _ => Ok(Numbers::One((array.get_array_memory_size() / array.len().max(1)) as u64)),
-    }
-}
-
-fn counts(values: &ColumnarValue) -> DataFusionResult<Numbers> {
-    match values {
-        ColumnarValue::Scalar(scalar) => match scalar.cast_to(&DataType::Int64)? {
-            ScalarValue::Int64(Some(count)) => Ok(Numbers::One(count.max(0).unsigned_abs())),
-            _ => Ok(Numbers::One(0)),
-        },
-        ColumnarValue::Array(array) => each(array.as_ref()),
-    }
-}
-
-fn each(array: &dyn Array) -> DataFusionResult<Numbers> {
-    let numbers = cast(array, &DataType::Int64)?;
-    let numbers = numbers.as_primitive::<Int64Type>().iter();
-    Ok(Numbers::Each(numbers.map(|n| n.unwrap_or(0).max(0).unsigned_abs()).collect()))
+    let error = Error::new(ErrorKind::LimitExceeded, "requested length too large");
+    let error = if largest > VALUE_BYTES_MAX {
+        error.detail(format!("the longest value is of {VALUE_BYTES_MAX} bytes"))
+    } else if all > call_bytes_max {
+        error
+            .detail(format!("{rows} rows at once would make {all} bytes of {call_bytes_max}"))
+            .hint("SET datafusion.execution.batch_size = 256, or start with a larger --memory")
+    } else {
+        return Ok(());
+    };
+    Err(DataFusionError::External(Box::new(error)))
 }
 
 #[cfg(test)]
@@ -184,13 +154,13 @@ mod tests {
 
     #[test]
     fn only_what_is_too_long_is_refused() {
-        let fits = |unit: &Numbers, count: &Numbers, rows| check(unit, count, rows).is_ok();
-        assert!(fits(&Numbers::One(1), &Numbers::One(VALUE_BYTES_MAX), 8192));
-        assert!(!fits(&Numbers::One(1), &Numbers::One(VALUE_BYTES_MAX + 1), 1));
-        assert!(!fits(&Numbers::One(u64::MAX), &Numbers::One(u64::MAX), 1));
+        let fits = |bytes: &Numbers, rows| check(bytes, rows, 256 << 20).is_ok();
+        assert!(fits(&Numbers::One(VALUE_BYTES_MAX), 4));
+        assert!(!fits(&Numbers::One(VALUE_BYTES_MAX), 5));
+        assert!(!fits(&Numbers::One(VALUE_BYTES_MAX + 1), 1));
         let mega = || Numbers::Each(vec![1 << 20; 8192]);
-        assert!(fits(&mega(), &Numbers::One(1), 256));
-        assert!(!fits(&mega(), &Numbers::One(1), 257));
-        assert!(!fits(&Numbers::One(1), &mega(), 257));
+        assert!(fits(&mega(), 256));
+        assert!(!fits(&mega(), 257));
+        assert!(!fits(&Numbers::Each(vec![u64::MAX; 2]), 2));
     }
 }

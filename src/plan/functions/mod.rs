@@ -8,16 +8,21 @@
 //! [`row_function`], which says how one is declared.
 
 mod array;
+mod bigint_sum;
 mod casts;
 mod catalog;
 mod clock;
 mod date_part;
 mod facts;
+mod folding;
 mod interval;
 mod long_value;
+mod numbers;
 mod operators;
+mod ordered_set;
 mod privilege;
 mod row_function;
+mod sequence;
 mod session;
 mod single_value;
 mod size;
@@ -33,17 +38,23 @@ use std::sync::Arc;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub use facts::{SessionFacts, SessionHooks, Times};
+pub use casts::type_of;
+pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
+pub use folding::while_planning;
 pub use operators::PostgresOperators;
 pub use type_planner::PostgresTypes;
 pub use unknown_literal::ALIKE;
 
 /// Adds types and operators to a state in the making. Ours are asked before DataFusion's.
-pub fn with_planners(mut builder: SessionStateBuilder) -> SessionStateBuilder {
-    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::default());
+pub fn with_planners(
+    mut builder: SessionStateBuilder,
+    facts: &SessionFacts,
+) -> SessionStateBuilder {
+    let ours: Arc<dyn ExprPlanner> = Arc::new(PostgresOperators::new(facts.call_bytes_max));
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, ours);
     builder.with_type_planner(Arc::new(PostgresTypes))
 }
@@ -57,7 +68,15 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
         state.register_udf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::from(single_value::SingleValue::new())))?;
-    casts::install(state, facts)
+    state.register_udaf(Arc::new(AggregateUDF::from(bigint_sum::BigintSum::new())))?;
+    let variance = var_samp_udaf().as_ref().clone().with_aliases(["variance", "var_sample"]);
+    state.register_udaf(Arc::new(variance))?;
+    for function in ordered_set::functions() {
+        state.register_udaf(Arc::new(function))?;
+    }
+    casts::install(state, facts)?;
+    state.add_analyzer_rule(Arc::new(numbers::Numbers::new()));
+    Ok(())
 }
 
 fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
@@ -70,7 +89,8 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(text::functions());
     functions.extend(date_part::functions());
     functions.extend(array::functions());
-    functions.extend(long_value::functions());
+    functions.extend(long_value::functions(facts.call_bytes_max));
+    functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
     functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());

@@ -12,7 +12,8 @@ use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, c
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::casts::take_type_of;
-use super::interval::{ScaleInterval, Scaling};
+use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
+use super::numbers::exact;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
@@ -24,20 +25,23 @@ pub struct PostgresOperators {
     function_oid: Arc<ScalarUDF>,
     interval_multiply: Arc<ScalarUDF>,
     interval_divide: Arc<ScalarUDF>,
+    text_concat: Arc<ScalarUDF>,
+    interval_as_time: Arc<ScalarUDF>,
 }
 
-impl Default for PostgresOperators {
-    fn default() -> Self {
+impl PostgresOperators {
+    /// One call of an operator makes at most so many bytes for all rows of a batch.
+    pub fn new(call_bytes_max: u64) -> Self {
         let scale = |how| Arc::new(ScalarUDF::new_from_impl(ScaleInterval::new(how)));
         PostgresOperators {
             function_oid: Arc::new(super::catalog::function_oid()),
             interval_multiply: scale(Scaling::Multiply),
             interval_divide: scale(Scaling::Divide),
+            interval_as_time: Arc::new(ScalarUDF::new_from_impl(IntervalAsTime::new())),
+            text_concat: Arc::new(super::long_value::text_concat(call_bytes_max)),
         }
     }
-}
 
-impl PostgresOperators {
     /// A function stored by name, where a number is what it is compared with.
     fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) -> DataFusionResult<()> {
         let of = expr.to_field(schema)?.1;
@@ -67,6 +71,35 @@ impl PostgresOperators {
     }
 }
 
+impl PostgresOperators {
+    /// An interval that is compared.
+    fn compared(&self, expr: Expr, schema: &DFSchema) -> Expr {
+        match (&expr, expr.get_type(schema)) {
+            (Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(span)), metadata), _) => {
+                let time = ScalarValue::IntervalMonthDayNano(Some(as_time(*span)));
+                Expr::Literal(time, metadata.clone())
+            }
+            (_, Ok(DataType::Interval(_))) => self.interval_as_time.call(vec![expr]),
+            _ => expr,
+        }
+    }
+
+    /// Text and what is not text, one after the other; None for arrays, bytes and what has no type yet.
+    fn texts(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+        let (left, right) = (expr.left.get_type(schema).ok()?, expr.right.get_type(schema).ok()?);
+        let is_plain = |of: &DataType| of.is_string() || of.is_numeric() || of.is_temporal();
+        let fits = is_plain(&left) && is_plain(&right) && (left.is_string() || right.is_string());
+        if expr.op != BinaryOperator::StringConcat || !fits {
+            return None;
+        }
+        let text = |of: &DataType, expr: &Expr| match of.is_string() {
+            true => expr.clone(),
+            false => cast(expr.clone(), DataType::Utf8View),
+        };
+        Some(self.text_concat.call(vec![text(&left, &expr.left), text(&right, &expr.right)]))
+    }
+}
+
 impl ExprPlanner for PostgresOperators {
     fn plan_binary_op(
         &self,
@@ -76,11 +109,19 @@ impl ExprPlanner for PostgresOperators {
         if let Some(scaled) = self.scaled_interval(&expr, schema) {
             return Ok(PlannerResult::Planned(scaled));
         }
+        if let Some(texts) = self.texts(&expr, schema) {
+            return Ok(PlannerResult::Planned(texts));
+        }
+        if let Some(number) = exact(&expr.left, &expr.op, &expr.right) {
+            return Ok(PlannerResult::Planned(number));
+        }
         expr.right = beside(&expr.left, expr.right, schema);
         expr.left = beside(&expr.right, expr.left, schema);
         if is_comparison(&expr.op) {
             take_type_of(&mut expr.right, &expr.left, schema);
             take_type_of(&mut expr.left, &expr.right, schema);
+            expr.left = self.compared(expr.left, schema);
+            expr.right = self.compared(expr.right, schema);
         }
         self.by_number(&mut expr.left, &expr.right, schema)?;
         self.by_number(&mut expr.right, &expr.left, schema)?;

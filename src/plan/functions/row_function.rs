@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::cell::{self, Cell};
 use crate::plan::pg_catalog::relation::field;
 
@@ -72,13 +72,20 @@ impl RowFunction {
     }
 
     fn evaluate(&self, columns: &[ArrayRef], rows: usize) -> DataFusionResult<ArrayRef> {
+        let external = |error| DataFusionError::External(Box::new(error));
         let mut cells = Vec::with_capacity(rows);
+        let mut bytes = 0;
         for row in 0..rows {
             let row = Row { columns, row };
-            cells.push(match self.strict && (0..columns.len()).any(|i| row.is_null(i)) {
+            let cell = match self.strict && (0..columns.len()).any(|i| row.is_null(i)) {
                 true => Cell::Null,
-                false => (self.body)(&row).map_err(|e| DataFusionError::External(Box::new(e)))?,
-            });
+                false => (self.body)(&row).map_err(external)?,
+            };
+            if let Cell::Text(text) = &cell {
+                bytes += text.len();
+                check_length(bytes).map_err(external)?;
+            }
+            cells.push(cell);
         }
         let of = field("", self.returns);
         cell::array(of.data_type(), &cells).map_err(|e| DataFusionError::External(Box::new(e)))
@@ -171,6 +178,19 @@ fn coerce(name: &str, letter: char, of: &DataType) -> DataFusionResult<DataType>
     })
 }
 
+/// What the rows of one batch make, and what one of them makes.
+const TEXT_BYTES_MAX: usize = 64 << 20;
+
+/// # Errors
+/// LimitExceeded, as PostgreSQL's for a gigabyte.
+pub fn check_length(bytes: usize) -> Result<()> {
+    if bytes <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::LimitExceeded, "requested length too large");
+    Err(error.detail(format!("texts of a call are of {TEXT_BYTES_MAX} bytes at most")))
+}
+
 /// One row of arguments, already of the types their letters say. A getter gives None for NULL, and
 /// for an argument that was not given.
 pub struct Row<'a> {
@@ -219,11 +239,9 @@ impl Row<'_> {
     pub fn shown(&self, index: usize) -> Result<Option<String>> {
         match self.column(index) {
             None => Ok(None),
-            Some(column) => {
-                arrow::util::display::array_value_to_string(column, self.row).map(Some).map_err(
-                    |e| crate::error::Error::new(crate::error::ErrorKind::Internal, e.to_string()),
-                )
-            }
+            Some(column) => arrow::util::display::array_value_to_string(column, self.row)
+                .map(Some)
+                .map_err(|e| Error::new(ErrorKind::Internal, e.to_string())),
         }
     }
 

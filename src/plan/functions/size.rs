@@ -38,7 +38,9 @@ fn relation_size(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
     };
     Ok(match catalog.object(oid) {
         Some(Object::Table(table)) => i64::try_from(table.bytes).unwrap_or(i64::MAX).into(),
-        Some(Object::Index(_) | Object::View(_) | Object::System(_)) => 0.into(),
+        Some(Object::Index(..) | Object::View(_) | Object::Sequence(_) | Object::System(_)) => {
+            0.into()
+        }
         None => Cell::Null,
     })
 }

@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::ScalarUDF;
 
-use super::row_function::{Row, RowFunction};
+use super::row_function::{Row, RowFunction, check_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::name::{name_parts, quote_ident};
@@ -75,7 +75,7 @@ fn format(row: &Row<'_>) -> Result<Cell> {
         };
         let index = position.unwrap_or(next);
         next = index + 1;
-        pad(&mut out, &argument(row, index, kind)?, width);
+        pad(&mut out, &argument(row, index, kind)?, width)?;
     }
     Ok(out.into())
 }
@@ -101,15 +101,17 @@ fn argument(row: &Row<'_>, index: usize, kind: char) -> Result<String> {
     })
 }
 
-fn pad(out: &mut String, value: &str, width: &str) {
+fn pad(out: &mut String, value: &str, width: &str) -> Result<()> {
     let left = width.starts_with('-');
     let width = width.trim_start_matches('-').parse().unwrap_or(0);
     let missing = usize::saturating_sub(width, value.chars().count());
+    check_length(out.len().saturating_add(value.len()).saturating_add(missing))?;
     let spaces = " ".repeat(missing);
     let (before, after) = if left { ("", spaces.as_str()) } else { (spaces.as_str(), "") };
     out.push_str(before);
     out.push_str(value);
     out.push_str(after);
+    Ok(())
 }
 
 #[cfg(test)]

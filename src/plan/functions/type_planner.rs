@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     TimezoneInfo,
 };
 
-use crate::plan::pg_catalog::relation::field;
+use crate::plan::pg_catalog::relation::{PG_TYPE_KEY, field};
 use crate::spec::Type;
 
 /// Plans every type of `spec::Type` to its storage, and `oid`, `name`, `"char"` and the like to what
@@ -26,8 +26,11 @@ impl TypePlanner for PostgresTypes {
         }
         match of {
             SqlType::Array(ArrayElemTypeDef::SquareBracket(item, _)) => {
+                let known = known(item)?.map(|item| Type::Array(Box::new(item)).field("", true));
                 let Some(item) = self.plan_type_field(item)? else { return Ok(None) };
-                Ok(Some(list_of(item)))
+                let named = item.metadata().get(PG_TYPE_KEY).map(|item| format!("_{item}"));
+                let named = named.map(|name| field("", &name));
+                Ok(Some(known.or(named).map_or_else(|| list_of(item), Arc::new)))
             }
             SqlType::Regclass => Ok(Some(Arc::new(field("", "oid")))),
             SqlType::Custom(name, modifiers) if modifiers.is_empty() => named(name),

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::inputs::{CatalogInputs, TableFacts, ViewFacts};
+use super::constraint::{Constraint, constraints};
+use super::inputs::{CatalogInputs, SequenceFacts, TableFacts, ViewFacts};
 use super::name::{name_parts, quote_ident};
 use super::relation::{Relation, relations};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::{ColumnId, TableId, Type};
+use crate::spec::{Column, ColumnId, Generated, TableId, Type};
 
 /// Oids that PostgreSQL fixed, or that we fix.
 pub mod oids {
@@ -37,10 +38,12 @@ pub mod oids {
 pub enum Object<'a> {
     /// A table.
     Table(&'a TableFacts),
-    /// The index of a table's primary key.
-    Index(&'a TableFacts),
+    /// The index of one of a table's keys: the table, and which of its constraints.
+    Index(&'a TableFacts, usize),
     /// A view.
     View(&'a ViewFacts),
+    /// A sequence.
+    Sequence(&'a SequenceFacts),
     /// A system table or view.
     System(&'static Relation),
 }
@@ -49,7 +52,8 @@ impl Object<'_> {
     /// The schema it is in.
     pub fn namespace(&self) -> &str {
         match self {
-            Object::Table(t) | Object::Index(t) => &t.schema.namespace,
+            Object::Table(t) | Object::Index(t, _) => &t.schema.namespace,
+            Object::Sequence(s) => &s.sequence.namespace,
             Object::View(v) => &v.view.namespace,
             Object::System(r) => r.schema,
         }
@@ -59,7 +63,8 @@ impl Object<'_> {
     pub fn name(&self) -> String {
         match self {
             Object::Table(t) => t.schema.name.clone(),
-            Object::Index(t) => index_name(t),
+            Object::Index(t, at) => constraints(t)[*at].name.to_owned(),
+            Object::Sequence(s) => s.sequence.name.clone(),
             Object::View(v) => v.view.name.clone(),
             Object::System(r) => r.name.to_owned(),
         }
@@ -78,8 +83,9 @@ pub struct Catalog {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Table(usize),
-    Index(usize),
+    Index(usize, usize),
     View(usize),
+    Sequence(usize),
     System(&'static Relation),
 }
 
@@ -87,6 +93,12 @@ enum Place {
 pub fn relation_oid(id: TableId) -> u32 {
     // Eight numbers an object; ids beyond 2^28 wrap, which no folder will reach.
     oids::FIRST_USER + ((id.0 & 0x0fff_ffff) as u32) * 8
+}
+
+/// The id of the object that has this oid, where an object can have it.
+pub fn relation_id(oid: u32) -> Option<TableId> {
+    let place = oid.checked_sub(oids::FIRST_USER)?;
+    place.is_multiple_of(8).then_some(TableId(u64::from(place / 8)))
 }
 
 /// The oid of the index of a table's primary key.
@@ -97,11 +109,6 @@ pub fn index_oid(table: TableId) -> u32 {
 /// The oid of the primary key itself.
 pub fn constraint_oid(table: TableId) -> u32 {
     relation_oid(table) + 2
-}
-
-/// The name of the index of a table's primary key, and of the key.
-pub fn index_name(table: &TableFacts) -> String {
-    format!("{}_pkey", table.schema.name)
 }
 
 fn namespace_oid(name: &str) -> u32 {
@@ -135,15 +142,23 @@ impl Catalog {
             let schema = catalog.inputs.tables[position].schema.clone();
             let oid = relation_oid(schema.table);
             catalog.add(oid, &schema.namespace, &schema.name, Place::Table(position));
-            if schema.primary_key.is_some() {
-                let name = index_name(&catalog.inputs.tables[position]);
-                catalog.add(oid + 1, &schema.namespace, &name, Place::Index(position));
+            let facts = catalog.inputs.tables[position].clone();
+            for (at, constraint) in constraints(&facts).iter().enumerate() {
+                if let Some(oid) = constraint.index {
+                    let place = Place::Index(position, at);
+                    catalog.add(oid, &schema.namespace, constraint.name, place);
+                }
             }
         }
         for position in 0..catalog.inputs.views.len() {
             let view = catalog.inputs.views[position].view.clone();
             let oid = relation_oid(view.id);
             catalog.add(oid, &view.namespace, &view.name, Place::View(position));
+        }
+        for position in 0..catalog.inputs.sequences.len() {
+            let sequence = catalog.inputs.sequences[position].sequence.clone();
+            let oid = relation_oid(sequence.id);
+            catalog.add(oid, &sequence.namespace, &sequence.name, Place::Sequence(position));
         }
         catalog
     }
@@ -177,17 +192,34 @@ impl Catalog {
     pub fn object(&self, oid: u32) -> Option<Object<'_>> {
         Some(match *self.by_oid.get(&oid)? {
             Place::Table(i) => Object::Table(&self.inputs.tables[i]),
-            Place::Index(i) => Object::Index(&self.inputs.tables[i]),
+            Place::Index(i, at) => Object::Index(&self.inputs.tables[i], at),
+            Place::Sequence(i) => Object::Sequence(&self.inputs.sequences[i]),
             Place::View(i) => Object::View(&self.inputs.views[i]),
             Place::System(relation) => Object::System(relation),
         })
     }
 
-    /// The table whose primary key has this oid.
-    pub fn constraint(&self, oid: u32) -> Option<&TableFacts> {
-        let tables = self.inputs.tables.iter();
-        let mut keyed = tables.filter(|t| t.schema.primary_key.is_some());
-        keyed.find(|t| constraint_oid(t.schema.table) == oid)
+    /// The constraint of this oid.
+    pub fn constraint(&self, oid: u32) -> Option<Constraint<'_>> {
+        self.constraints().find(|constraint| constraint.oid == oid)
+    }
+
+    /// All constraints.
+    pub fn constraints(&self) -> impl Iterator<Item = Constraint<'_>> {
+        self.inputs.tables.iter().flat_map(constraints)
+    }
+
+    /// The DEFAULT of a column as PostgreSQL shows it; None for an identity column.
+    pub fn default_of(&self, column: &Column) -> Option<String> {
+        match &column.generated {
+            Some(Generated::Identity { .. }) => None,
+            Some(Generated::Stored(text)) => Some(text.clone()),
+            Some(Generated::Serial { sequence }) => {
+                let name = self.regclass_name(relation_oid(*sequence));
+                Some(format!("nextval('{}'::regclass)", name.replace('\'', "''")))
+            }
+            None => column.default.clone(),
+        }
     }
 
     /// Every relation with its oid, in no order.
@@ -262,11 +294,18 @@ impl Catalog {
             Object::Table(t) => {
                 t.schema.columns.iter().map(|c| of(&c.name, &c.data_type, c.not_null)).collect()
             }
-            Object::Index(t) => key_columns(t)
-                .filter_map(|id| t.schema.column(id))
+            Object::Index(t, at) => constraints(t)[at]
+                .columns
+                .iter()
+                .filter_map(|id| t.schema.column(*id))
                 .map(|c| of(&c.name, &c.data_type, false))
                 .collect(),
             Object::View(v) => v.columns.iter().map(|(name, t)| of(name, t, false)).collect(),
+            Object::Sequence(_) => vec![
+                of("last_value", &Type::Int8, true),
+                of("log_cnt", &Type::Int8, true),
+                of("is_called", &Type::Bool, true),
+            ],
             Object::System(relation) => relation
                 .columns
                 .iter()
@@ -276,11 +315,6 @@ impl Catalog {
                 .collect(),
         }
     }
-}
-
-/// The primary key's columns, in its order.
-pub fn key_columns(table: &TableFacts) -> impl Iterator<Item = ColumnId> + '_ {
-    table.schema.primary_key.iter().flat_map(|key| key.columns.iter().copied())
 }
 
 /// `attnum`: where a column stands in `*`, from 1.

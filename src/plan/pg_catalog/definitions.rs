@@ -1,39 +1,7 @@
-//! What functions tell of an object: the DDL that would make it, the signature of a function.
+//! What functions tell of a function: its signature.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
-
-use super::TableFacts;
-use super::catalog::{index_name, key_columns};
-use super::name::quote_ident;
-
-/// `a, b` of PRIMARY KEY (a, b), quoted where needed.
-fn key_list(table: &TableFacts) -> String {
-    let names = key_columns(table).filter_map(|id| table.schema.column(id));
-    names.map(|c| quote_ident(&c.name)).collect::<Vec<_>>().join(", ")
-}
-
-/// `pg_get_constraintdef`: PRIMARY KEY (…).
-pub fn constraint_definition(table: &TableFacts) -> String {
-    let enforced = table.schema.primary_key.as_ref().is_some_and(|key| key.enforced);
-    let suffix = if enforced { "" } else { " NOT ENFORCED" };
-    format!("PRIMARY KEY ({}){suffix}", key_list(table))
-}
-
-/// `pg_get_indexdef`: the statement, or one column's name (from 1).
-pub fn index_definition(table: &TableFacts, column: i64) -> Option<String> {
-    if column > 0 {
-        let id = key_columns(table).nth(column as usize - 1)?;
-        return table.schema.column(id).map(|c| quote_ident(&c.name));
-    }
-    Some(format!(
-        "CREATE UNIQUE INDEX {} ON {}.{} USING btree ({})",
-        quote_ident(&index_name(table)),
-        quote_ident(&table.schema.namespace),
-        quote_ident(&table.schema.name),
-        key_list(table),
-    ))
-}
 
 /// One row of `pg_proc`: what is in `facts/functions.txt`.
 #[derive(Debug)]

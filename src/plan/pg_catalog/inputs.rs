@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::spec::{TableSchema, Type, View};
+use crate::activity::CopySnapshot;
+use crate::spec::{Sequence, TableSchema, Type, View};
 
 /// What one session sees.
 #[derive(Clone, Debug, Default)]
@@ -19,14 +20,16 @@ pub struct CatalogInputs {
     pub tables: Vec<TableFacts>,
     /// Views of the snapshot.
     pub views: Vec<ViewFacts>,
+    /// Sequences of the snapshot.
+    pub sequences: Vec<SequenceFacts>,
     /// Every setting, with the session's value.
     pub settings: Vec<Setting>,
     /// What every session does now, this one included.
     pub activity: Vec<Activity>,
     /// The session's prepared statements.
     pub prepared: Vec<PreparedFacts>,
-    /// The session's cursors: name and statement.
-    pub cursors: Vec<(String, String)>,
+    /// The session's cursors.
+    pub cursors: Vec<CursorFacts>,
 }
 
 /// A table and what is known about its rows.
@@ -49,6 +52,15 @@ pub struct ViewFacts {
     pub view: Arc<View>,
     /// Names and types.
     pub columns: Vec<(String, Type)>,
+}
+
+/// A sequence and where it stands.
+#[derive(Clone, Debug)]
+pub struct SequenceFacts {
+    /// How it counts.
+    pub sequence: Arc<Sequence>,
+    /// The value given out last, if one was.
+    pub last_value: Option<i64>,
 }
 
 /// One row of `pg_settings`.
@@ -91,6 +103,25 @@ pub struct Activity {
     pub transaction_start_us: Option<i64>,
     /// When its statement began.
     pub query_start_us: Option<i64>,
+    /// The COPY it runs.
+    pub copying: Option<CopySnapshot>,
+}
+
+/// One row of `pg_cursors`.
+#[derive(Clone, Debug)]
+pub struct CursorFacts {
+    /// Its name.
+    pub name: String,
+    /// The statement that declared it.
+    pub statement: String,
+    /// WITH HOLD.
+    pub hold: bool,
+    /// BINARY.
+    pub binary: bool,
+    /// SCROLL.
+    pub scroll: bool,
+    /// When it was declared, µs since 1970-01-01 UTC.
+    pub created_us: i64,
 }
 
 /// One row of `pg_prepared_statements`.

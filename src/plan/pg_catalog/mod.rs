@@ -12,6 +12,7 @@
 pub mod array_text;
 pub mod catalog;
 pub mod cell;
+pub mod constraint;
 pub mod definitions;
 pub mod inputs;
 pub mod name;
@@ -24,7 +25,11 @@ mod rows;
 pub(in crate::plan) mod tests;
 pub mod types;
 
-pub use catalog::Catalog;
-pub use inputs::{Activity, CatalogInputs, PreparedFacts, Setting, TableFacts, ViewFacts};
+pub use catalog::{Catalog, relation_id, relation_oid};
+pub use inputs::{
+    Activity, CatalogInputs, CursorFacts, PreparedFacts, SequenceFacts, Setting, TableFacts,
+    ViewFacts,
+};
+pub use name::name_parts;
 pub use provider::schema_providers;
 pub use relation::PG_TYPE_KEY;

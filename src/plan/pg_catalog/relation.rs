@@ -66,7 +66,7 @@ fn parse(line: &'static str) -> Relation {
 
 /// An Arrow field of a PostgreSQL type, nullable, with [`PG_TYPE_KEY`] where it needs saying.
 pub fn field(name: &str, typname: &str) -> Field {
-    let field = Field::new(name, storage(typname), true);
+    let field = Field::new(name, stored_as(typname), true);
     match typname {
         "bool" | "int2" | "int4" | "int8" | "float4" | "float8" | "text" | "bytea" | "date"
         | "numeric" | "timestamp" | "timestamptz" | "interval" | "_text" | "_int2" | "_int4"
@@ -75,7 +75,8 @@ pub fn field(name: &str, typname: &str) -> Field {
     }
 }
 
-fn storage(typname: &str) -> DataType {
+/// The Arrow type that stores a PostgreSQL type.
+pub fn stored_as(typname: &str) -> DataType {
     match typname {
         "bool" => DataType::Boolean,
         "int2" => DataType::Int16,
@@ -94,7 +95,7 @@ fn storage(typname: &str) -> DataType {
         "oidvector" => list_of(DataType::UInt32),
         "anyarray" => list_of(DataType::Utf8View),
         other => match other.strip_prefix('_') {
-            Some(item) => list_of(storage(item)),
+            Some(item) => list_of(stored_as(item)),
             None => DataType::Utf8View,
         },
     }

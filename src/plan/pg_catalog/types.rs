@@ -7,6 +7,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use arrow::datatypes::{DataType, Field};
+
+use super::relation::{PG_TYPE_KEY, stored_as};
 use crate::spec::Type;
 
 /// One row of `pg_type`.
@@ -61,6 +64,22 @@ pub fn by_oid(oid: u32) -> Option<&'static PgType> {
 /// The type of this `typname`.
 pub fn by_name(name: &str) -> Option<&'static PgType> {
     BY_NAME.get(name).copied()
+}
+
+/// The type of PostgreSQL's catalogue that a field is shown as, where `spec::Type` has no such type:
+/// numbers of objects, names, single characters, and arrays of them. Only system tables have unsigned
+/// integers of 32 bits.
+pub fn catalog_type(field: &Field) -> Option<&'static PgType> {
+    const SHOWN: [&str; 8] = ["oid", "xid", "cid", "name", "char", "_oid", "_name", "_char"];
+    let told = field.metadata().get(PG_TYPE_KEY).map(String::as_str);
+    match (told, field.data_type()) {
+        (Some(name), storage) if SHOWN.contains(&name) && stored_as(name) == *storage => {
+            by_name(name)
+        }
+        (_, DataType::UInt32) => by_name("oid"),
+        (_, DataType::List(item)) => by_oid(catalog_type(item)?.array),
+        _ => None,
+    }
 }
 
 /// The SQL spellings that `format_type` gives, where they are not the `typname`.

@@ -153,16 +153,16 @@ impl Segment {
         page: u64,
         read: impl FnOnce(usize) -> Result<ArrayRef>,
     ) -> Result<ArrayRef> {
-        let data_type = projection.column(id)?.data_type.arrow();
+        let shown = projection.column(id)?;
+        let data_type = shown.data_type.arrow();
         if let Some(column) = self.file_column(id)? {
             return convert(&read(column)?, &data_type);
         }
         let rows = self.layout.rows_of(page) as usize;
-        let Some(default) = projection.defaults.get(&id) else {
+        if shown.missing.is_none() {
             return Ok(new_null_array(&data_type, rows));
-        };
-        let repeated =
-            take_rows(&convert(default, &data_type)?, &UInt64Array::from(vec![0; rows]), None);
+        }
+        let repeated = take_rows(&shown.missing_value()?, &UInt64Array::from(vec![0; rows]), None);
         repeated.map_err(|e| {
             Error::new(ErrorKind::Internal, format!("column {id} has no default")).caused_by(e)
         })

@@ -1,10 +1,8 @@
 //! What a reader asks for.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use roaring::RoaringBitmap;
 
@@ -16,13 +14,11 @@ use crate::spec::{Column, ColumnId, CommitId, TableSchema};
 /// Which columns a reader wants, in which types.
 #[derive(Clone, Debug)]
 pub struct Projection {
-    /// The shape rows are shown in: the types of the columns (a file may have narrower ones).
+    /// The shape rows are shown in: the types of the columns (a file may have narrower ones), and the
+    /// stored defaults of those that the file lacks.
     pub schema: Arc<TableSchema>,
     /// The columns, in the order wanted.
     pub columns: Vec<ColumnId>,
-    /// Values for columns that the file lacks, as arrays of one row in the column's Arrow type; NULL
-    /// where not named.
-    pub defaults: HashMap<ColumnId, ArrayRef>,
     /// The commit of every row, where the file does not store it.
     pub constant_commit: CommitId,
     /// Whether `_commit` follows (`UInt64`).
@@ -39,7 +35,6 @@ impl Projection {
         Projection {
             schema,
             columns,
-            defaults: HashMap::new(),
             constant_commit: CommitId(0),
             commit: false,
             row_id: false,

@@ -48,11 +48,8 @@ impl Folder {
 /// A table of these columns, ids from 1, clustered by the first `clustered` ones, which are its key.
 pub fn table(columns: &[(&str, Type)], clustered: usize) -> Arc<TableSchema> {
     let column = |(i, (name, data_type)): (usize, &(&str, Type))| Column {
-        id: ColumnId(i as u64 + 1),
-        name: (*name).to_owned(),
-        data_type: data_type.clone(),
         not_null: i < clustered,
-        default: None,
+        ..Column::new(ColumnId(i as u64 + 1), *name, data_type.clone())
     };
     let columns: Vec<Column> = columns.iter().enumerate().map(column).collect();
     let key: Vec<ColumnId> = columns[..clustered].iter().map(|c| c.id).collect();
@@ -62,12 +59,19 @@ pub fn table(columns: &[(&str, Type)], clustered: usize) -> Arc<TableSchema> {
         namespace: "public".into(),
         name: "t".into(),
         columns,
-        primary_key: Some(PrimaryKey { columns: key.clone(), enforced: true }),
+        primary_key: Some(PrimaryKey {
+            name: "t_pkey".into(),
+            columns: key.clone(),
+            enforced: true,
+        }),
+        unique: Vec::new(),
+        checks: Vec::new(),
         cluster_by: key,
         event_time: None,
         known_time: None,
         ties: Vec::new(),
         options: Vec::new(),
+        comment: None,
     })
 }
 

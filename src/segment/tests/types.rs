@@ -259,9 +259,8 @@ fn columns_are_found_by_id_missing_ones_filled_and_narrow_ones_widened() {
     later.columns[1].data_type = Type::Text;
     later.columns.push(Column { id: ColumnId(10), ..later.columns[1].clone() });
     later.columns[2].name = "added".into();
-    let mut projection = Projection::new(Arc::new(later), ids(&[9, 1, 10]));
-    let default: ArrayRef = Arc::new(StringViewArray::from(vec!["dflt"]));
-    projection.defaults.insert(ColumnId(10), default);
+    later.columns[2].missing = Some("dflt".into());
+    let projection = Projection::new(Arc::new(later), ids(&[9, 1, 10]));
     for found in [
         scan_all(&segment, ScanRequest::new(projection.clone())).unwrap(),
         segment.take(&projection, &(0..1300).collect::<Vec<_>>()).unwrap(),

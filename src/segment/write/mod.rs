@@ -21,7 +21,7 @@ use parquet::file::metadata::KeyValue;
 use self::publish::{Published, Unpublished};
 use super::blocks::write_error;
 use super::columns::{convert, file_schema};
-use super::keys::KeyFilterBuilder;
+use super::keys::{KeyFilterBuilder, key_file};
 use super::read::layout::{FORMAT, FORMAT_KEY, LONG_KEY, Layout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::key::KeyEncoder;
@@ -84,7 +84,7 @@ pub struct SegmentWriter {
     held: Vec<RecordBatch>,
     held_bytes: usize,
     pages: Option<Pages>,
-    key: Option<Key>,
+    keys: Vec<Key>,
     facts: statistics::Facts,
     rows: u64,
 }
@@ -108,7 +108,7 @@ impl SegmentWriter {
         let until_stored = spec.options.until_stored;
         let file_schema =
             file_schema(&spec.schema, spec.row_ids, spec.commit_stored, until_stored)?;
-        let key = Key::new(&spec.schema)?;
+        let keys = Key::of_table(&spec.schema)?;
         let name = format!("e{}-{}.parquet", spec.epoch, spec.id);
         let file = Unpublished::create(vfs, &name, spec.options.expected_bytes)?;
         Ok(SegmentWriter {
@@ -119,7 +119,7 @@ impl SegmentWriter {
             held: Vec::new(),
             held_bytes: 0,
             pages: None,
-            key,
+            keys,
             rows: 0,
             spec,
         })
@@ -137,7 +137,7 @@ impl SegmentWriter {
             let what = format!("{} rows in one segment", self.rows);
             return Err(Error::new(ErrorKind::LimitExceeded, what));
         }
-        if let Some(key) = &mut self.key {
+        for key in &mut self.keys {
             key.add(batch)?;
         }
         let batch = self.to_file(batch)?;
@@ -181,14 +181,15 @@ impl SegmentWriter {
 
     fn publish(self, file: Unpublished) -> Result<SegmentMeta> {
         let parquet = file.close()?;
-        let keys = match self.key {
-            Some(key) => {
+        let keys = match self.keys.is_empty() {
+            false => {
                 let name = format!("e{}-{}.keys", self.spec.epoch, self.spec.id);
                 let mut file = Unpublished::create(&self.vfs, &name, 0)?;
-                file.write_all_bytes(&key.filter.finish())?;
+                let filters = self.keys.into_iter().map(|key| key.filter).collect();
+                file.write_all_bytes(&key_file(filters))?;
                 Some(file.close()?)
             }
-            None => None,
+            true => None,
         };
         let mut meta = SegmentMeta {
             id: self.spec.id,
@@ -306,17 +307,24 @@ impl Pages {
 }
 
 impl Key {
-    fn new(schema: &TableSchema) -> Result<Option<Key>> {
-        let Some(key) = &schema.primary_key else { return Ok(None) };
+    /// The primary key, enforced or not, and the other keys that are.
+    fn of_table(schema: &TableSchema) -> Result<Vec<Key>> {
+        let primary = schema.primary_key.iter().map(|key| key.columns.as_slice());
+        let others = schema.unique.iter().filter(|key| key.enforced);
+        let keys = primary.chain(others.map(|key| key.columns.as_slice()));
+        keys.map(|columns| Key::new(schema, columns)).collect()
+    }
+
+    fn new(schema: &TableSchema, columns: &[ColumnId]) -> Result<Key> {
         let missing = |id: &ColumnId| {
             Error::new(ErrorKind::Internal, format!("key column {id} is not in the table"))
         };
         let position = |id: &ColumnId| schema.position(*id).ok_or_else(|| missing(id));
-        let positions: Vec<usize> = key.columns.iter().map(position).collect::<Result<_>>()?;
+        let positions: Vec<usize> = columns.iter().map(position).collect::<Result<_>>()?;
         let types: Vec<_> =
             positions.iter().map(|p| schema.columns[*p].data_type.clone()).collect();
         let encoder = KeyEncoder::new(&types)?;
-        Ok(Some(Key { positions, encoder, filter: KeyFilterBuilder::new(schema, &key.columns)? }))
+        Ok(Key { positions, encoder, filter: KeyFilterBuilder::new(schema, columns)? })
     }
 
     fn add(&mut self, batch: &RecordBatch) -> Result<()> {

@@ -121,7 +121,7 @@ impl ItemsBuilder {
         ItemsBuilder {
             item: Box::new(ColumnBuilder::new(item)),
             item_type: item.clone(),
-            field: item.field("item", true).into(),
+            field: Field::new("item", item.arrow(), true).into(),
             ends: vec![0],
             nulls: Vec::new(),
         }

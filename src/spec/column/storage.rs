@@ -17,7 +17,8 @@ pub(in crate::spec) enum Ints<'a> {
 }
 
 impl<'a> Ints<'a> {
-    /// Storage whose every value fits an integer of `width` bytes.
+    /// Storage whose every value fits an integer of `width` bytes. What has no sign are the catalogue's
+    /// numbers of objects, which are sent as four bytes.
     pub(super) fn of(array: &'a dyn Array, width: usize) -> Option<Ints<'a>> {
         let (ints, needs) = match array.data_type() {
             DataType::Int8 => (Ints::I8(array.as_primitive::<Int8Type>().values()), 2),
@@ -25,7 +26,7 @@ impl<'a> Ints<'a> {
             DataType::Int16 => (Ints::I16(array.as_primitive::<Int16Type>().values()), 2),
             DataType::UInt16 => (Ints::U16(array.as_primitive::<UInt16Type>().values()), 4),
             DataType::Int32 => (Ints::I32(array.as_primitive::<Int32Type>().values()), 4),
-            DataType::UInt32 => (Ints::U32(array.as_primitive::<UInt32Type>().values()), 8),
+            DataType::UInt32 => (Ints::U32(array.as_primitive::<UInt32Type>().values()), 4),
             DataType::Int64 => (Ints::I64(array.as_primitive::<Int64Type>().values()), 8),
             _ => return None,
         };
@@ -307,6 +308,8 @@ fn micros(value: i64, unit: TimeUnit) -> i64 {
     }
 }
 
+const DAY_MICROS: i64 = 86_400_000_000;
+
 pub(in crate::spec) enum Intervals<'a> {
     MonthDayNano(&'a [IntervalMonthDayNano]),
     DayTime(&'a [IntervalDayTime]),
@@ -352,7 +355,11 @@ impl<'a> Intervals<'a> {
             }
             Intervals::DayTime(v) => (0, v[row].days, i64::from(v[row].milliseconds) * 1_000),
             Intervals::YearMonth(v) => (v[row], 0, 0),
-            Intervals::Duration(v, unit) => (0, 0, micros(v[row], *unit)),
+            // The difference of two times, which in PostgreSQL is days and what is left of one.
+            Intervals::Duration(v, unit) => {
+                let micros = micros(v[row], *unit);
+                (0, (micros / DAY_MICROS) as i32, micros % DAY_MICROS)
+            }
         }
     }
 }

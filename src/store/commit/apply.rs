@@ -8,7 +8,7 @@ use super::Answer;
 use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
 use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
 use super::take::{renamed, segments_between, taken_rows};
-use super::validate::{Verdict, judge, same_shape};
+use super::validate::{Verdict, judge, same_rows, same_shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::Floor;
 use crate::log::versions::{SegmentChange, put as put_version};
@@ -78,7 +78,7 @@ impl<'a> Batch<'a> {
         let id = self.next_commit();
         let line = self.line(&head, id, self.needs_line(&proposal, &head)?)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
-        entries.extend(self.write_catalog(&proposal.catalog)?);
+        entries.extend(self.write_catalog(&proposal.catalog, head.root)?);
         let names_changed = !proposal.catalog.is_empty() || proposal.takes();
         let root = self.update_catalog(head.root, &entries)?;
         let commit = self.record(&proposal, &head, id, line, root, changes)?;
@@ -171,7 +171,9 @@ impl<'a> Batch<'a> {
                 Some(table) => Ok(Some(Arc::clone(table))),
                 None => self.store.table_at(&self.transaction, version).map(Some),
             },
-            Some(Object::View(..) | Object::Namespace(..)) | None => Ok(None),
+            Some(Object::View(..) | Object::Sequence(..) | Object::Namespace(..)) | None => {
+                Ok(None)
+            }
         }
     }
 
@@ -196,6 +198,9 @@ impl<'a> Batch<'a> {
                 same_shape(&old, table)?;
                 // Checked first: what was deleted since is a conflict wherever it lies.
                 table.check_living(&change.deleted, proposal.base)?;
+                if proposal.verified(*id) {
+                    same_rows(&old, table)?;
+                }
                 if old.is_moved(table, &change.deleted) {
                     return Ok(Verdict::Stale);
                 }
@@ -214,25 +219,23 @@ impl<'a> Batch<'a> {
         before: &[CatalogWrite],
         head: &Point,
     ) -> Result<()> {
-        let (namespace, name) = match write {
-            CatalogWrite::CreateTable(schema) => (&schema.namespace, &schema.name),
-            CatalogWrite::CreateView(view) => (&view.namespace, &view.name),
-            CatalogWrite::CreateNamespace(_) => return Ok(()),
-            CatalogWrite::Drop { id, name, .. } => {
-                return match catalog::object(&self.transaction, head.root, *id)? {
-                    Some(_) => Ok(()),
-                    None => Err(Error::new(
-                        ErrorKind::Conflict,
-                        format!("\"{name}\" was dropped by another transaction"),
-                    )),
-                };
-            }
+        let gone = match write {
+            CatalogWrite::Drop { id, name, .. } => Some((*id, name.as_str())),
+            _ => write.alters().map(|id| (id, write.name())),
         };
-        match self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))? {
-            Some(found) if !before.iter().any(|write| write.drops(found.id())) => {
-                Err(catalog::duplicate(name))
-            }
-            Some(_) | None => Ok(()),
+        if let Some((id, name)) = gone
+            && !before.iter().any(|earlier| earlier.made() == Some(id))
+            && catalog::object(&self.transaction, head.root, id)?.is_none()
+        {
+            let message = format!("\"{name}\" was dropped by another transaction");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let Some((namespace, name)) = write.takes() else { return Ok(()) };
+        let taken = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
+        let taken = taken.is_some();
+        match taken && !before.iter().any(|earlier| earlier.frees(namespace, name)) {
+            true => Err(catalog::duplicate(name)),
+            false => Ok(()),
         }
     }
 
@@ -262,18 +265,24 @@ impl<'a> Batch<'a> {
                 Some(_) => None,
                 None => self.table(head.root, *table)?,
             };
-            let schema = match (&old, made) {
-                (_, Some(schema)) => Arc::clone(schema),
-                (Some(old), None) => Arc::clone(old.schema()),
-                (None, None) => unreachable!("a proposal for a table that is gone was refused"),
-            };
-            let from = match (&change.taken, &old) {
-                (Some(taken), _) => {
+            let altered = proposal.catalog.iter().rev().find_map(|write| match write {
+                CatalogWrite::AlterTable { schema, .. } if schema.table == *table => Some(schema),
+                _ => None,
+            });
+            let from = match (&change.taken, &old, made) {
+                (Some(taken), _, _) => {
                     entries.extend(renamed(old.as_deref(), &taken.table));
                     self.take_over(taken, old.as_deref(), id)?
                 }
-                (None, Some(old)) => old.as_ref().clone(),
-                (None, None) => Table::empty(self.store.clone(), schema),
+                (None, Some(old), _) => old.as_ref().clone(),
+                (None, None, Some(schema)) => Table::empty(self.store.clone(), Arc::clone(schema)),
+                (None, None, None) => {
+                    unreachable!("a proposal for a table that is gone was refused")
+                }
+            };
+            let from = match altered {
+                Some(schema) => from.in_shape(Arc::clone(schema)),
+                None => from,
             };
             let next = Arc::new(self.write_table(&from, old.as_deref(), change, (id, line))?);
             let version = next.version().expect("it was just written").id;
@@ -407,7 +416,7 @@ impl<'a> Batch<'a> {
         if let Some(keys) = known {
             let mut keys = keys.clone();
             let more = keys_of(from.schema(), std::slice::from_ref(&rows.batch))?;
-            keys.insert(&more.encoded, &rows.row_ids, id);
+            keys.insert(&more, &rows.row_ids, id);
             let _ = next.inline_keys.set(keys);
         }
         inline::put(&self.transaction, from.id(), line, id, &rows.encode()?)?;
@@ -418,7 +427,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    fn write_catalog(&mut self, writes: &[CatalogWrite]) -> Result<Vec<Change>> {
+    fn write_catalog(&mut self, writes: &[CatalogWrite], root: u64) -> Result<Vec<Change>> {
         let mut entries = Vec::new();
         for write in writes {
             match write {
@@ -428,21 +437,43 @@ impl<'a> Batch<'a> {
                     let (namespace, name) = (schema.namespace.clone(), schema.name.clone());
                     entries.push(Change::Name(namespace, name, schema.table));
                 }
+                CatalogWrite::AlterTable { was, schema, .. } => {
+                    let at = key([schema.id.0]);
+                    self.transaction.put(Space::Schemas, &at, &schema.encode())?;
+                    rename(&mut entries, write, was, schema.table);
+                }
                 CatalogWrite::CreateView(view) => {
                     let record = self.write_view(view)?;
                     entries.push(Change::Put(Object::View(view.id, record)));
                     let (namespace, name) = (view.namespace.clone(), view.name.clone());
                     entries.push(Change::Name(namespace, name, view.id));
                 }
+                CatalogWrite::AlterView { was, view } => {
+                    let record = self.write_view(view)?;
+                    entries.push(Change::Put(Object::View(view.id, record)));
+                    rename(&mut entries, write, was, view.id);
+                }
+                CatalogWrite::CreateSequence(sequence) => {
+                    let record = self.write_record(&sequence.encode())?;
+                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
+                    let (namespace, name) = (sequence.namespace.clone(), sequence.name.clone());
+                    entries.push(Change::Name(namespace, name, sequence.id));
+                }
+                CatalogWrite::AlterSequence { was, sequence } => {
+                    let record = self.write_record(&sequence.encode())?;
+                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
+                    rename(&mut entries, write, was, sequence.id);
+                }
                 CatalogWrite::CreateNamespace(name) => {
                     let id = TableId(self.store.next_id());
-                    let record = self.write_view(&View {
-                        id,
-                        namespace: name.clone(),
-                        name: String::new(),
-                        query: String::new(),
-                    })?;
+                    let namespace = View { id, namespace: name.clone(), ..View::default() };
+                    let record = self.write_view(&namespace)?;
                     entries.push(Change::Put(Object::Namespace(id, record)));
+                }
+                CatalogWrite::DropNamespace(name) => {
+                    if let Some(id) = catalog::namespace(&self.transaction, root, name)? {
+                        entries.push(Change::Remove(id));
+                    }
                 }
                 CatalogWrite::Drop { id, namespace, name } => {
                     entries.push(Change::Unname(namespace.clone(), name.clone(), *id));
@@ -454,8 +485,12 @@ impl<'a> Batch<'a> {
     }
 
     fn write_view(&self, view: &View) -> Result<SchemaId> {
+        self.write_record(&view.encode())
+    }
+
+    fn write_record(&self, bytes: &[u8]) -> Result<SchemaId> {
         let record = SchemaId(self.store.next_id());
-        self.transaction.put(Space::Schemas, &key([record.0]), &view.encode())?;
+        self.transaction.put(Space::Schemas, &key([record.0]), bytes)?;
         Ok(record)
     }
 
@@ -554,6 +589,18 @@ impl<'a> Batch<'a> {
             self.carry_upkeep(name, old, &commit)?;
         }
         Ok(Ok(Answer::Done(to)))
+    }
+}
+
+fn rename(
+    entries: &mut Vec<Change>,
+    write: &CatalogWrite,
+    (namespace, name): &(String, String),
+    id: TableId,
+) {
+    if let Some((new_namespace, new_name)) = write.takes() {
+        entries.push(Change::Unname(namespace.clone(), name.clone(), id));
+        entries.push(Change::Name(new_namespace.to_owned(), new_name.to_owned(), id));
     }
 }
 

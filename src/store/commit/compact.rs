@@ -105,7 +105,7 @@ impl Batch<'_> {
         for table in tables {
             let version = |root: u64| match catalog::object(&self.transaction, root, table)? {
                 Some(Object::Table(_, version)) => Ok(Some(version)),
-                Some(Object::View(..) | Object::Namespace(..)) | None => Ok::<_, Error>(None),
+                _ => Ok::<_, Error>(None),
             };
             let (before, ours, theirs) = (version(at.root)?, version(newest)?, version(to.root)?);
             if before == theirs && ours.is_some() && ours != before {

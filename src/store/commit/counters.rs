@@ -37,6 +37,11 @@ pub(in crate::store) fn next_id(records: &impl Records) -> Result<u64> {
     Ok(get(records, NEXT_ID)?.max(1))
 }
 
+/// Keeps the ids given out so far from being used again.
+pub(in crate::store) fn put_next_id(transaction: &Transaction, next_id: u64) -> Result<()> {
+    put(transaction, NEXT_ID, next_id)
+}
+
 /// Counts this run.
 pub(in crate::store) fn next_epoch(transaction: &Transaction) -> Result<u64> {
     let epoch = get(transaction, EPOCH)? + 1;

@@ -25,9 +25,14 @@ use std::sync::{Arc, Weak};
 use tokio::sync::oneshot;
 
 use self::apply::Batch;
-pub(super) use self::counters::{Counters, next_epoch, next_id, put_line_tip, row_ids as counter};
-pub(super) use self::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal, Taken};
+pub(super) use self::counters::{
+    Counters, next_epoch, next_id, put_line_tip, put_next_id, row_ids as counter,
+};
+pub(super) use self::proposal::{
+    CatalogWrite, Proposal, RefRequest, TableProposal, Taken, verified,
+};
 pub(super) use self::upkeep::Upkeep;
+pub(super) use self::validate::same_rows;
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};
 use crate::error::{Error, ErrorKind, Result};

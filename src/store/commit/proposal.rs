@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::segment::InlineRows;
 use crate::spec::{
-    CommitId, RefKind, ReflogAction, SegmentMeta, TableId, TableSchema, VersionId, View,
+    CommitId, RefKind, ReflogAction, SegmentMeta, Sequence, TableId, TableSchema, VersionId, View,
 };
 use crate::store::table::Table;
 use crate::store::transaction::RowRefs;
@@ -22,6 +22,20 @@ pub(in crate::store) struct Proposal {
     pub merged: Option<CommitId>,
     /// Whether the branch must still be at `base`: a check was evaluated there.
     pub exact: bool,
+}
+
+impl Proposal {
+    /// Whether it rests on having seen every row of a table.
+    pub fn verified(&self, table: TableId) -> bool {
+        verified(&self.catalog, table)
+    }
+}
+
+/// Whether these changes rest on having seen every row of a table.
+pub(in crate::store) fn verified(writes: &[CatalogWrite], table: TableId) -> bool {
+    writes.iter().any(|write| {
+        matches!(write, CatalogWrite::AlterTable { schema, verified: true, .. } if schema.table == table)
+    })
 }
 
 /// The change of one table.
@@ -55,13 +69,34 @@ pub(in crate::store) struct Taken {
     pub deleted_rows: u64,
 }
 
-/// A change of names.
+/// A change of names and shapes.
 #[derive(Clone)]
 pub(in crate::store) enum CatalogWrite {
     CreateTable(Arc<TableSchema>),
+    AlterTable {
+        /// The schema (namespace) and the name before.
+        was: (String, String),
+        schema: Arc<TableSchema>,
+        /// Whether rows were looked at, so that none may have come since.
+        verified: bool,
+    },
     CreateView(Arc<View>),
+    AlterView {
+        was: (String, String),
+        view: Arc<View>,
+    },
+    CreateSequence(Arc<Sequence>),
+    AlterSequence {
+        was: (String, String),
+        sequence: Arc<Sequence>,
+    },
     CreateNamespace(String),
-    Drop { id: TableId, namespace: String, name: String },
+    DropNamespace(String),
+    Drop {
+        id: TableId,
+        namespace: String,
+        name: String,
+    },
 }
 
 impl CatalogWrite {
@@ -70,7 +105,38 @@ impl CatalogWrite {
         match self {
             CatalogWrite::CreateTable(schema) => Some(schema.table),
             CatalogWrite::CreateView(view) => Some(view.id),
-            CatalogWrite::CreateNamespace(_) | CatalogWrite::Drop { .. } => None,
+            CatalogWrite::CreateSequence(sequence) => Some(sequence.id),
+            CatalogWrite::AlterTable { .. }
+            | CatalogWrite::AlterView { .. }
+            | CatalogWrite::AlterSequence { .. }
+            | CatalogWrite::CreateNamespace(_)
+            | CatalogWrite::DropNamespace(_)
+            | CatalogWrite::Drop { .. } => None,
+        }
+    }
+
+    /// What it was called, for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            CatalogWrite::CreateTable(schema) => &schema.name,
+            CatalogWrite::CreateView(view) => &view.name,
+            CatalogWrite::CreateSequence(sequence) => &sequence.name,
+            CatalogWrite::AlterTable { was, .. }
+            | CatalogWrite::AlterView { was, .. }
+            | CatalogWrite::AlterSequence { was, .. } => &was.1,
+            CatalogWrite::CreateNamespace(name)
+            | CatalogWrite::DropNamespace(name)
+            | CatalogWrite::Drop { name, .. } => name,
+        }
+    }
+
+    /// The id of what it changes and keeps.
+    pub fn alters(&self) -> Option<TableId> {
+        match self {
+            CatalogWrite::AlterTable { schema, .. } => Some(schema.table),
+            CatalogWrite::AlterView { view, .. } => Some(view.id),
+            CatalogWrite::AlterSequence { sequence, .. } => Some(sequence.id),
+            _ => None,
         }
     }
 
@@ -78,6 +144,50 @@ impl CatalogWrite {
     pub fn drops(&self, object: TableId) -> bool {
         matches!(self, CatalogWrite::Drop { id, .. } if *id == object)
     }
+
+    /// Whether it frees this name for another object.
+    pub fn frees(&self, namespace: &str, name: &str) -> bool {
+        match self {
+            CatalogWrite::AlterTable { was, .. }
+            | CatalogWrite::AlterView { was, .. }
+            | CatalogWrite::AlterSequence { was, .. } => {
+                (was.0.as_str(), was.1.as_str()) == (namespace, name)
+            }
+            CatalogWrite::Drop { namespace: n, name: m, .. } => {
+                (n.as_str(), m.as_str()) == (namespace, name)
+            }
+            _ => false,
+        }
+    }
+
+    /// The name that an object gets.
+    pub fn takes(&self) -> Option<(&str, &str)> {
+        Some(match self {
+            CatalogWrite::CreateTable(schema) => (&schema.namespace, &schema.name),
+            CatalogWrite::CreateView(view) => (&view.namespace, &view.name),
+            CatalogWrite::CreateSequence(sequence) => (&sequence.namespace, &sequence.name),
+            CatalogWrite::AlterTable { was, schema, .. } => {
+                return renamed(was, &schema.namespace, &schema.name);
+            }
+            CatalogWrite::AlterView { was, view } => {
+                return renamed(was, &view.namespace, &view.name);
+            }
+            CatalogWrite::AlterSequence { was, sequence } => {
+                return renamed(was, &sequence.namespace, &sequence.name);
+            }
+            CatalogWrite::CreateNamespace(_)
+            | CatalogWrite::DropNamespace(_)
+            | CatalogWrite::Drop { .. } => return None,
+        })
+    }
+}
+
+fn renamed<'a>(
+    was: &(String, String),
+    namespace: &'a str,
+    name: &'a str,
+) -> Option<(&'a str, &'a str)> {
+    ((was.0.as_str(), was.1.as_str()) != (namespace, name)).then_some((namespace, name))
 }
 
 /// A change of refs.

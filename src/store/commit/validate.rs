@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::proposal::{Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CommitId;
-use crate::store::keys::{conflict, duplicate, enforced_key, keys_of};
+use crate::store::keys::{conflict, duplicate, keys_of};
 use crate::store::table::Table;
 
 /// What the head says to a proposal.
@@ -26,7 +26,7 @@ pub(super) fn judge(
     };
     head.check_living(&change.deleted, proposal.base)?;
     let brings = change.inline.is_some() || !change.segments.is_empty();
-    if !brings || enforced_key(head.schema()).is_none() || !changed_since(head, proposal.base) {
+    if !brings || head.schema().enforced_keys().is_empty() || !changed_since(head, proposal.base) {
         return Ok(Verdict::Stands);
     }
     let came = head.segments().iter().any(|s| s.entry.commit > proposal.base);
@@ -35,18 +35,22 @@ pub(super) fn judge(
         return Ok(Verdict::Stale);
     }
     if let Some(rows) = &change.inline {
-        let keys = keys_of(head.schema(), std::slice::from_ref(&rows.batch))?;
+        let batches = keys_of(head.schema(), std::slice::from_ref(&rows.batch))?;
         let inline = head.inline_keys()?;
-        for (row, key) in keys.encoded.iter().enumerate() {
-            if let Some((commit, id)) = inline.get(key)
-                && commit > proposal.base
-                && !head.hides(id, commit)
-                && !rows.row_ids.contains(&id)
-            {
-                return Err(match change.reruns {
-                    true => conflict(&head.schema().name),
-                    false => duplicate(head.schema(), &keys, row),
-                });
+        for (at, (key, keys)) in head.schema().enforced_keys().into_iter().zip(&batches).enumerate()
+        {
+            let Some(map) = inline.of(at) else { continue };
+            for (row, encoded) in keys.encoded.iter().enumerate() {
+                if let Some((commit, id)) = map.get(encoded)
+                    && commit > proposal.base
+                    && !head.hides(id, commit)
+                    && !rows.row_ids.contains(&id)
+                {
+                    return Err(match change.reruns {
+                        true => conflict(&head.schema().name),
+                        false => duplicate(head.schema(), key, keys, row),
+                    });
+                }
             }
         }
     }
@@ -59,6 +63,14 @@ pub(super) fn same_shape(base: &Table, head: &Table) -> Result<()> {
         return Ok(());
     }
     Err(serialization("the definition of a table it writes was changed"))
+}
+
+/// Whether the table's rows are still those that a change of its shape was checked against.
+pub(in crate::store) fn same_rows(base: &Table, head: &Table) -> Result<()> {
+    if base.version().map(|v| v.id) == head.version().map(|v| v.id) {
+        return Ok(());
+    }
+    Err(serialization("rows came to a table while its definition was changed"))
 }
 
 fn changed_since(head: &Table, base: CommitId) -> bool {

@@ -14,8 +14,8 @@ use super::rows::{Row, Shown, Sides};
 use super::{Conflict, Pick, Prefer};
 use crate::error::Result;
 use crate::segment::{Projection, ScanRequest};
-use crate::spec::SegmentId;
-use crate::store::keys::{KeyBatch, enforced_key};
+use crate::spec::{EnforcedKey, SegmentId};
+use crate::store::keys::{KeyBatch, typed};
 use crate::store::table::{Table, TableSegment};
 
 /// One version that may stand.
@@ -44,10 +44,13 @@ pub(super) fn settle(
     hidden: &mut Hidden,
     prefer: Prefer,
 ) -> Result<Vec<Conflict>> {
-    if enforced_key(sides.schema).is_none() {
+    let mut pairs = Vec::new();
+    for key in sides.schema.enforced_keys() {
+        pairs.extend(pairs_of(sides, diffs, rows, key)?);
+    }
+    if pairs.is_empty() {
         return Ok(Vec::new());
     }
-    let pairs = pairs(sides, diffs, rows)?;
     let mut conflicts = Vec::new();
     let mut known: Vec<usize> = Vec::new();
     loop {
@@ -99,13 +102,14 @@ fn turn(candidate: Candidate, to: Pick, rows: &mut [Row], hidden: &mut Hidden) {
 }
 
 /// All versions of ours and theirs that have one key and are not of one row.
-fn pairs(
+fn pairs_of(
     sides: &Sides<'_>,
     (ours, theirs): (&Diff, &Diff),
     rows: &[Row],
+    key: EnforcedKey<'_>,
 ) -> Result<Vec<(Candidate, Candidate)>> {
-    let our_list = list(sides, sides.ours, rows, |row| row.ours)?;
-    let their_list = list(sides, sides.theirs, rows, |row| row.theirs)?;
+    let our_list = list(sides, sides.ours, rows, key, |row| row.ours)?;
+    let their_list = list(sides, sides.theirs, rows, key, |row| row.theirs)?;
     let mut by_key: HashMap<&[u8], usize> = HashMap::new();
     for (at, key) in our_list.keys.encoded.iter().enumerate() {
         by_key.insert(key, our_list.rows[at]);
@@ -117,24 +121,24 @@ fn pairs(
             pairs.push((Candidate::Row(*other), Candidate::Row(row)));
         }
     }
-    for (row, fresh) in find(sides.ours, &ours.fresh, &their_list.keys)? {
+    for (row, fresh) in find((sides, sides.ours), &ours.fresh, key, &their_list.keys)? {
         pairs.push((fresh, Candidate::Row(their_list.rows[row])));
     }
-    for (row, fresh) in find(sides.theirs, &theirs.fresh, &our_list.keys)? {
+    for (row, fresh) in find((sides, sides.theirs), &theirs.fresh, key, &our_list.keys)? {
         pairs.push((Candidate::Row(our_list.rows[row]), fresh));
     }
     let rows_of = |diff: &Diff| diff.fresh.iter().map(TableSegment::rows).sum::<u64>();
     // The smaller side asks the larger one's filters.
     if rows_of(ours) <= rows_of(theirs) {
-        for_each_key(sides, sides.ours, &ours.fresh, |mine, keys| {
-            for (row, fresh) in find(sides.theirs, &theirs.fresh, keys)? {
+        for_each_key(sides, sides.ours, &ours.fresh, key, |mine, keys| {
+            for (row, fresh) in find((sides, sides.theirs), &theirs.fresh, key, keys)? {
                 pairs.push((mine[row], fresh));
             }
             Ok(())
         })?;
     } else {
-        for_each_key(sides, sides.theirs, &theirs.fresh, |mine, keys| {
-            for (row, fresh) in find(sides.ours, &ours.fresh, keys)? {
+        for_each_key(sides, sides.theirs, &theirs.fresh, key, |mine, keys| {
+            for (row, fresh) in find((sides, sides.ours), &ours.fresh, key, keys)? {
                 pairs.push((fresh, mine[row]));
             }
             Ok(())
@@ -147,9 +151,9 @@ fn list(
     sides: &Sides<'_>,
     table: &Table,
     rows: &[Row],
+    key: EnforcedKey<'_>,
     version: impl Fn(&Row) -> Option<Version>,
 ) -> Result<Listed> {
-    let (columns, types) = enforced_key(sides.schema).expect("asked by the caller");
     let (mut at, mut versions) = (Vec::new(), Vec::new());
     for (i, row) in rows.iter().enumerate() {
         if let Some(found) = version(row) {
@@ -157,14 +161,17 @@ fn list(
             versions.push(found);
         }
     }
-    let batch = rows_at(table, sides.schema, columns, &versions)?;
-    Ok(Listed { keys: KeyBatch::new(batch.columns().to_vec(), &types)?, rows: at })
+    let batch = rows_at(table, sides.schema, key.columns, &versions)?;
+    let keys = typed(sides.schema, key, batch.columns().to_vec())?;
+    let rows = (0..keys.len()).map(|i| at[keys.row(i)]).collect();
+    Ok(Listed { keys, rows })
 }
 
 /// Which of the keys rows of these segments have.
 fn find(
-    table: &Table,
+    (sides, table): (&Sides<'_>, &Table),
     segments: &[TableSegment],
+    key: EnforcedKey<'_>,
     keys: &KeyBatch,
 ) -> Result<Vec<(usize, Candidate)>> {
     let mut found = Vec::new();
@@ -172,7 +179,7 @@ fn find(
         return Ok(found);
     }
     for segment in segments {
-        let positions = table.positions_of(segment, keys)?;
+        let positions = table.positions_of(sides.schema, segment, key.columns, keys)?;
         let fresh = |at: u64| Candidate::Fresh(segment.meta.id, at as u32);
         found.extend(positions.into_iter().map(|(row, at)| (row, fresh(at))));
     }
@@ -183,9 +190,10 @@ fn for_each_key(
     sides: &Sides<'_>,
     table: &Table,
     segments: &[TableSegment],
+    key: EnforcedKey<'_>,
     mut visit: impl FnMut(&[Candidate], &KeyBatch) -> Result<()>,
 ) -> Result<()> {
-    let (columns, types) = enforced_key(sides.schema).expect("asked by the caller");
+    let columns = key.columns;
     for segment in segments {
         let mut projection = Projection::new(sides.schema.clone(), columns.to_vec());
         projection.position = true;
@@ -193,11 +201,12 @@ fn for_each_key(
             ScanRequest { deleted: segment.deleted.clone(), ..ScanRequest::new(projection) };
         for batch in table.store().open_segment(&segment.meta)?.scan(request)? {
             let batch = batch?;
-            let keys = KeyBatch::new(batch.columns()[..columns.len()].to_vec(), &types)?;
+            let keys = typed(sides.schema, key, batch.columns()[..columns.len()].to_vec())?;
             let positions = batch.column(columns.len()).as_any().downcast_ref();
             let positions: &arrow::array::UInt64Array = positions.expect("positions are UInt64");
             let fresh = |at: &u64| Candidate::Fresh(segment.meta.id, *at as u32);
-            let mine: Vec<Candidate> = positions.values().iter().map(fresh).collect();
+            let mine: Vec<Candidate> =
+                (0..keys.len()).map(|i| fresh(&positions.value(keys.row(i)))).collect();
             visit(&mine, &keys)?;
         }
     }

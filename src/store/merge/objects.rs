@@ -129,7 +129,7 @@ impl Merging<'_> {
         };
         let deleted_rows = match &relation {
             Relation::Table(table) => table.row_count(),
-            Relation::View(_) => 0,
+            Relation::View(_) | Relation::Sequence(_) => 0,
         };
         self.merged.transaction.drop_relation(&relation);
         self.note(relation.name().1, "dropped", (0, deleted_rows));
@@ -160,6 +160,10 @@ impl Merging<'_> {
             }
             Relation::View(view) => {
                 self.merged.transaction.create_view(view.as_ref().clone())?;
+                self.note(&name, "created", (0, 0));
+            }
+            Relation::Sequence(sequence) => {
+                self.merged.transaction.create_sequence(sequence.as_ref().clone())?;
                 self.note(&name, "created", (0, 0));
             }
         }
@@ -233,6 +237,20 @@ impl Merging<'_> {
                 if stands == Pick::Theirs {
                     self.merged.transaction.drop_relation(&Relation::View(ours));
                     self.merged.transaction.create_view(theirs.as_ref().clone())?;
+                    self.note(&theirs.name, "changed", (0, 0));
+                }
+                Ok(())
+            }
+            (Some(Relation::Sequence(ours)), Some(Relation::Sequence(theirs)))
+                if *ours != *theirs =>
+            {
+                let stands = match relation(self.base, id)? {
+                    Some(Relation::Sequence(base)) if *base == *ours => Pick::Theirs,
+                    Some(Relation::Sequence(base)) if *base == *theirs => Pick::Ours,
+                    _ => self.conflict(id, self.ours, "the sequence was changed on both sides")?,
+                };
+                if stands == Pick::Theirs {
+                    self.merged.transaction.alter_sequence(&ours, theirs.as_ref().clone())?;
                     self.note(&theirs.name, "changed", (0, 0));
                 }
                 Ok(())

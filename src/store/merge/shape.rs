@@ -34,7 +34,14 @@ pub(super) fn merge(
         event_time: choice.of("EVENT TIME", &base.event_time, &ours.event_time, &theirs.event_time),
         known_time: choice.of("KNOWN TIME", &base.known_time, &ours.known_time, &theirs.known_time),
         ties: choice.of("TIES", &base.ties, &ours.ties, &theirs.ties),
+        unique: choice.list("unique key", (&base.unique, &ours.unique, &theirs.unique), |key| {
+            key.name.as_str()
+        }),
+        checks: choice.list("check", (&base.checks, &ours.checks, &theirs.checks), |check| {
+            check.name.as_str()
+        }),
         options: choice.of("WITH", &base.options, &ours.options, &theirs.options),
+        comment: choice.of("comment", &base.comment, &ours.comment, &theirs.comment),
         ..ours.clone()
     };
     choice.keep_used(&mut schema, ours, theirs);
@@ -65,6 +72,37 @@ impl Choice {
             Pick::Ours => ours.clone(),
             Pick::Theirs => theirs.clone(),
         }
+    }
+
+    /// Constraints by name: dropped on one side is dropped, new on one side is there.
+    fn list<T: PartialEq + Clone>(
+        &mut self,
+        what: &str,
+        (base, ours, theirs): (&[T], &[T], &[T]),
+        name: impl Fn(&T) -> &str,
+    ) -> Vec<T> {
+        let named = |list: &[T], wanted: &str| list.iter().find(|one| name(one) == wanted).cloned();
+        let mut kept = Vec::new();
+        for own in ours {
+            match (named(base, name(own)), named(theirs, name(own))) {
+                (Some(before), None) if before == *own => {}
+                (_, None) => kept.push(own.clone()),
+                (before, Some(there)) => {
+                    let what = format!("{what} \"{}\"", name(own));
+                    kept.push(self.of(
+                        &what,
+                        &before.unwrap_or_else(|| there.clone()),
+                        own,
+                        &there,
+                    ));
+                }
+            }
+        }
+        let new = theirs.iter().filter(|one| {
+            named(ours, name(one)).is_none() && named(base, name(one)).as_ref() != Some(*one)
+        });
+        kept.extend(new.cloned());
+        kept
     }
 
     fn columns(
@@ -118,6 +156,10 @@ impl Choice {
 
     /// What one side's key or order uses, the other cannot have dropped.
     fn keep_used(&mut self, schema: &mut TableSchema, ours: &TableSchema, theirs: &TableSchema) {
+        // As with DROP COLUMN, a constraint over a column goes with it.
+        let columns = schema.columns.clone();
+        let there = |id: &ColumnId| columns.iter().any(|column| column.id == *id);
+        schema.unique.retain(|key| key.columns.iter().all(there));
         let used: Vec<ColumnId> = schema
             .primary_key
             .iter()
@@ -147,12 +189,8 @@ mod tests {
     use crate::spec::{SchemaId, TableId, Type};
 
     fn table(id: u64, columns: &[(u64, &str, Type)]) -> TableSchema {
-        let column = |(id, name, data_type): &(u64, &str, Type)| Column {
-            id: ColumnId(*id),
-            name: (*name).to_owned(),
-            data_type: data_type.clone(),
-            not_null: false,
-            default: None,
+        let column = |(id, name, data_type): &(u64, &str, Type)| {
+            Column::new(ColumnId(*id), *name, data_type.clone())
         };
         TableSchema {
             id: SchemaId(id),
@@ -161,6 +199,9 @@ mod tests {
             name: "t".to_owned(),
             columns: columns.iter().map(column).collect(),
             primary_key: None,
+            unique: Vec::new(),
+            checks: Vec::new(),
+            comment: None,
             cluster_by: Vec::new(),
             event_time: None,
             known_time: None,

@@ -22,7 +22,7 @@ const ALL_TYPES: &str = r#"
         '2024-02-29', '12:34:56.789', '2024-01-02 03:04:05.678901',
         '2024-01-02 03:04:05.678901+00', '1 mon 2 days 03:04:05',
         '00112233-4455-6677-8899-aabbccddeeff', '{"a": [1, 2]}', '{"a": [1, 2]}',
-        '{1,NULL,3}', '{a,"b c",NULL}', ARRAY['\x01'::bytea, '\x02'::bytea]);
+        '{1,NULL,3}', '{a,"b c",NULL}', '{"\\x01","\\x02"}');
     INSERT INTO all_types (a_bool) VALUES (NULL)"#;
 
 async fn with_all_types(server: &TestServer) -> Client {

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, NoTls};
 use super::server::TestServer;
 
 /// Far more than it takes, far less than the statements would run.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Each would compute for minutes or for ever, in another kind of operator, and ask for no row of any
 /// table meanwhile.

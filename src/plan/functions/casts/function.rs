@@ -3,7 +3,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ScalarValue, exec_err};
@@ -22,6 +23,8 @@ use crate::spec::text::{TextBuilder, TextFormatter, TextOptions};
 pub enum Way {
     Read(Type),
     Write(Type),
+    /// Each item of an array so.
+    Items(Box<Way>),
 }
 
 /// Whether Arrow stores text so.
@@ -36,7 +39,6 @@ pub fn type_of(field: &Field) -> Option<Type> {
         DataType::FixedSizeBinary(16) => Some(Type::Uuid),
         DataType::Null
         | DataType::FixedSizeBinary(_)
-        | DataType::Duration(_)
         | DataType::Dictionary(_, _)
         | DataType::RunEndEncoded(_, _)
         | DataType::Map(_, _) => None,
@@ -46,6 +48,12 @@ pub fn type_of(field: &Field) -> Option<Type> {
 
 /// What a cast between the fields does; None where it is left to Arrow.
 pub fn way(from: &Field, to: &Field) -> Option<Way> {
+    if let DataType::Duration(_) = to.data_type() {
+        return None;
+    }
+    if let (Some(from), Some(to)) = (item_of(from), item_of(to)) {
+        return way(&from, &to).map(|items| Way::Items(Box::new(items)));
+    }
     let (source, target) = (type_of(from)?, type_of(to)?);
     match (is_text(from.data_type()), is_text(to.data_type())) {
         (true, false) => Some(Way::Read(target)),
@@ -53,6 +61,13 @@ pub fn way(from: &Field, to: &Field) -> Option<Way> {
         (true, true) if source != target && matches!(target, Type::Json | Type::Jsonb) => {
             Some(Way::Read(target))
         }
+        _ => None,
+    }
+}
+
+fn item_of(array: &Field) -> Option<Field> {
+    match (array.data_type(), Type::of_field(array)) {
+        (DataType::List(_), Some(Type::Array(item))) => Some(item.field("item", true)),
         _ => None,
     }
 }
@@ -92,7 +107,27 @@ impl TextCast {
         TextCast { way, field, lenient, signature, facts: Arc::clone(facts) }
     }
 
-    fn read(&self, texts: &ArrayRef, of: &Type) -> Result<ArrayRef> {
+    fn cast(&self, way: &Way, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+        match (way, to) {
+            (Way::Read(of), to) => self.read(values, of, to),
+            (Way::Write(of), to) => self.write(values, of, to),
+            (Way::Items(items), DataType::List(item)) => {
+                let lists = values.as_list::<i32>();
+                let (first, last) = (lists.offsets()[0], lists.offsets()[lists.len()]);
+                let seen = lists.values().slice(first as usize, (last - first) as usize);
+                let seen = self.cast(items, &seen, item.data_type())?;
+                let offsets = OffsetBuffer::from_lengths(lists.offsets().lengths());
+                let nulls = lists.nulls().cloned();
+                let lists = ListArray::try_new(Arc::clone(item), offsets, seen, nulls);
+                Ok(Arc::new(lists.map_err(crate::fault::of_arrow)?))
+            }
+            (Way::Items(_), to) => {
+                Err(Error::new(ErrorKind::Internal, format!("the items of a {to} were asked for")))
+            }
+        }
+    }
+
+    fn read(&self, texts: &ArrayRef, of: &Type, to: &DataType) -> Result<ArrayRef> {
         let texts = cast(texts, &DataType::Utf8View).map_err(crate::fault::of_arrow)?;
         let texts = texts.as_string_view();
         let options = self.facts.text_options();
@@ -102,10 +137,10 @@ impl TextCast {
         };
         // Units and widths that only DataFusion asks for.
         let strict = CastOptions { safe: self.lenient, ..CastOptions::default() };
-        cast_with_options(&read, self.field.data_type(), &strict).map_err(crate::fault::of_arrow)
+        cast_with_options(&read, to, &strict).map_err(crate::fault::of_arrow)
     }
 
-    fn write(&self, values: &ArrayRef, of: &Type) -> Result<ArrayRef> {
+    fn write(&self, values: &ArrayRef, of: &Type, to: &DataType) -> Result<ArrayRef> {
         let options = self.facts.text_options();
         let formatter = TextFormatter::new(of, values.as_ref(), &options)?;
         let mut texts = StringViewBuilder::with_capacity(values.len());
@@ -128,16 +163,16 @@ impl TextCast {
             });
         }
         let texts: ArrayRef = Arc::new(texts.finish());
-        cast(&texts, self.field.data_type()).map_err(crate::fault::of_arrow)
+        cast(&texts, to).map_err(crate::fault::of_arrow)
     }
 }
 
 /// What the session's settings change may not be computed before the session runs it.
 fn volatility(way: &Way) -> Volatility {
-    let (Way::Read(of) | Way::Write(of)) = way;
-    let of = match of {
-        Type::Array(item) => item.as_ref(),
-        of => of,
+    let of = match way {
+        Way::Read(Type::Array(item)) | Way::Write(Type::Array(item)) => item.as_ref(),
+        Way::Read(of) | Way::Write(of) => of,
+        Way::Items(items) => return volatility(items),
     };
     match (way, of) {
         (_, Type::Timestamptz) => Volatility::Stable,
@@ -184,15 +219,13 @@ impl ScalarUDFImpl for TextCast {
         match self.way {
             Way::Read(_) => "cast_from_text",
             Way::Write(_) => "cast_to_text",
+            Way::Items(_) => "cast_items",
         }
     }
 
     fn display_name(&self, args: &[Expr]) -> DataFusionResult<String> {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let to = match &self.way {
-            Way::Read(of) => of,
-            Way::Write(_) => &Type::Text,
-        };
+        let to = Type::of_field(&self.field).unwrap_or(Type::Text);
         let word = if self.lenient { "TRY_CAST" } else { "CAST" };
         Ok(format!("{word}({} AS {to})", args.join(", ")))
     }
@@ -217,10 +250,7 @@ impl ScalarUDFImpl for TextCast {
         let constant = matches!(value, ColumnarValue::Scalar(_));
         let rows = if constant { 1 } else { args.number_rows };
         let values = value.to_array(rows)?;
-        let result = match &self.way {
-            Way::Read(of) => self.read(&values, of),
-            Way::Write(of) => self.write(&values, of),
-        };
+        let result = self.cast(&self.way, &values, self.field.data_type());
         let result = result.map_err(|e| DataFusionError::External(Box::new(e)))?;
         Ok(match constant {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?),

@@ -28,6 +28,7 @@ use datafusion::execution::session_state::SessionState;
 use super::SessionFacts;
 
 pub use beside::take_type_of;
+pub use function::type_of;
 
 /// Adds both rewrites to a state whose analyzer has all rules that add casts.
 pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusionResult<()> {

@@ -22,6 +22,9 @@ fn texts_that_arrow_does_not_read() {
         ("'NaN'::float8", "NaN"),
         ("'1 year 2 days'::text::interval", "1 year 2 days"),
         ("'{1,NULL,3}'::int[]", "{1,NULL,3}"),
+        ("'{}'::bigint[]", "{}"),
+        (r#"'{"\\x00ff",NULL}'::bytea[]"#, r#"{"\\x00ff",NULL}"#),
+        (r#"'{"2024-01-01 00:00+02"}'::timestamptz[]"#, r#"{"2023-12-31 22:00:00+00"}"#),
         ("'{\"a\" :1}'::jsonb", "{\"a\": 1}"),
         ("NULL::text::timestamptz IS NULL", "true"),
     ]);
@@ -38,6 +41,22 @@ fn texts_that_arrow_writes_otherwise() {
         ("interval '90 minutes'", "01:30:00"),
         ("'\\xab'::bytea || ''", "\\xab"),
     ]);
+}
+
+#[test]
+fn items_of_arrays_one_by_one() {
+    check(&[
+        ("ARRAY['1',' 2 ',NULL]::int[]", "{1,2,NULL}"),
+        (r"(ARRAY['\x00ff']::bytea[])[1]", r"\x00ff"),
+        ("ARRAY['yes','f']::boolean[]", "{t,f}"),
+        ("ARRAY['Jan 5, 2024','infinity']::date[]", "{2024-01-05,infinity}"),
+        ("ARRAY[1.5::float8, 1e20]::text[]", "{1.5,1e+20}"),
+        ("ARRAY[]::text[]::int[]", "{}"),
+        ("NULL::text[]::int[] IS NULL", "true"),
+        ("2 = ANY ('{1,2}'::int[])", "true"),
+    ]);
+    let error = Session::new().ask("SELECT ARRAY['1','x']::int[]").unwrap_err();
+    assert!(error.contains("invalid input syntax for type integer: \"x\""), "{error}");
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! Expressions, each by itself: qualified functions and operators, collations, casts to names.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments,
-    ObjectName, Value,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, ObjectName,
+    Value,
 };
 
 use super::build;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::pg_catalog::array_text;
 use crate::plan::pg_catalog::output_names::is_call;
 
 /// The types whose values are shown by name. Casts to them call `asofdb_<type>` and, to show the
@@ -124,8 +123,8 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if is_uuid && !is_placeholder(inner) {
         return Some(build::call("asofdb_uuid", vec![take(inner)]));
     }
-    if matches!(data_type, DataType::Array(_)) {
-        *inner = array_literal(inner)?;
+    if matches!(data_type, DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_)) {
+        exact_number(inner);
         return None;
     }
     let shown = matches!(data_type, DataType::Text | DataType::Varchar(_))
@@ -134,6 +133,15 @@ fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
         return Some(take(inner));
     }
     None
+}
+
+/// A number that is cast to numeric keeps all its digits: as a literal it would be a double first.
+fn exact_number(expr: &mut Expr) {
+    if let Expr::Value(value) = expr
+        && let Value::Number(digits, _) = &value.value
+    {
+        value.value = Value::SingleQuotedString(digits.clone());
+    }
 }
 
 /// A cast tells a parameter its type, which a call would not.
@@ -148,21 +156,6 @@ fn field_of(root: &Expr, access: &[AccessExpr]) -> Option<Expr> {
     };
     let field = build::value(Value::SingleQuotedString(field.value.clone()));
     Some(build::call("get_field", vec![root.clone(), field]))
-}
-
-/// `'{a,b}'` as `ARRAY['a','b']`, for the cast around it to give the items their type.
-fn array_literal(text: &Expr) -> Option<Expr> {
-    let Expr::Value(value) = text else {
-        return None;
-    };
-    let Value::SingleQuotedString(text) = &value.value else {
-        return None;
-    };
-    let items = array_text::split(text)?.into_iter().map(|item| match item {
-        Some(item) => build::value(Value::SingleQuotedString(item)),
-        None => build::value(Value::Null),
-    });
-    Some(Expr::Array(Array { elem: items.collect(), named: true }))
 }
 
 fn reg_type(data_type: &DataType) -> Option<&'static str> {

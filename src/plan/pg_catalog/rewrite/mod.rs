@@ -11,6 +11,7 @@
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
 //! | `(f(x)).field` | `get_field(f(x), 'field')` |
+//! | `CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE …)`, where there is no domain | without that arm |
 //! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
@@ -22,6 +23,7 @@ mod correlation;
 mod expressions;
 mod from;
 mod subqueries;
+mod unreachable;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -125,6 +127,10 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        unreachable::drop_arms(expr, |alias| {
+            let relation = self.scopes.iter().rev().find_map(|scope| scope.get(alias));
+            relation.is_some_and(|relation| relation.name == "pg_type")
+        });
         // Before it becomes an aggregate, which has a row of its own.
         if subqueries::inner_select(expr).is_some_and(|select| self.is_empty(select)) {
             subqueries::replace_empty(expr);

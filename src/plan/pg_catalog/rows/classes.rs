@@ -1,11 +1,11 @@
 //! Relations and their columns: `pg_class`, `pg_attribute`, `pg_attrdef`, `pg_namespace`,
 //! `pg_description`.
 
-use crate::plan::pg_catalog::TableFacts;
-use crate::plan::pg_catalog::catalog::{Catalog, Object, attnum, key_columns, oids, relation_oid};
+use crate::plan::pg_catalog::catalog::{Catalog, Object, oids, relation_oid};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::relation::Rows;
 use crate::plan::pg_catalog::types;
+use crate::spec::Generated;
 
 /// What `pg_class` and PostgreSQL's planners call a page.
 const PAGE_BYTES: u64 = 8192;
@@ -13,8 +13,12 @@ const PAGE_BYTES: u64 = 8192;
 pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
     for (oid, object) in sorted(catalog) {
         let (kind, access, has_index) = match object {
-            Object::Table(t) => ('r', oids::HEAP, t.schema.primary_key.is_some()),
-            Object::Index(_) => ('i', oids::BTREE, false),
+            Object::Table(t) => {
+                let keyed = t.schema.primary_key.is_some() || !t.schema.unique.is_empty();
+                ('r', oids::HEAP, keyed)
+            }
+            Object::Index(..) => ('i', oids::BTREE, false),
+            Object::Sequence(_) => ('S', 0, false),
             Object::View(_) => ('v', 0, false),
             Object::System(relation) if relation.kind == 'r' => ('r', oids::HEAP, false),
             Object::System(_) => ('v', 0, false),
@@ -23,6 +27,10 @@ pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
             // -1 is PostgreSQL's "not known yet".
             Object::Table(t) => (t.rows.map_or(-1.0, |n| n as f64), t.bytes.div_ceil(PAGE_BYTES)),
             _ => (0.0, 0),
+        };
+        let checks = match object {
+            Object::Table(t) => t.schema.checks.len() as i64,
+            _ => 0,
         };
         rows.push([
             ("oid", oid.into()),
@@ -37,6 +45,7 @@ pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
             ("relpersistence", 'p'.into()),
             ("relkind", kind.into()),
             ("relnatts", (catalog.columns(object).len() as i64).into()),
+            ("relchecks", checks.into()),
             ("relhasrules", (kind == 'v').into()),
             ("relispopulated", true.into()),
             ("relreplident", if kind == 'r' { 'd' } else { 'n' }.into()),
@@ -67,9 +76,16 @@ pub fn pg_attribute(catalog: &Catalog, rows: &mut Rows) {
             catalog.columns(object).into_iter().enumerate()
         {
             let Some(of) = types::by_oid(type_oid) else { continue };
-            let has_default = match object {
-                Object::Table(t) => t.schema.columns[position].default.is_some(),
-                _ => false,
+            let column = match object {
+                Object::Table(t) => t.schema.columns.get(position),
+                _ => None,
+            };
+            let has_default = column.is_some_and(|c| catalog.default_of(c).is_some());
+            let (identity, computed) = match column.and_then(|c| c.generated.as_ref()) {
+                Some(Generated::Identity { always: true, .. }) => ("a", ""),
+                Some(Generated::Identity { always: false, .. }) => ("d", ""),
+                Some(Generated::Stored(_)) => ("", "s"),
+                Some(Generated::Serial { .. }) | None => ("", ""),
             };
             let field = |at: usize| of.fields.get(at).copied().unwrap_or_default();
             rows.push([
@@ -87,6 +103,8 @@ pub fn pg_attribute(catalog: &Catalog, rows: &mut Rows) {
                 ("attstorage", field(15).into()),
                 ("attnotnull", not_null.into()),
                 ("atthasdef", has_default.into()),
+                ("attidentity", identity.into()),
+                ("attgenerated", computed.into()),
                 ("attislocal", true.into()),
                 ("attcollation", field(16).parse::<u32>().unwrap_or(0).into()),
             ]);
@@ -98,7 +116,7 @@ pub fn pg_attrdef(catalog: &Catalog, rows: &mut Rows) {
     for table in &catalog.inputs().tables {
         let relation = relation_oid(table.schema.table);
         for (position, column) in table.schema.columns.iter().enumerate() {
-            let Some(default) = &column.default else { continue };
+            let Some(default) = catalog.default_of(column) else { continue };
             rows.push([
                 // Above the relations and below the schemas; up to 2048 columns of 2^17 tables.
                 (
@@ -133,13 +151,27 @@ pub fn pg_description(catalog: &Catalog, rows: &mut Rows) {
                 ("description", comment.into()),
             ]);
         }
+        for (position, column) in table.schema.columns.iter().enumerate() {
+            let Some(comment) = &column.comment else { continue };
+            rows.push([
+                ("objoid", relation_oid(table.schema.table).into()),
+                ("classoid", PG_CLASS.into()),
+                ("objsubid", (position as i64 + 1).into()),
+                ("description", comment.into()),
+            ]);
+        }
+    }
+    let views = catalog.inputs().views.iter().map(|v| (v.view.id, &v.view.comment));
+    let sequences = catalog.inputs().sequences.iter().map(|s| (s.sequence.id, &s.sequence.comment));
+    for (id, comment) in views.chain(sequences) {
+        let Some(comment) = comment else { continue };
+        rows.push([
+            ("objoid", relation_oid(id).into()),
+            ("classoid", PG_CLASS.into()),
+            ("description", comment.into()),
+        ]);
     }
 }
 
 /// The oid of `pg_class` itself: what `classoid` columns say about relations.
 pub const PG_CLASS: u32 = 1259;
-
-/// The attnums of a primary key, as `conkey` and `indkey` list them.
-pub fn key_attnums(table: &TableFacts) -> Vec<i64> {
-    key_columns(table).filter_map(|id| attnum(table, id)).map(i64::from).collect()
-}

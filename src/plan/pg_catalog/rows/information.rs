@@ -1,8 +1,7 @@
 //! `information_schema`: the standard's views of the same objects.
 
 use super::Builder;
-use crate::plan::pg_catalog::TableFacts;
-use crate::plan::pg_catalog::catalog::{Catalog, Object, index_name, key_columns};
+use crate::plan::pg_catalog::catalog::{Catalog, Object};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::relation::Rows;
 use crate::plan::pg_catalog::types;
@@ -17,6 +16,8 @@ pub fn builder(name: &str) -> Option<Builder> {
         "key_column_usage" => key_column_usage,
         "constraint_column_usage" => constraint_column_usage,
         "constraint_table_usage" => constraint_table_usage,
+        "check_constraints" => check_constraints,
+        "sequences" => sequences,
         "information_schema_catalog_name" => catalog_name,
         "enabled_roles" => enabled_roles,
         "table_privileges" | "role_table_grants" => table_privileges,
@@ -30,8 +31,10 @@ fn database(catalog: &Catalog) -> Cell {
 
 /// Relations with columns (no indexes) by oid: the standard knows nothing else.
 fn relations(catalog: &Catalog) -> Vec<Object<'_>> {
-    let mut objects: Vec<_> =
-        catalog.objects().filter(|(_, o)| !matches!(o, Object::Index(_))).collect();
+    let mut objects: Vec<_> = catalog
+        .objects()
+        .filter(|(_, o)| !matches!(o, Object::Index(..) | Object::Sequence(_)))
+        .collect();
     objects.sort_by_key(|(oid, _)| *oid);
     objects.into_iter().map(|(_, object)| object).collect()
 }
@@ -40,7 +43,7 @@ fn is_base(object: Object<'_>) -> bool {
     match object {
         Object::Table(_) => true,
         Object::System(relation) => relation.kind == 'r',
-        Object::View(_) | Object::Index(_) => false,
+        Object::View(_) | Object::Index(..) | Object::Sequence(_) => false,
     }
 }
 
@@ -66,7 +69,7 @@ fn columns(catalog: &Catalog, rows: &mut Rows) {
         for (position, column) in catalog.columns(object).into_iter().enumerate() {
             let (name, type_oid, typmod, not_null) = column;
             let default = match object {
-                Object::Table(t) => t.schema.columns[position].default.clone(),
+                Object::Table(t) => catalog.default_of(&t.schema.columns[position]),
                 _ => None,
             };
             let shape = Shape::of(type_oid, typmod);
@@ -175,39 +178,53 @@ fn views(catalog: &Catalog, rows: &mut Rows) {
     }
 }
 
-fn keyed(catalog: &Catalog) -> impl Iterator<Item = &TableFacts> {
-    catalog.inputs().tables.iter().filter(|t| t.schema.primary_key.is_some())
-}
-
 fn table_constraints(catalog: &Catalog, rows: &mut Rows) {
-    for table in keyed(catalog) {
-        let enforced = table.schema.primary_key.as_ref().is_some_and(|key| key.enforced);
+    for constraint in catalog.constraints() {
+        let kind = match constraint.kind {
+            'p' => "PRIMARY KEY",
+            'u' => "UNIQUE",
+            _ => "CHECK",
+        };
+        let schema = &constraint.table.schema;
         rows.push([
             ("constraint_catalog", database(catalog)),
-            ("constraint_schema", table.schema.namespace.as_str().into()),
-            ("constraint_name", index_name(table).into()),
+            ("constraint_schema", schema.namespace.as_str().into()),
+            ("constraint_name", constraint.name.into()),
             ("table_catalog", database(catalog)),
-            ("table_schema", table.schema.namespace.as_str().into()),
-            ("table_name", table.schema.name.as_str().into()),
-            ("constraint_type", "PRIMARY KEY".into()),
+            ("table_schema", schema.namespace.as_str().into()),
+            ("table_name", schema.name.as_str().into()),
+            ("constraint_type", kind.into()),
             ("is_deferrable", "NO".into()),
             ("initially_deferred", "NO".into()),
-            ("enforced", yes_or_no(enforced)),
+            ("enforced", yes_or_no(constraint.enforced)),
+        ]);
+    }
+}
+
+fn check_constraints(catalog: &Catalog, rows: &mut Rows) {
+    for constraint in catalog.constraints() {
+        let Some(text) = constraint.text else { continue };
+        rows.push([
+            ("constraint_catalog", database(catalog)),
+            ("constraint_schema", constraint.table.schema.namespace.as_str().into()),
+            ("constraint_name", constraint.name.into()),
+            ("check_clause", format!("({text})").into()),
         ]);
     }
 }
 
 fn key_column_usage(catalog: &Catalog, rows: &mut Rows) {
-    for table in keyed(catalog) {
-        for (position, id) in key_columns(table).enumerate() {
+    for constraint in catalog.constraints().filter(|c| c.index.is_some()) {
+        let schema = &constraint.table.schema;
+        for (position, id) in constraint.columns.iter().enumerate() {
             rows.push([
                 ("constraint_catalog", database(catalog)),
-                ("constraint_schema", table.schema.namespace.as_str().into()),
-                ("constraint_name", index_name(table).into()),
+                ("constraint_schema", schema.namespace.as_str().into()),
+                ("constraint_name", constraint.name.into()),
                 ("table_catalog", database(catalog)),
-                ("table_schema", table.schema.namespace.as_str().into()),
-                ("table_name", table.schema.name.as_str().into()),
-                ("column_name", table.schema.column(id).map(|c| c.name.clone()).into()),
+                ("table_schema", schema.namespace.as_str().into()),
+                ("table_name", schema.name.as_str().into()),
+                ("column_name", schema.column(*id).map(|c| c.name.clone()).into()),
                 ("ordinal_position", (position as i64 + 1).into()),
             ]);
         }
@@ -215,30 +232,52 @@ fn key_column_usage(catalog: &Catalog, rows: &mut Rows) {
 }
 
 fn constraint_column_usage(catalog: &Catalog, rows: &mut Rows) {
-    for table in keyed(catalog) {
-        for id in key_columns(table) {
+    for constraint in catalog.constraints() {
+        let schema = &constraint.table.schema;
+        for id in &constraint.columns {
             rows.push([
                 ("table_catalog", database(catalog)),
-                ("table_schema", table.schema.namespace.as_str().into()),
-                ("table_name", table.schema.name.as_str().into()),
-                ("column_name", table.schema.column(id).map(|c| c.name.clone()).into()),
+                ("table_schema", schema.namespace.as_str().into()),
+                ("table_name", schema.name.as_str().into()),
+                ("column_name", schema.column(*id).map(|c| c.name.clone()).into()),
                 ("constraint_catalog", database(catalog)),
-                ("constraint_schema", table.schema.namespace.as_str().into()),
-                ("constraint_name", index_name(table).into()),
+                ("constraint_schema", schema.namespace.as_str().into()),
+                ("constraint_name", constraint.name.into()),
             ]);
         }
     }
 }
 
 fn constraint_table_usage(catalog: &Catalog, rows: &mut Rows) {
-    for table in keyed(catalog) {
+    for constraint in catalog.constraints() {
+        let schema = &constraint.table.schema;
         rows.push([
             ("table_catalog", database(catalog)),
-            ("table_schema", table.schema.namespace.as_str().into()),
-            ("table_name", table.schema.name.as_str().into()),
+            ("table_schema", schema.namespace.as_str().into()),
+            ("table_name", schema.name.as_str().into()),
             ("constraint_catalog", database(catalog)),
-            ("constraint_schema", table.schema.namespace.as_str().into()),
-            ("constraint_name", index_name(table).into()),
+            ("constraint_schema", schema.namespace.as_str().into()),
+            ("constraint_name", constraint.name.into()),
+        ]);
+    }
+}
+
+fn sequences(catalog: &Catalog, rows: &mut Rows) {
+    for facts in &catalog.inputs().sequences {
+        let sequence = &facts.sequence;
+        rows.push([
+            ("sequence_catalog", database(catalog)),
+            ("sequence_schema", sequence.namespace.as_str().into()),
+            ("sequence_name", sequence.name.as_str().into()),
+            ("data_type", "bigint".into()),
+            ("numeric_precision", 64.into()),
+            ("numeric_precision_radix", 2.into()),
+            ("numeric_scale", 0.into()),
+            ("start_value", sequence.start.to_string().into()),
+            ("minimum_value", sequence.min.to_string().into()),
+            ("maximum_value", sequence.max.to_string().into()),
+            ("increment", sequence.increment.to_string().into()),
+            ("cycle_option", yes_or_no(sequence.cycle)),
         ]);
     }
 }

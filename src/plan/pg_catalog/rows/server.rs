@@ -1,6 +1,6 @@
 //! The server and its sessions: databases, roles, settings, activity.
 
-use crate::plan::pg_catalog::catalog::{Catalog, oids};
+use crate::plan::pg_catalog::catalog::{Catalog, oids, relation_oid};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::relation::Rows;
 use crate::plan::pg_catalog::types;
@@ -138,6 +138,26 @@ pub fn pg_stat_database(catalog: &Catalog, rows: &mut Rows) {
     ]);
 }
 
+pub fn pg_stat_progress_copy(catalog: &Catalog, rows: &mut Rows) {
+    for activity in &catalog.inputs().activity {
+        let Some(copy) = &activity.copying else { continue };
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        rows.push([
+            ("pid", activity.pid.into()),
+            ("datid", oids::DATABASE.into()),
+            ("datname", activity.database.as_str().into()),
+            ("relid", copy.facts.table.map_or(0, relation_oid).into()),
+            ("command", if copy.facts.from { "COPY FROM" } else { "COPY TO" }.into()),
+            ("type", if copy.facts.file { "FILE" } else { "PIPE" }.into()),
+            ("bytes_processed", number(copy.bytes).into()),
+            ("bytes_total", number(copy.facts.bytes_total).into()),
+            ("tuples_processed", number(copy.rows).into()),
+            // COPY FROM … WHERE is not supported.
+            ("tuples_excluded", 0.into()),
+        ]);
+    }
+}
+
 pub fn pg_stat_ssl(catalog: &Catalog, rows: &mut Rows) {
     for activity in &catalog.inputs().activity {
         rows.push([("pid", activity.pid.into()), ("ssl", activity.ssl.into())]);
@@ -158,13 +178,14 @@ pub fn pg_prepared_statements(catalog: &Catalog, rows: &mut Rows) {
 }
 
 pub fn pg_cursors(catalog: &Catalog, rows: &mut Rows) {
-    for (name, statement) in &catalog.inputs().cursors {
+    for cursor in &catalog.inputs().cursors {
         rows.push([
-            ("name", name.into()),
-            ("statement", statement.into()),
-            ("is_holdable", false.into()),
-            ("is_binary", false.into()),
-            ("is_scrollable", false.into()),
+            ("name", cursor.name.as_str().into()),
+            ("statement", cursor.statement.as_str().into()),
+            ("is_holdable", cursor.hold.into()),
+            ("is_binary", cursor.binary.into()),
+            ("is_scrollable", cursor.scroll.into()),
+            ("creation_time", cursor.created_us.into()),
         ]);
     }
 }

@@ -13,14 +13,16 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::Result;
-use crate::plan::functions::{self, SessionFacts, SessionHooks, Times};
+use crate::plan::functions::{self, SequenceName, SessionFacts, SessionHooks, Times};
 use crate::plan::pg_catalog::catalog::relation_oid;
 use crate::plan::pg_catalog::output_names::{name_outputs, shown};
 use crate::plan::pg_catalog::rewrite::rewrite;
 use crate::plan::pg_catalog::{
     Activity, Catalog, CatalogInputs, Setting, TableFacts, ViewFacts, schema_providers,
 };
-use crate::spec::{Column, ColumnId, PrimaryKey, SchemaId, TableId, TableSchema, Type, View};
+use crate::spec::{
+    Column, ColumnId, PrimaryKey, SchemaId, Sequence, TableId, TableSchema, Type, View,
+};
 
 /// 2024-02-05 15:04:09.012345 UTC.
 pub const NOW_US: i64 = 1_707_145_449_012_345;
@@ -36,11 +38,9 @@ fn table(
     key: &[u64],
 ) -> TableFacts {
     let columns = columns.iter().enumerate().map(|(i, (name, of, not_null, default))| Column {
-        id: ColumnId(i as u64 + 1),
-        name: (*name).to_owned(),
-        data_type: of.clone(),
         not_null: *not_null,
         default: default.map(str::to_owned),
+        ..Column::new(ColumnId(i as u64 + 1), *name, of.clone())
     });
     let schema = TableSchema {
         id: SchemaId(id),
@@ -49,14 +49,18 @@ fn table(
         name: name.to_owned(),
         columns: columns.collect(),
         primary_key: (!key.is_empty()).then(|| PrimaryKey {
+            name: format!("{name}_pkey"),
             columns: key.iter().map(|id| ColumnId(*id)).collect(),
             enforced: true,
         }),
+        unique: Vec::new(),
+        checks: Vec::new(),
         cluster_by: Vec::new(),
         event_time: None,
         known_time: None,
         ties: Vec::new(),
         options: Vec::new(),
+        comment: None,
     };
     TableFacts { schema: Arc::new(schema), rows: Some(3), bytes: 16_384, comment: None }
 }
@@ -114,6 +118,7 @@ pub fn inputs() -> CatalogInputs {
         namespace: "public".to_owned(),
         name: "top_users".to_owned(),
         query: "SELECT id, name FROM users".to_owned(),
+        ..View::default()
     };
     let columns = vec![("id".to_owned(), Type::Int8), ("name".to_owned(), Type::Varchar(Some(20)))];
     CatalogInputs {
@@ -132,6 +137,7 @@ pub fn inputs() -> CatalogInputs {
         activity: vec![Activity { pid: 42, state: "active".to_owned(), ..Activity::default() }],
         prepared: Vec::new(),
         cursors: Vec::new(),
+        sequences: Vec::new(),
     }
 }
 
@@ -159,6 +165,18 @@ impl SessionHooks for Hooks {
         7
     }
 
+    fn sequence(&self, _: SequenceName<'_>) -> Result<Arc<Sequence>> {
+        Err(crate::error::Error::new(crate::error::ErrorKind::UndefinedTable, "there is none"))
+    }
+    fn next_value(&self, sequence: &Sequence) -> Result<i64> {
+        Ok(sequence.start)
+    }
+    fn set_value(&self, _: &Sequence, _: i64, _: bool) -> Result<()> {
+        Ok(())
+    }
+    fn current_value(&self, _: Option<&Sequence>) -> Result<i64> {
+        Ok(1)
+    }
     fn signal(&self, pid: i32, _: bool) -> Result<bool> {
         Ok(pid == 42)
     }
@@ -189,8 +207,6 @@ fn state() -> SessionState {
         .with_default_catalog_and_schema("main", "public")
         .with_create_default_catalog_and_schema(false);
     let builder = SessionStateBuilder::new().with_config(config).with_default_features();
-    let mut state = functions::with_planners(builder).build();
-    state.catalog_list().register_catalog("main".to_owned(), Arc::new(main));
     let facts = SessionFacts {
         user: "ada".to_owned(),
         database: "main".to_owned(),
@@ -200,8 +216,11 @@ fn state() -> SessionState {
         server_start_us: NOW_US,
         server_address: None,
         client_address: None,
+        call_bytes_max: 256 << 20,
         hooks: Arc::new(Hooks(catalog)),
     };
+    let mut state = functions::with_planners(builder, &facts).build();
+    state.catalog_list().register_catalog("main".to_owned(), Arc::new(main));
     functions::install(&mut state, &Arc::new(facts)).expect("names are free to take");
     state
 }

@@ -1,0 +1,161 @@
+//! ALTER TABLE: each change gives the table a new shape under the same ids.
+//!
+//! Rows are not touched: segments and inline batches name the shape they were written in, columns are
+//! found by id, and what a file lacks is the column's stored default. Only a change of type that is
+//! no widening, and a column whose values differ from row to row, write every row again, as an UPDATE
+//! of this transaction.
+//!
+//! Changes of one statement are made one after another, each on what the one before left. Start
+//! reading at [`alter_table`].
+
+mod clauses;
+mod column_type;
+mod columns;
+mod constraints;
+mod rewrite;
+mod verify;
+
+use std::sync::Arc;
+
+pub use self::columns::check_generated;
+use self::columns::values_of as rewrite_values;
+
+use super::Writing;
+use crate::error::{Error, ErrorKind, Result};
+use crate::parse::{AlterColumn, AlterOperation, AlterTable};
+use crate::plan::names;
+use crate::plan::time_travel::name_parts;
+use crate::spec::{Column, SchemaId, TableSchema};
+use crate::store::{Relation, Table};
+
+/// A table that is being changed.
+struct Alteration<'a, 'b> {
+    writing: &'a mut Writing<'b>,
+    /// As the changes so far left it.
+    table: Arc<Table>,
+    notices: Vec<String>,
+}
+
+/// ALTER TABLE; answers what the client is told beside it.
+///
+/// # Errors
+/// UndefinedTable, UndefinedColumn, DuplicateColumn, DependentObjects, NotNullViolation,
+/// CheckViolation, UniqueViolation, DatatypeMismatch …; nothing is changed then.
+pub async fn alter_table(writing: &mut Writing<'_>, alter: &AlterTable) -> Result<Vec<String>> {
+    let parts = name_parts(&alter.name)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let found = names::any_relation(&writing.reading, &parts, &writing.reading.snapshot)?;
+    let table = match found {
+        Some(Relation::Table(table)) => table,
+        Some(Relation::View(_) | Relation::Sequence(_)) => {
+            return super::object::alter_as_table(writing, &parts, &alter.operations);
+        }
+        None if alter.if_exists => {
+            let name = parts.join(".");
+            return Ok(vec![format!("relation \"{name}\" does not exist, skipping")]);
+        }
+        None => names::table(&writing.reading, &parts)?.0,
+    };
+    let mut alteration = Alteration { writing, table, notices: Vec::new() };
+    for operation in &alter.operations {
+        alteration.make(operation).await?;
+    }
+    Ok(alteration.notices)
+}
+
+impl Alteration<'_, '_> {
+    async fn make(&mut self, operation: &AlterOperation) -> Result<()> {
+        match operation {
+            AlterOperation::AddColumn { .. } => self.add_column(operation).await,
+            AlterOperation::DropColumn { name, if_exists, cascade } => {
+                self.drop_column(name, *if_exists, *cascade)
+            }
+            AlterOperation::RenameColumn { from, to } => self.rename_column(from, to),
+            AlterOperation::AlterColumn { name, change } => self.alter_column(name, change).await,
+            AlterOperation::Rename(name) => self.change(false, |schema| {
+                schema.name.clone_from(name);
+                Ok(())
+            }),
+            AlterOperation::SetSchema(namespace) => self.change(false, |schema| {
+                schema.namespace.clone_from(namespace);
+                Ok(())
+            }),
+            AlterOperation::AddPrimaryKey(key) => self.add_primary_key(key).await,
+            AlterOperation::AddUnique(key) => self.add_unique(key).await,
+            AlterOperation::AddCheck(check) => self.add_check(check).await,
+            AlterOperation::DropConstraint { name, if_exists } => {
+                self.drop_constraint(name, *if_exists)
+            }
+            AlterOperation::DropPrimaryKey => self.drop_primary_key(),
+            AlterOperation::RenameConstraint { from, to } => self.rename_constraint(from, to),
+            AlterOperation::ValidateConstraint(name) => self.validate_constraint(name).await,
+            AlterOperation::Set(option) => self.set_option(option).await,
+            // Everyone owns everything while there are no roles.
+            AlterOperation::Owner(_) => Ok(()),
+            AlterOperation::CreateRef(_)
+            | AlterOperation::DropRef { .. }
+            | AlterOperation::Execute(_) => Err(Error::new(
+                ErrorKind::NotSupported,
+                "branches, tags and procedures of one table",
+            )
+            .hint("branches and tags are of the whole database: CREATE BRANCH, CREATE TAG")),
+        }
+    }
+
+    async fn alter_column(&mut self, name: &str, change: &AlterColumn) -> Result<()> {
+        match change {
+            AlterColumn::Type { data_type, using } => {
+                self.set_type(name, data_type, using.as_deref()).await
+            }
+            AlterColumn::SetDefault(text) => self.set_default(name, Some(text)),
+            AlterColumn::DropDefault => self.set_default(name, None),
+            AlterColumn::SetNotNull => self.set_not_null(name).await,
+            AlterColumn::DropNotNull => self.drop_not_null(name),
+            AlterColumn::Place(place) => {
+                let id = self.column(name)?.id;
+                self.change(false, |schema| columns::place(schema, id, Some(place)))
+            }
+            AlterColumn::AddIdentity(identity) => self.add_identity(name, identity),
+            AlterColumn::DropIdentity { if_exists } => self.drop_identity(name, *if_exists),
+            AlterColumn::DropExpression { if_exists } => self.drop_expression(name, *if_exists),
+        }
+    }
+
+    fn schema(&self) -> &Arc<TableSchema> {
+        self.table.schema()
+    }
+
+    fn column(&self, name: &str) -> Result<Column> {
+        let schema = self.schema();
+        match schema.column_named(name) {
+            Some((_, column)) => Ok(column.clone()),
+            None => Err(undefined_column(schema, name)),
+        }
+    }
+
+    /// Makes the next shape. `verified` says that it rests on having looked at every row.
+    fn change(
+        &mut self,
+        verified: bool,
+        change: impl FnOnce(&mut TableSchema) -> Result<()>,
+    ) -> Result<()> {
+        let mut schema = self.schema().as_ref().clone();
+        change(&mut schema)?;
+        schema.id = SchemaId(self.table.store().next_id());
+        self.writing.transaction.alter_table(&self.table, schema, verified)?;
+        self.refresh()
+    }
+
+    /// Looks again after the transaction changed.
+    fn refresh(&mut self) -> Result<()> {
+        self.writing.reading.snapshot = self.writing.transaction.snapshot();
+        let table = self.writing.reading.snapshot.table_by_id(self.table.id())?;
+        self.table = table.expect("a transaction keeps the table it changes");
+        Ok(())
+    }
+}
+
+fn undefined_column(schema: &TableSchema, name: &str) -> Error {
+    let message = format!("column \"{name}\" of relation \"{}\" does not exist", schema.name);
+    Error::new(ErrorKind::UndefinedColumn, message)
+}

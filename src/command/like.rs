@@ -1,0 +1,118 @@
+//! CREATE TABLE … (LIKE t) and CREATE TABLE … CLONE t: a table after the model of another.
+
+use std::sync::Arc;
+
+use super::write::target::Target;
+use super::{Writing, refs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::parse::{Check, ColumnSpec, CreateTable, Identity, KeySpec, Like, TableClauses};
+use crate::plan::names;
+use crate::plan::time_travel::name_parts;
+use crate::spec::{Column, ColumnId, Generated, TableSchema};
+use crate::store::Table;
+
+/// The model, at its version where one is said.
+///
+/// # Errors
+/// UndefinedTable and what resolving the version gives.
+pub fn model(writing: &Writing<'_>, like: &Like) -> Result<Arc<Table>> {
+    let Some(version) = &like.table.version else {
+        return Ok(Target::named(&writing.scene(), &like.table.name, None, None)?.table);
+    };
+    let reading = writing.reading.at(refs::version(&writing.reading, writing.state, version)?);
+    let parts = name_parts(&like.table.name)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    names::table(&reading, &parts).map(|(table, _)| table)
+}
+
+/// CLONE: a table of its own that shares the rows of the model until one of them changes.
+///
+/// # Errors
+/// DuplicateTable, UndefinedSchema; NotSupported for a temporary one.
+pub fn clone(
+    writing: &mut Writing<'_>,
+    create: &CreateTable,
+    like: &Like,
+    (namespace, name): (&str, &str),
+) -> Result<u64> {
+    if create.temporary {
+        return Err(Error::new(ErrorKind::NotSupported, "a temporary clone")
+            .hint("CREATE TEMPORARY TABLE … AS SELECT copies the rows"));
+    }
+    let model = model(writing, like)?;
+    writing.transaction.clone_table(&model, namespace, name)?;
+    Ok(model.row_count())
+}
+
+/// What CREATE TABLE would say to make the model: columns, types and NOT NULL, and what INCLUDING
+/// names.
+pub fn as_created(create: &CreateTable, like: &Like, model: &TableSchema) -> CreateTable {
+    let with = |what: &str| like.including.iter().any(|named| named == what || named == "all");
+    let name = |id: &ColumnId| model.column(*id).map(|column| column.name.clone());
+    let names = |ids: &[ColumnId]| ids.iter().filter_map(name).collect::<Vec<String>>();
+    let mut made = CreateTable { like: None, ..create.clone() };
+    made.columns = model.columns.iter().map(|column| spec_of(column, &with)).collect();
+    if with("indexes") {
+        made.primary_key = model.primary_key.as_ref().map(|key| KeySpec {
+            name: None,
+            columns: names(&key.columns),
+            enforced: key.enforced,
+            nulls_not_distinct: false,
+        });
+        made.unique = model
+            .unique
+            .iter()
+            .map(|key| KeySpec {
+                name: None,
+                columns: names(&key.columns),
+                enforced: key.enforced,
+                nulls_not_distinct: !key.nulls_distinct,
+            })
+            .collect();
+    }
+    if with("constraints") {
+        let check = |check: &crate::spec::Check| Check {
+            name: Some(check.name.clone()),
+            text: check.text.clone(),
+            enforced: check.enforced,
+            valid: check.valid,
+        };
+        made.checks = model.checks.iter().map(check).collect();
+    }
+    if with("storage") {
+        made.clauses = TableClauses {
+            cluster_by: Some(names(&model.cluster_by)),
+            event_time: model.event_time.as_ref().and_then(name),
+            known_time: model.known_time.as_ref().and_then(name),
+            ties: Some(names(&model.ties)),
+            options: model.options.clone(),
+            ..create.clauses.clone()
+        };
+    }
+    made
+}
+
+fn spec_of(column: &Column, with: &impl Fn(&str) -> bool) -> ColumnSpec {
+    let plain = column.generated.is_none();
+    let identity = match &column.generated {
+        Some(Generated::Identity { always, .. }) if with("identity") => {
+            Some(Identity { always: Some(*always), ..Identity::default() })
+        }
+        _ => None,
+    };
+    let stored = match &column.generated {
+        Some(Generated::Stored(text)) if with("generated") => Some(text.clone()),
+        _ => None,
+    };
+    // As in PostgreSQL, a serial column's default goes on to ask the model's sequence.
+    let serial = matches!(column.generated, Some(Generated::Serial { .. }));
+    ColumnSpec {
+        name: column.name.clone(),
+        data_type: column.data_type.clone(),
+        not_null: column.not_null,
+        default: column.default.clone().filter(|_| (plain || serial) && with("defaults")),
+        identity,
+        stored,
+        position: 0,
+    }
+}

@@ -1,0 +1,129 @@
+//! How large a plan will be, before it is made and after.
+//!
+//! A view or a WITH query that is named twice stands twice in the plan: thirty of them, each made of the
+//! one before, are a billion nodes. Planning and optimising visit them one by one and ask nobody.
+
+use std::ops::ControlFlow;
+
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{ObjectName, ObjectNamePart, Query, Visit, Visitor};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault;
+
+/// Steps of the largest plan, and relations of the largest query once each WITH stands where it is
+/// named.
+const NODES_MAX: usize = 10_000;
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooComplex, format!("the statement has more than {NODES_MAX} steps"))
+        .hint("views and WITH queries count as often as they are named: keep one in a table")
+}
+
+/// # Errors
+/// TooComplex for a query that names its WITH queries too often.
+pub fn check_query(query: &Query) -> Result<()> {
+    match query.visit(&mut Expansion::default()) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(too_large()),
+    }
+}
+
+/// # Errors
+/// TooComplex for a plan of too many steps.
+pub fn check_plan(plan: &LogicalPlan) -> Result<()> {
+    let mut nodes = 0;
+    let count = |_: &LogicalPlan| {
+        nodes += 1;
+        Ok(match nodes > NODES_MAX {
+            true => TreeNodeRecursion::Stop,
+            false => TreeNodeRecursion::Continue,
+        })
+    };
+    plan.apply_with_subqueries(count).map_err(fault::of_datafusion)?;
+    if nodes > NODES_MAX { Err(too_large()) } else { Ok(()) }
+}
+
+/// Counts relations, from the innermost query outwards.
+#[derive(Default)]
+struct Expansion {
+    open: Vec<Frame>,
+}
+
+/// A query that is being visited.
+#[derive(Default)]
+struct Frame {
+    relations: usize,
+    /// Its WITH queries: where each stands in the tree, and its name.
+    named: Vec<(*const Query, String)>,
+    /// Those of them that were counted.
+    counted: Vec<(String, usize)>,
+}
+
+impl Expansion {
+    /// How many relations a name stands for; a recursive WITH query names itself once.
+    fn relations(&self, name: &ObjectName) -> usize {
+        let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else { return 1 };
+        let mut counted = self.open.iter().rev().flat_map(|frame| frame.counted.iter().rev());
+        counted.find(|(known, _)| *known == name.value).map_or(1, |(_, relations)| *relations)
+    }
+}
+
+impl Visitor for Expansion {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let with = query.with.iter().flat_map(|with| &with.cte_tables);
+        let named = with.map(|cte| (std::ptr::from_ref(&*cte.query), cte.alias.name.value.clone()));
+        self.open.push(Frame { named: named.collect(), ..Frame::default() });
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        let relations = self.relations(name);
+        let Some(frame) = self.open.last_mut() else { return ControlFlow::Continue(()) };
+        frame.relations = frame.relations.saturating_add(relations);
+        match frame.relations > NODES_MAX {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let Some(own) = self.open.pop() else { return ControlFlow::Continue(()) };
+        let relations = own.relations.max(1);
+        if let Some(outer) = self.open.last_mut() {
+            match outer.named.iter().find(|(place, _)| std::ptr::eq(*place, query)) {
+                Some((_, name)) => outer.counted.push((name.clone(), relations)),
+                None => outer.relations = outer.relations.saturating_add(relations),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doubling(levels: usize) -> String {
+        let mut sql = "WITH a0 AS (SELECT 1 AS n)".to_owned();
+        for level in 1..=levels {
+            let below = level - 1;
+            sql += &format!(", a{level} AS (SELECT x.n FROM a{below} x, a{below} y)");
+        }
+        format!("{sql} SELECT count(*) FROM a{levels}")
+    }
+
+    #[test]
+    fn with_queries_count_as_often_as_they_are_named() {
+        let check = |sql: &str| check_query(&*crate::parse::query(sql).expect("it reads"));
+        assert!(check(&doubling(10)).is_ok());
+        assert_eq!(check(&doubling(14)).expect_err("16384").kind(), ErrorKind::TooComplex);
+        let nested = format!("SELECT * FROM ({}) x", doubling(60));
+        assert!(check(&nested).is_err());
+        let recursive = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t)";
+        assert!(check(&format!("{recursive} SELECT * FROM t, t AS u")).is_ok());
+    }
+}

@@ -1,0 +1,143 @@
+//! Numbers where DataFusion's answer would be another one than PostgreSQL's.
+//!
+//! Integers that overflow are an error, not what is left of them. A fraction cast to an integer is
+//! rounded, not cut. Arithmetic of two numbers as they are written, `1.1 + 2.2`, is exact. An interval
+//! BETWEEN two is compared by its length.
+//!
+//! [`Numbers`] rewrites expressions after type coercion; the tolerance of ASOF JOIN keeps its form.
+
+mod arithmetic;
+mod constants;
+mod rounding;
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, TryCast,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+use self::arithmetic::CheckedInteger;
+use self::rounding::Rounded;
+use super::interval::IntervalAsTime;
+
+pub use constants::exact;
+
+/// The rewrite.
+#[derive(Debug)]
+pub struct Numbers {
+    as_time: Arc<ScalarUDF>,
+}
+
+impl Numbers {
+    pub fn new() -> Numbers {
+        Numbers { as_time: Arc::new(ScalarUDF::new_from_impl(IntervalAsTime::new())) }
+    }
+
+    /// One expression, not its children.
+    fn rewrite_one(&self, expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+        Ok(match expr {
+            Expr::BinaryExpr(binary) => checked(binary, schema),
+            Expr::Cast(Cast { expr, field }) => match rounded(&expr, field.data_type(), schema) {
+                Some(rounded) => {
+                    Transformed::yes(Expr::Cast(Cast { expr: Box::new(rounded), field }))
+                }
+                None => Transformed::no(Expr::Cast(Cast { expr, field })),
+            },
+            Expr::TryCast(TryCast { expr, field }) => {
+                match rounded(&expr, field.data_type(), schema) {
+                    Some(rounded) => {
+                        Transformed::yes(Expr::TryCast(TryCast { expr: Box::new(rounded), field }))
+                    }
+                    None => Transformed::no(Expr::TryCast(TryCast { expr, field })),
+                }
+            }
+            Expr::Between(between) => self.between(between, schema),
+            other => Transformed::no(other),
+        })
+    }
+
+    fn between(&self, between: Between, schema: &DFSchema) -> Transformed<Expr> {
+        let is_span = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::Interval(_)));
+        if !is_span(&between.low) || !is_span(&between.high) {
+            return Transformed::no(Expr::Between(between));
+        }
+        let as_time = |expr: Box<Expr>| match is_span(&expr) {
+            true => Box::new(self.as_time.call(vec![*expr])),
+            false => expr,
+        };
+        Transformed::yes(Expr::Between(Between {
+            expr: as_time(between.expr),
+            low: as_time(between.low),
+            high: as_time(between.high),
+            ..between
+        }))
+    }
+
+    fn rewrite_plan(&self, plan: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
+        // Nodes of our own, ASOF JOIN's above all, know operators by their form.
+        if let LogicalPlan::Extension(_) = plan {
+            return Ok(Transformed::no(plan));
+        }
+        let mut schema = merge_schema(&plan.inputs());
+        if let LogicalPlan::TableScan(scan) = &plan {
+            let source = scan.source.schema();
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
+        }
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let expr = expr.transform_up(|expr| self.rewrite_one(expr, &schema))?;
+            Ok(expr.update_data(|expr| name.restore(expr)))
+        })
+    }
+}
+
+impl AnalyzerRule for Numbers {
+    fn name(&self) -> &str {
+        "numbers"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DataFusionResult<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(|plan| self.rewrite_plan(plan))?.data)
+    }
+}
+
+/// Integers added, subtracted, multiplied.
+fn checked(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
+    let BinaryExpr { left, op, right } = binary;
+    let is_arithmetic = matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply);
+    if is_arithmetic
+        && let (Ok(of), Ok(other)) = (left.get_type(schema), right.get_type(schema))
+        && of.is_signed_integer()
+        && of == other
+    {
+        let function = ScalarUDF::new_from_impl(CheckedInteger::new(op));
+        return Transformed::yes(function.call(vec![*left, *right]));
+    }
+    Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+}
+
+/// A fraction on its way to an integer.
+fn rounded(expr: &Expr, to: &DataType, schema: &DFSchema) -> Option<Expr> {
+    let is_rounded = |function: &ScalarUDF| function.inner().downcast_ref::<Rounded>().is_some();
+    if !to.is_integer() || matches!(expr, Expr::ScalarFunction(call) if is_rounded(&call.func)) {
+        return None;
+    }
+    let is_fraction = match expr.get_type(schema).ok()? {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => true,
+        DataType::Decimal128(_, scale) => scale > 0,
+        _ => false,
+    };
+    // A number as it is written is a numeric in PostgreSQL, which rounds halves away from zero.
+    let away = matches!(expr, Expr::Literal(..));
+    let function = || ScalarUDF::new_from_impl(Rounded::new(away));
+    is_fraction.then(|| function().call(vec![expr.clone()]))
+}

@@ -1,0 +1,217 @@
+//! The types that the target of a write gives to parameters.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+use datafusion::sql::sqlparser::ast::{
+    Assignment, Expr as SqlExpr, FromTable, MergeAction, MergeInsertKind, OnConflictAction,
+    OnInsert, SetExpr, Visit, Visitor,
+};
+
+use super::Session;
+use crate::command::write::{insert_columns, insert_name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::parse::Statement;
+use crate::plan::parameters::{cast_types, placeholder};
+use crate::plan::time_travel::name_parts;
+use crate::plan::{Reading, names};
+use crate::spec::Type;
+
+impl Session {
+    /// Types that the target of a write gives to parameters.
+    pub(super) fn hints(
+        &self,
+        reading: &Reading,
+        statement: &Statement,
+        fields: &mut [Option<FieldRef>],
+    ) -> Result<()> {
+        let mut hints = HashMap::new();
+        match statement {
+            Statement::Insert(insert) => {
+                cast_types(&insert.insert, fields)?;
+                let parts = name_parts(insert_name(&insert.insert)?)?;
+                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                let (table, _) = names::table(reading, &parts)?;
+                let names = insert_columns(table.schema(), &insert.insert)?;
+                if let Some(source) = &insert.insert.source {
+                    let column = |at: usize| {
+                        let (_, column) = table.schema().column_named(names.get(at)?)?;
+                        Some(column.data_type.clone())
+                    };
+                    hint_values(&source.body, &column, &mut hints);
+                }
+                if let Some(OnInsert::OnConflict(clause)) = &insert.insert.on
+                    && let OnConflictAction::DoUpdate(update) = &clause.action
+                {
+                    hint_assignments(&update.assignments, &table, &mut hints);
+                    hint_conditions(&update.selection, &table, &mut hints);
+                }
+            }
+            Statement::Update(update) => {
+                cast_types(&update.update, fields)?;
+                if let Ok(parts) = factor_parts(&update.update.table.relation) {
+                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                    let (table, _) = names::table(reading, &parts)?;
+                    hint_assignments(&update.update.assignments, &table, &mut hints);
+                    hint_conditions(&update.update.selection, &table, &mut hints);
+                }
+            }
+            Statement::Delete(delete) => {
+                cast_types(&delete.delete, fields)?;
+                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
+                    &delete.delete.from;
+                if let Some(first) = from.first()
+                    && let Ok(parts) = factor_parts(&first.relation)
+                {
+                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                    let (table, _) = names::table(reading, &parts)?;
+                    hint_conditions(&delete.delete.selection, &table, &mut hints);
+                }
+            }
+            Statement::With(with) => {
+                for part in &with.parts {
+                    self.hints(reading, &part.statement, fields)?;
+                }
+                self.hints(reading, &with.main, fields)?;
+            }
+            Statement::Query(query) => cast_types(query, fields)?,
+            Statement::Merge(merge) => {
+                cast_types(&merge.merge, fields)?;
+                if let Ok(parts) = factor_parts(&merge.merge.table) {
+                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                    let (table, _) = names::table(reading, &parts)?;
+                    for clause in &merge.merge.clauses {
+                        hint_merge(&clause.action, &table, &mut hints)?;
+                        hint_conditions(&clause.predicate, &table, &mut hints);
+                    }
+                }
+            }
+            _ => {}
+        }
+        take_hints(hints, fields);
+        Ok(())
+    }
+}
+
+fn take_hints(hints: HashMap<usize, Type>, fields: &mut [Option<FieldRef>]) {
+    for (at, hint) in hints {
+        if let Some(slot @ None) = fields.get_mut(at) {
+            *slot = Some(Arc::new(hint.field("", true)));
+        }
+    }
+}
+
+fn hint_assignments(
+    assignments: &[Assignment],
+    table: &crate::store::Table,
+    hints: &mut HashMap<usize, Type>,
+) {
+    for assignment in assignments {
+        let name = assignment.target.to_string();
+        let column = table.schema().column_named(name.trim_matches('"'));
+        hint(&assignment.value, column.map(|(_, c)| &c.data_type), hints);
+    }
+}
+
+fn hint_merge(
+    action: &MergeAction,
+    table: &crate::store::Table,
+    hints: &mut HashMap<usize, Type>,
+) -> Result<()> {
+    match action {
+        MergeAction::Update(update) => hint_assignments(&update.assignments, table, hints),
+        MergeAction::Insert(insert) => {
+            let MergeInsertKind::Values(values) = &insert.kind else { return Ok(()) };
+            let columns = &table.schema().columns;
+            for row in &values.rows {
+                for (at, value) in row.content.iter().enumerate() {
+                    let column = match insert.columns.get(at) {
+                        Some(name) => {
+                            let name = name_parts(name)?.pop().unwrap_or_default();
+                            table.schema().column_named(&name).map(|(_, column)| column)
+                        }
+                        None => columns.get(at),
+                    };
+                    hint(value, column.map(|c| &c.data_type), hints);
+                }
+            }
+        }
+        MergeAction::Delete { .. } => {}
+    }
+    Ok(())
+}
+
+fn factor_parts(factor: &datafusion::sql::sqlparser::ast::TableFactor) -> Result<Vec<String>> {
+    match factor {
+        datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } => name_parts(name),
+        _ => Err(Error::new(ErrorKind::Syntax, "only a table can be written")),
+    }
+}
+
+/// In VALUES a parameter has its column's type; so has one that a SELECT hands through.
+fn hint_values(
+    body: &SetExpr,
+    column: &dyn Fn(usize) -> Option<Type>,
+    hints: &mut HashMap<usize, Type>,
+) {
+    match body {
+        SetExpr::Values(values) => {
+            for row in &values.rows {
+                for (at, value) in row.content.iter().enumerate() {
+                    hint(value, column(at).as_ref(), hints);
+                }
+            }
+        }
+        SetExpr::Select(select) => {
+            use datafusion::sql::sqlparser::ast::SelectItem;
+            for (at, item) in select.projection.iter().enumerate() {
+                if let SelectItem::UnnamedExpr(value)
+                | SelectItem::ExprWithAlias { expr: value, .. } = item
+                {
+                    hint(value, column(at).as_ref(), hints);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn hint(value: &SqlExpr, data_type: Option<&Type>, hints: &mut HashMap<usize, Type>) {
+    if let (Some(number), Some(data_type)) = (placeholder(value), data_type) {
+        hints.insert(number, data_type.clone());
+    }
+}
+
+/// `column <op> $n` anywhere in a condition gives the parameter the column's type.
+fn hint_conditions(
+    condition: &Option<SqlExpr>,
+    table: &crate::store::Table,
+    hints: &mut HashMap<usize, Type>,
+) {
+    struct Comparisons<'a>(&'a crate::store::Table, &'a mut HashMap<usize, Type>);
+    impl Visitor for Comparisons<'_> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<()> {
+            if let SqlExpr::BinaryOp { left, right, .. } = expr {
+                for (column, value) in [(left, right), (right, left)] {
+                    let name = match column.as_ref() {
+                        SqlExpr::Identifier(ident) => Some(crate::parse::fold(ident)),
+                        SqlExpr::CompoundIdentifier(parts) => parts.last().map(crate::parse::fold),
+                        _ => None,
+                    };
+                    let found = name.and_then(|name| {
+                        let (_, column) = self.0.schema().column_named(&name)?;
+                        Some(column.data_type.clone())
+                    });
+                    hint(value, found.as_ref(), self.1);
+                }
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    if let Some(condition) = condition {
+        let _ = condition.visit(&mut Comparisons(table, hints));
+    }
+}
