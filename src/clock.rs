@@ -48,6 +48,14 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock to a wall time (µs since 1970-01-01 UTC), also back; the machine's clock is
+    /// set by others.
+    pub fn set(&self, wall_us: i64) {
+        if let Source::Manual { now_us, .. } = &self.0 {
+            now_us.store(wall_us, Ordering::Release);
+        }
+    }
+
     /// Moves a manual clock forward; the machine's clock moves by itself.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual { now_us, .. } = &self.0 {

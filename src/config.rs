@@ -99,6 +99,9 @@ impl Default for WireSettings {
     }
 }
 
+/// The least with which statements run: below it, each would be refused for want of memory.
+const MEMORY_MIN: u64 = 64 * MIB;
+
 impl Default for Settings {
     fn default() -> Self {
         let memory_limit_bytes = crate::memory::machine_bytes().map_or(2048 * MIB, |all| all / 4);
@@ -126,10 +129,18 @@ impl Settings {
     }
 
     /// Bounds the process; one statement may reserve half of it.
-    pub fn with_memory_limit(mut self, limit: Bytes) -> Self {
+    ///
+    /// # Errors
+    /// InvalidValue for less than works.
+    pub fn with_memory_limit(mut self, limit: Bytes) -> Result<Self> {
+        if limit.0 < MEMORY_MIN {
+            let message = format!("a memory limit of {} bytes is too little", limit.0);
+            return Err(Error::new(ErrorKind::InvalidValue, message)
+                .hint(format!("give it {}MB at least", MEMORY_MIN / MIB)));
+        }
         self.memory_limit_bytes = limit.0;
         self.statement_memory_limit_bytes = limit.0 / 2;
-        self
+        Ok(self)
     }
 }
 

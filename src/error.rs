@@ -63,6 +63,12 @@ pub enum ErrorKind {
     InvalidValue,
     /// Text that is not a value of the type.
     InvalidText,
+    /// Text that is no regular expression.
+    InvalidRegex,
+    /// An escape that is not one character.
+    InvalidEscape,
+    /// A table's name or alias that stands twice in one FROM.
+    DuplicateAlias,
     /// Bytes that are not a value of the type.
     InvalidBinary,
     /// Text that is not UTF-8.
@@ -174,6 +180,9 @@ impl ErrorKind {
             ErrorKind::Grouping => "42803",
             ErrorKind::InvalidValue => "22023",
             ErrorKind::InvalidText => "22P02",
+            ErrorKind::InvalidRegex => "2201B",
+            ErrorKind::InvalidEscape => "22019",
+            ErrorKind::DuplicateAlias => "42712",
             ErrorKind::InvalidBinary => "22P03",
             ErrorKind::InvalidEncoding => "22021",
             ErrorKind::OutOfRange => "22003",

@@ -7,6 +7,8 @@ use datafusion::error::DataFusionError;
 
 use crate::error::{Error, ErrorKind};
 
+mod words;
+
 /// DataFusion's error as ours. One of ours that travelled inside comes out as it went in.
 pub fn of_datafusion(error: DataFusionError) -> Error {
     let error = match error {
@@ -53,7 +55,10 @@ fn of_external(inner: Box<dyn std::error::Error + Send + Sync>) -> Error {
     };
     match inner.downcast::<ArrowError>() {
         Ok(arrow) => of_arrow(*arrow),
-        Err(other) => Error::new(ErrorKind::Internal, other.to_string()).caused_by(other),
+        Err(other) if other.to_string().contains("regex parse error") => {
+            words::of_running(ErrorKind::InvalidRegex, &other.to_string())
+        }
+        Err(other) => words::internal(&other.to_string()).caused_by(other),
     }
 }
 
@@ -62,7 +67,7 @@ fn of_shared(error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
             Some(ours) => ours.without_cause(),
-            None => Error::new(ErrorKind::Internal, inner.to_string()),
+            None => words::internal(&inner.to_string()),
         },
         DataFusionError::ArrowError(inner, _) => plain_arrow(inner),
         root => plain(root),
@@ -77,10 +82,11 @@ fn plain(error: &DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(text) => Error::new(ErrorKind::OutOfMemory, text)
             .hint("ask for less at once, or start the server with a larger --memory"),
         DataFusionError::IoError(inner) => Error::new(ErrorKind::Io, inner.to_string()),
-        DataFusionError::Plan(text) => of_plan(text),
-        DataFusionError::Configuration(text) => Error::new(ErrorKind::InvalidValue, text),
-        DataFusionError::Execution(text) => Error::new(ErrorKind::InvalidValue, text),
-        other => Error::new(ErrorKind::Internal, other.to_string()),
+        DataFusionError::Plan(text) => words::of_plan(text),
+        DataFusionError::Configuration(text) | DataFusionError::Execution(text) => {
+            words::of_running(ErrorKind::InvalidValue, text)
+        }
+        other => words::internal(&other.to_string()),
     }
 }
 
@@ -108,51 +114,20 @@ fn of_schema(error: &SchemaError) -> Error {
     }
 }
 
-/// The planner uses one variant for all it refuses; the words it begins with tell the common ones.
-fn of_plan(text: &str) -> Error {
-    if let Some((name, rest)) =
-        text.strip_prefix("Invalid function '").and_then(|t| t.split_once('\''))
-    {
-        let missing = format!("function {name} does not exist");
-        let missing = Error::new(ErrorKind::UndefinedFunction, missing);
-        return match rest.split('\'').nth(1) {
-            Some(near) => missing.hint(format!("there is a function {near}")),
-            None => missing,
-        };
-    }
-    let kind = if text.starts_with("table '") && text.ends_with("not found") {
-        ErrorKind::UndefinedTable
-    } else if text.starts_with("Invalid function") || text.contains("No function matches") {
-        ErrorKind::UndefinedFunction
-    } else if text.contains("must be in GROUP BY")
-        || text.contains("must appear in the GROUP BY")
-        || text.starts_with("Aggregate functions are not allowed")
-    {
-        ErrorKind::Grouping
-    } else {
-        ErrorKind::DatatypeMismatch
-    };
-    Error::new(kind, text)
-}
-
 fn plain_arrow(error: &ArrowError) -> Error {
     match error {
         ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
-        ArrowError::ArithmeticOverflow(text) => Error::new(ErrorKind::OutOfRange, text),
-        // Text that does not read begins with "Cannot cast string", a number that does not fit so:
-        ArrowError::CastError(text) if text.starts_with("Can't cast value") => {
-            Error::new(ErrorKind::OutOfRange, text)
-        }
+        ArrowError::ArithmeticOverflow(text) => words::of_overflow(text),
         ArrowError::CastError(text) | ArrowError::ParseError(text) => {
-            Error::new(ErrorKind::InvalidText, text)
+            words::of_running(ErrorKind::InvalidText, text)
         }
         ArrowError::ComputeError(text) | ArrowError::InvalidArgumentError(text) => {
-            Error::new(ErrorKind::InvalidValue, text)
+            words::of_running(ErrorKind::InvalidValue, text)
         }
         ArrowError::NotYetImplemented(text) => Error::new(ErrorKind::NotSupported, text),
         ArrowError::MemoryError(text) => Error::new(ErrorKind::OutOfMemory, text),
         ArrowError::IoError(text, _) => Error::new(ErrorKind::Io, text),
-        other => Error::new(ErrorKind::Internal, other.to_string()),
+        other => words::internal(&other.to_string()),
     }
 }
 

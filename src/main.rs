@@ -83,7 +83,7 @@ impl Folder {
             ..Settings::default()
         };
         match self.memory {
-            Some(text) => text.parse::<Bytes>().map(|limit| settings.with_memory_limit(limit)),
+            Some(text) => settings.with_memory_limit(text.parse::<Bytes>()?),
             None => Ok(settings),
         }
     }

@@ -292,9 +292,6 @@ fn print_notice(notice: &Notice) {
     if let Some(hint) = &notice.hint {
         eprintln!("HINT:  {hint}");
     }
-    if let Some(context) = error.context_text() {
-        eprintln!("CONTEXT:  {context}");
-    }
 }
 
 /// The error as psql prints it; with the text, the line it is about and a caret below.
@@ -311,6 +308,9 @@ pub(crate) fn print_error(error: &Error, text: Option<&str>) {
     }
     if let Some(hint) = error.hint_text() {
         eprintln!("HINT:  {hint}");
+    }
+    if let Some(context) = error.context_text() {
+        eprintln!("CONTEXT:  {context}");
     }
 }
 

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, Timestamp
 
 use crate::error::Result;
 use crate::fault;
-use crate::spec::{Commit, CommitKind, RefKind, TableId};
+use crate::spec::{Commit, CommitKind, Ref, RefKind, TableId};
 use crate::store::{Snapshot, Store};
 
 /// Rows that SHOW LOG gives where no LIMIT was said.
@@ -25,6 +25,24 @@ pub fn refs(store: &Store, kind: RefKind) -> Result<RecordBatch> {
         ("commit", numbers(refs.iter().map(|r| Some(r.commit.0)))),
         ("committed_at", times(made)),
         ("created_at", times(refs.iter().map(|r| r.created_us).collect())),
+    ])
+}
+
+/// The branches or tags through which a table can be read: its own, and those of the database.
+pub fn refs_of_table(store: &Store, table: TableId, kind: RefKind) -> Result<RecordBatch> {
+    let mut refs = store.all_refs()?;
+    refs.retain(|r| r.kind == kind && r.table().is_none_or(|own| own == table));
+    let mut made = Vec::with_capacity(refs.len());
+    for r in &refs {
+        made.push(store.commit_record(r.commit)?.time_us);
+    }
+    let scope = |r: &Ref| if r.table().is_some() { "table" } else { "database" };
+    batch([
+        ("name", texts(refs.iter().map(|r| r.label().to_owned()))),
+        ("commit", numbers(refs.iter().map(|r| Some(r.commit.0)))),
+        ("committed_at", times(made)),
+        ("created_at", times(refs.iter().map(|r| r.created_us).collect())),
+        ("scope", texts(refs.iter().map(|r| scope(r).to_owned()))),
     ])
 }
 
@@ -68,6 +86,7 @@ pub fn table(from: &Snapshot, table: TableId, limit: Option<u64>) -> Result<Reco
     batch([
         ("version", numbers(found.iter().map(|(c, _)| Some(c.id.0)))),
         ("timestamp", times(found.iter().map(|(c, _)| c.time_us).collect())),
+        ("userName", texts(found.iter().map(|(c, _)| user(c)))),
         ("operation", texts(found.iter().map(|(c, _)| operation(c.kind).to_owned()))),
         ("added_rows", numbers(found.iter().map(|(_, change)| Some(change.added_rows)))),
         ("deleted_rows", numbers(found.iter().map(|(_, change)| Some(change.deleted_rows)))),
@@ -84,6 +103,11 @@ fn operation(kind: CommitKind) -> &'static str {
         CommitKind::Merge => "merge",
         CommitKind::Maintain => "maintain",
     }
+}
+
+fn user(commit: &Commit) -> String {
+    let user = commit.properties.iter().find(|(name, _)| name == "user");
+    user.map_or_else(String::new, |(_, user)| user.clone())
 }
 
 fn properties(commit: &Commit) -> String {

@@ -1,4 +1,4 @@
-//! Statements that are not queries, a file a family: tables, rows, COPY, refs, history, upkeep.
+//! Statements that are not queries, a file a family: tables, rows, COPY, refs, merges, history, upkeep.
 //!
 //! Each works on what it is given: a [`Reading`] of one snapshot, a transaction to write to, a state
 //! to plan and run with. Nothing here knows sessions, transactions blocks or the protocol.
@@ -15,12 +15,17 @@ mod generated;
 pub mod history;
 mod like;
 pub mod maintain;
+pub mod merge;
 pub mod object;
+pub mod past;
+pub mod publish;
 pub mod refs;
 mod rules;
 pub mod run;
 pub mod sequence;
 pub mod table;
+pub mod table_refs;
+pub mod verify;
 pub mod write;
 
 use std::sync::Arc;

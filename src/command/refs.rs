@@ -1,46 +1,41 @@
-//! Branches and tags: made, dropped, published, moved.
+//! Branches and tags: made, dropped, moved.
 
-use std::sync::Arc;
-
-use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 
-use super::run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{CreateRef, PublishBranch, TableVersionSpec};
+use crate::parse::{CreateRef, TableVersionSpec};
+use crate::plan::Reading;
 use crate::plan::query::plan_constant;
-use crate::plan::time_travel::{constant, snapshot_of};
-use crate::plan::{Reading, plan_query};
-use crate::spec::RefKind;
-use crate::store::{Advance, Snapshot};
-
-/// How often a publish starts again because its target moved.
-const PUBLISH_ROUNDS: usize = 10;
+use crate::plan::time_travel::{constant, of_ref, snapshot_of};
+use crate::spec::{RefKind, Retention, TableId};
+use crate::store::{Advance, NewRef, Snapshot};
 
 /// CREATE BRANCH, CREATE TAG; false where it was there and IF NOT EXISTS was said.
 ///
 /// # Errors
 /// DuplicateObject, InvalidName; UndefinedObject for where it starts.
 pub async fn create(reading: &Reading, state: &SessionState, create: &CreateRef) -> Result<bool> {
-    if create.retain.is_some() {
-        return Err(Error::new(ErrorKind::NotSupported, "RETAIN of branches and tags"));
-    }
     let store = reading.snapshot.store();
     let kind = if create.tag { RefKind::Tag } else { RefKind::Branch };
-    if let Some(existing) = store.find_ref(&create.name)? {
-        if create.if_not_exists {
-            return Ok(false);
-        }
-        if create.or_replace && existing.kind == kind {
-            store.drop_ref(&create.name, kind).await?;
-        }
+    if create.if_not_exists && !create.or_replace && store.find_ref(&create.name)?.is_some() {
+        return Ok(false);
     }
     let at = match &create.from {
         Some(spec) => version(reading, state, spec)?,
         None => reading.snapshot.clone(),
     };
-    store.create_ref(&create.name, kind, at.commit()).await?;
+    let (name, at, retention) = (create.name.clone(), at.commit(), retention(create));
+    store.make_ref(NewRef { name, kind, at, retention, replace: create.or_replace }).await?;
     Ok(true)
+}
+
+/// What RETAIN says.
+pub(super) fn retention(create: &CreateRef) -> Retention {
+    create.retain.as_ref().map_or_else(Retention::default, |retain| Retention {
+        age_us: retain.age_us,
+        commits: retain.commits,
+        commits_age_us: retain.commits_age_us,
+    })
 }
 
 /// DROP BRANCH, DROP TAG; false where it was not there and IF EXISTS was said.
@@ -66,77 +61,29 @@ pub fn version(
     state: &SessionState,
     spec: &TableVersionSpec,
 ) -> Result<Snapshot> {
+    version_for(reading, state, None, spec)
+}
+
+/// The snapshot that a clause names for a table, which may have branches and tags of its own.
+///
+/// # Errors
+/// UndefinedObject, InvalidValue.
+pub fn version_for(
+    reading: &Reading,
+    state: &SessionState,
+    table: Option<TableId>,
+    spec: &TableVersionSpec,
+) -> Result<Snapshot> {
+    if let Some(label) = spec.within_name() {
+        let base = of_ref(&reading.snapshot, table, None, label)?;
+        let inner = TableVersionSpec { within: None, ..spec.clone() };
+        return version_for(&reading.at(base), state, table, &inner);
+    }
     let expr = plan_constant(reading, state, &spec.value)?;
     let value = constant(reading, state, expr)?.ok_or_else(|| {
         Error::new(ErrorKind::UndefinedParameter, "the version is a parameter without a value")
     })?;
-    snapshot_of(reading, &reading.snapshot, spec, &value)
-}
-
-/// PUBLISH BRANCH: the target moves to the branch's head if every check holds there.
-///
-/// # Errors
-/// CheckViolation where a check does not hold; WrongState where the target has commits of its own;
-/// Conflict where it moved again and again.
-pub async fn publish(
-    reading: &Reading,
-    state: &Arc<SessionState>,
-    publish: &PublishBranch,
-) -> Result<Advance> {
-    let store = reading.snapshot.store();
-    let source = store.head(&publish.branch)?;
-    if let Some(expected) = publish.expect
-        && source.commit().0 != expected
-        && store.content(source.commit())?.0 != expected
-    {
-        return Err(Error::new(
-            ErrorKind::WrongState,
-            format!(
-                "branch \"{}\" is at commit {}, not at {expected}",
-                publish.branch,
-                source.commit()
-            ),
-        )
-        .hint("audit the new commits, then publish with their number"));
-    }
-    for _ in 0..PUBLISH_ROUNDS {
-        check(&reading.at(source.clone()), state, publish).await?;
-        match store.fast_forward(&publish.into, &source).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => continue,
-            moved => return moved,
-        }
-    }
-    Err(Error::new(
-        ErrorKind::Conflict,
-        format!("branch \"{}\" moved {PUBLISH_ROUNDS} times meanwhile", publish.into),
-    )
-    .hint("run the statement again"))
-}
-
-async fn check(
-    reading: &Reading,
-    state: &Arc<SessionState>,
-    publish: &PublishBranch,
-) -> Result<()> {
-    for (query, text) in &publish.checks {
-        let planned = plan_query(reading, state, query)?;
-        match run::single(reading, state, planned.plan).await? {
-            ScalarValue::Boolean(Some(true)) => {}
-            ScalarValue::Boolean(_) => {
-                return Err(Error::new(
-                    ErrorKind::CheckViolation,
-                    format!("a check of branch \"{}\" does not hold", publish.branch),
-                )
-                .detail(text.clone())
-                .hint("nothing was published; repair the branch or drop it"));
-            }
-            other => {
-                let message = format!("a check must answer true or false, not {other}");
-                return Err(Error::new(ErrorKind::DatatypeMismatch, message));
-            }
-        }
-    }
-    Ok(())
+    snapshot_of(reading, &reading.snapshot, table, spec, &value)
 }
 
 /// Moves a branch forward to where a ref points.

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use datafusion::execution::session_state::SessionState;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::fault;
 use crate::plan::Reading;
 use crate::plan::rows::RowExpression;
@@ -77,9 +77,14 @@ impl Rules {
                 let message = format!(
                     "new row for relation \"{table}\" violates check constraint \"{name}\""
                 );
-                return Err(
-                    Error::new(ErrorKind::CheckViolation, message).detail(failing_row(rows, row))
-                );
+                return Err(Error::new(ErrorKind::CheckViolation, message)
+                    .detail(failing_row(rows, row))
+                    .about(ObjectNames {
+                        schema: Some(self.schema.namespace.clone()),
+                        table: Some(table.clone()),
+                        column: None,
+                        constraint: Some(name.clone()),
+                    }));
             }
         }
         Ok(())

@@ -118,6 +118,21 @@ pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId, table: TableId) 
     Ok(())
 }
 
+/// RESTART IDENTITY: the sequences of a table's columns begin again, at once.
+///
+/// # Errors
+/// Io, DiskFull.
+pub fn restart_owned(writing: &Writing<'_>, table: &TableSchema) -> Result<()> {
+    let snapshot = writing.transaction.snapshot();
+    let owned = table.columns.iter().filter_map(|c| c.generated.as_ref()?.sequence());
+    for id in owned {
+        if let Some(Relation::Sequence(sequence)) = snapshot.relation_by_id(id)? {
+            snapshot.store().set_value(&sequence, sequence.start, false)?;
+        }
+    }
+    Ok(())
+}
+
 fn free_name(writing: &Writing<'_>, namespace: &str, plain: &str) -> Result<String> {
     let snapshot = writing.transaction.snapshot();
     let mut name = plain.to_owned();

@@ -1,6 +1,7 @@
 //! Physical operators, and the formats that rows come in and go out in.
 
 pub mod asof_join;
+pub mod changes;
 pub mod copy;
 pub mod scan;
 pub mod slice;

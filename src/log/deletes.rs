@@ -1,6 +1,6 @@
 //! Deletion chains: what each commit deleted, linked, with a union now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use imbl::HashMap;
@@ -101,6 +101,17 @@ pub fn since(
     }
     links.reverse();
     Ok(Some(links))
+}
+
+/// The rows of inline batches that were deleted after one link and up to another; None where the
+/// first does not lie behind the second, or what lies between has expired.
+pub fn rows_since(
+    records: &impl Records,
+    tip: Option<LinkId>,
+    stop: Option<LinkId>,
+) -> Result<Option<HashSet<RowId>>> {
+    let links = since(records, tip, stop)?;
+    Ok(links.map(|links| links.into_iter().flat_map(|link| link.rows).collect()))
 }
 
 /// The positions of a link.

@@ -34,6 +34,23 @@ pub fn put(transaction: &Transaction, scope: u64, target: &Ref, moved: &ReflogEn
     log_move(transaction, target.id, moved)
 }
 
+/// Writes a ref that did not move.
+pub fn keep(transaction: &Transaction, scope: u64, target: &Ref) -> Result<()> {
+    transaction.put(Space::Refs, &ref_key(scope, &target.name), &target.encode())
+}
+
+/// Gives the ref of this name the one that `target` has.
+pub fn rename(
+    transaction: &Transaction,
+    scope: u64,
+    name: &str,
+    target: &Ref,
+    moved: &ReflogEntry,
+) -> Result<()> {
+    transaction.remove(Space::Refs, &ref_key(scope, name))?;
+    put(transaction, scope, target, moved)
+}
+
 /// Removes a ref; its reflog stays.
 pub fn remove(
     transaction: &Transaction,

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::alter::{AlterOperation, AlterTable};
 use super::grammar::Grammar;
 use super::query::version_literal;
 use super::statement::{Statement, Target};
@@ -24,6 +25,8 @@ pub struct CreateRef {
     pub from: Option<TableVersionSpec>,
     /// RETAIN.
     pub retain: Option<Retain>,
+    /// IN TABLE t: of this table alone.
+    pub table: Option<ast::ObjectName>,
 }
 
 /// How long a ref is kept.
@@ -84,7 +87,7 @@ pub struct RestoreTable {
     pub to: TableVersionSpec,
 }
 
-/// ROLLBACK BRANCH.
+/// ROLLBACK BRANCH, RESET BRANCH, ASSIGN BRANCH.
 #[derive(Clone, Debug)]
 pub struct RollbackBranch {
     /// The branch.
@@ -115,9 +118,29 @@ impl Grammar<'_> {
         let tag = self.expects_one(&["BRANCH", "TAG"])? == "TAG";
         let if_not_exists = self.accepts("IF NOT EXISTS");
         let name = self.name_or_string()?;
+        let table = self.ref_table()?;
         let from = self.ref_start()?;
         let retain = self.retain()?;
-        Ok(CreateRef { tag, name, or_replace, if_not_exists, from, retain })
+        Ok(CreateRef { tag, name, or_replace, if_not_exists, from, retain, table })
+    }
+
+    /// IN TABLE t.
+    pub(super) fn ref_table(&mut self) -> Result<Option<ast::ObjectName>> {
+        match self.accepts("IN TABLE") {
+            true => self.object().map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// CREATE BRANCH b IN TABLE t is ALTER TABLE t CREATE BRANCH b.
+    pub(super) fn ref_statement(mut created: CreateRef) -> Statement {
+        match created.table.take() {
+            Some(name) => {
+                let operations = vec![AlterOperation::CreateRef(Box::new(created))];
+                Statement::AlterTable(Box::new(AlterTable { name, if_exists: false, operations }))
+            }
+            None => Statement::CreateRef(Box::new(created)),
+        }
     }
 
     /// `FROM ref [version]`, or a version alone.
@@ -206,7 +229,7 @@ impl Grammar<'_> {
         Ok((tag, self.name_or_string()?, if_exists))
     }
 
-    /// MERGE BRANCH, PUBLISH BRANCH, RESTORE, ROLLBACK BRANCH, UNDROP, USE.
+    /// MERGE BRANCH, PUBLISH BRANCH, RESTORE, ROLLBACK / RESET / ASSIGN BRANCH, UNDROP, USE.
     pub(super) fn about_refs(&mut self) -> Result<Statement> {
         if self.accepts("MERGE BRANCH") {
             return self.merge_branch().map(Statement::MergeBranch);
@@ -215,7 +238,8 @@ impl Grammar<'_> {
             self.accepts("BRANCH");
             return self.publish_branch();
         }
-        if self.accepts("ROLLBACK BRANCH") {
+        let moves = ["ROLLBACK BRANCH", "RESET BRANCH", "ASSIGN BRANCH"];
+        if moves.iter().any(|words| self.accepts(words)) {
             let branch = self.name_or_string()?;
             let to = self.destination()?;
             return Ok(Statement::RollbackBranch(Box::new(RollbackBranch { branch, to })));
@@ -235,8 +259,7 @@ impl Grammar<'_> {
             return self.name_or_string().map(Statement::UseBranch);
         }
         self.expects("REPLACE")?;
-        let created = self.created_ref(true)?;
-        Ok(Statement::CreateRef(Box::new(created)))
+        self.created_ref(true).map(Self::ref_statement)
     }
 
     /// TO [VERSION AS OF] x: a version, a ref, a number.
@@ -289,8 +312,19 @@ impl Grammar<'_> {
     /// ALTER BRANCH b, with ALTER BRANCH read.
     pub(super) fn alter_branch(&mut self) -> Result<Statement> {
         let branch = self.name_or_string()?;
+        let table = self.ref_table()?;
         if self.accepts("RENAME TO") {
-            return Ok(Statement::RenameBranch { branch, to: self.name_or_string()? });
+            return Ok(Statement::RenameBranch { branch, to: self.name_or_string()?, table });
+        }
+        if self.accepts("SET") {
+            let protected = self.expects_one(&["PROTECTED", "UNPROTECTED"])? == "PROTECTED";
+            return Ok(Statement::ProtectBranch { branch, protected, table });
+        }
+        if table.is_some() {
+            let message = "ALTER BRANCH … IN TABLE … FAST FORWARD";
+            return Err(self
+                .refuse(ErrorKind::NotSupported, message)
+                .hint("CALL system.fast_forward('table', 'branch', 'to')"));
         }
         self.expects("FAST FORWARD")?;
         self.accepts("TO");

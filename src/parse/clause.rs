@@ -62,8 +62,10 @@ enum Head {
     Argument { before: bool },
     /// AS OF value: the slot is the value's.
     AsOf(usize),
-    /// FOR SYSTEM_TIME BETWEEN, FROM, ALL.
-    Range,
+    /// FOR SYSTEM_TIME BETWEEN, FROM, ALL, CONTAINED IN.
+    Period,
+    /// FOR VALID_TIME: time that people write, not the database.
+    ValidTime,
     /// AS OF SYSTEM TIME: of the statement, not of the table.
     Statement,
 }
@@ -130,14 +132,15 @@ fn head(words: &Words<'_>) -> Option<Head> {
     let slot = match () {
         _ if words.is(at, &["SYSTEM_VERSION", "VERSION"]) => Slot::Version,
         _ if words.is(at, &["SYSTEM_TIME", "TIMESTAMP", "TIME"]) => Slot::Time,
-        _ if at == 1 && words.is(1, &["VALID_TIME", "ALL"]) => return Some(Head::Range),
+        _ if at == 1 && words.is(1, &["VALID_TIME", "ALL"]) => return Some(Head::ValidTime),
         _ => return None,
     };
     match words.as_of(at + 1) {
         true => Some(Head::Value(slot, at + 3)),
-        false if at == 1 && words.is(2, &["FROM", "BETWEEN", "ALL", "CONTAINED"]) => {
-            Some(Head::Range)
-        }
+        false if at == 1 && words.is(2, &["FROM", "BETWEEN", "ALL", "CONTAINED"]) => match slot {
+            Slot::Time => Some(Head::Period),
+            _ => None,
+        },
         false => None,
     }
 }
@@ -223,10 +226,11 @@ impl Reader<'_> {
                 }
                 Ok(Some(clause))
             }
-            Some(Head::Range) => Err(self.not_supported(
+            Some(Head::Period) => self.period(at).map(Some),
+            Some(Head::ValidTime) => Err(self.not_supported(
                 at,
-                "a range of versions",
-                "read one version with FOR SYSTEM_TIME AS OF, or call table_changes('t', from, to)",
+                "FOR VALID_TIME",
+                "compare the columns that say when a row is true: WHERE valid_from <= … ",
             )),
             Some(Head::Statement) => Err(self.not_supported(
                 at,
@@ -306,6 +310,72 @@ impl Reader<'_> {
             }
         };
         Ok(Clause { spec: TableVersionSpec { before, ..clause.spec }, ..clause })
+    }
+
+    /// FOR SYSTEM_TIME FROM a TO b, BETWEEN a AND b, CONTAINED IN (a, b), ALL.
+    fn period(&self, at: usize) -> Result<Clause> {
+        let start = at + 3;
+        let is = |word: &str| self.words.is(at + 2, &[word]);
+        let (slot, value, length) = if is("ALL") {
+            (Slot::All, vec![text("")], 3)
+        } else if is("CONTAINED") {
+            let open = start + 1;
+            if !self.words.is(start, &["IN"]) || !self.words.sign(open, &Token::LParen) {
+                return Err(self.unexpected(start));
+            }
+            let (value, used) = self.pair(open + 1, &|w, i| w.sign(i, &Token::Comma))?;
+            if !self.words.sign(open + 1 + used, &Token::RParen) {
+                return Err(self.unexpected(open + 1 + used));
+            }
+            (Slot::Contained, value, used + 6)
+        } else {
+            let (slot, between) =
+                if is("FROM") { (Slot::FromTo, "TO") } else { (Slot::Between, "AND") };
+            let (value, used) = self.pair(start, &|w, i| w.is(i, &[between]))?;
+            (slot, value, used + 3)
+        };
+        let span = self.words.0[at].span;
+        let value: Vec<_> = value.into_iter().map(|token| TokenWithSpan { token, span }).collect();
+        let (spec, _) = read(value.clone(), self.source)?;
+        let spec = TableVersionSpec { slot, value: spec, before: false, within: None };
+        Ok(Clause { length, spec, value, within: None })
+    }
+
+    /// Two constants with something between them, as `(a, b)`; how many tokens they take.
+    fn pair(
+        &self,
+        start: usize,
+        parts: &dyn Fn(&Words<'_>, usize) -> bool,
+    ) -> Result<(Vec<Token>, usize)> {
+        let mut depth = 0_usize;
+        let mut middle = start;
+        while depth > 0 || !parts(&self.words, middle) {
+            match self.words.get(middle) {
+                Some(Token::LParen) => depth += 1,
+                Some(Token::RParen) if depth == 0 => return Err(self.unexpected(middle)),
+                Some(Token::RParen) => depth -= 1,
+                Some(_) => {}
+                None => return Err(self.unexpected(middle)),
+            }
+            middle += 1;
+        }
+        let first = Reader { words: Words(&self.words.0[..middle]), source: self.source };
+        let (_, used) = first.constant(start)?;
+        if start + used != middle {
+            return Err(self.unexpected(start + used));
+        }
+        let (_, after) = self.constant(middle + 1)?;
+        let of = |from: usize, to: usize| self.words.0[from..to].iter().map(|t| t.token.clone());
+        let mut value = vec![Token::LParen];
+        value.extend(of(start, middle));
+        value.push(Token::Comma);
+        value.extend(of(middle + 1, middle + 1 + after));
+        value.push(Token::RParen);
+        Ok((value, used + 1 + after))
+    }
+
+    fn unexpected(&self, at: usize) -> Error {
+        self.source.syntax_error(self.words.0.get(at).map(|token| token.span))
     }
 
     /// The constant expression at a token, and how many tokens it takes.

@@ -133,7 +133,7 @@ impl Grammar<'_> {
         self.expects("CREATE")?;
         let or_replace = self.accepts("OR REPLACE");
         if self.sees("BRANCH") || self.sees("TAG") {
-            return self.created_ref(or_replace).map(|r| Statement::CreateRef(Box::new(r)));
+            return self.created_ref(or_replace).map(Self::ref_statement);
         }
         if !or_replace && self.accepts("SCHEMA") {
             return self.create_schema();

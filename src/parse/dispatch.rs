@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::dialect::AsofDialect;
+use super::foreign;
 use super::grammar::{Grammar, fold};
 use super::limits::RECURSION_MAX;
 use super::statement::{
@@ -47,6 +48,9 @@ impl Grammar<'_> {
             "MERGE" | "PUBLISH" | "RESTORE" | "UNDROP" | "USE" | "REPLACE" => self.about_refs(),
             "DESCRIBE" | "DESC" => self.describe(),
             "ROLLBACK" if self.sees("ROLLBACK BRANCH") => self.about_refs(),
+            "ASSIGN" => self.about_refs(),
+            // RESET branch alone is about the session's setting.
+            "RESET" if self.sees("RESET BRANCH") && self.word(2).is_some() => self.about_refs(),
             "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT"
             | "RELEASE" => self.transaction(),
             "SET" => self.set(),
@@ -107,10 +111,12 @@ impl Grammar<'_> {
         Ok(match *body {
             SetExpr::Insert(ast::Statement::Insert(insert)) => self.insert(with, insert)?,
             SetExpr::Update(ast::Statement::Update(mut update)) => {
+                self.check_foreign(foreign::in_update(&update))?;
                 self.fold_asof(&mut update)?;
                 Statement::Update(Box::new(Update { with: self.folded(with)?, update }))
             }
             SetExpr::Delete(ast::Statement::Delete(mut delete)) => {
+                self.check_foreign(foreign::in_delete(&delete))?;
                 self.fold_asof(&mut delete)?;
                 Statement::Delete(Box::new(Delete { with: self.folded(with)?, delete }))
             }
@@ -131,9 +137,22 @@ impl Grammar<'_> {
         Ok(with)
     }
 
+    /// # Errors
+    /// Syntax for a clause of another dialect.
+    fn check_foreign(&self, clause: Option<&str>) -> Result<()> {
+        match clause {
+            Some(clause) => {
+                let message = format!("syntax error: {clause} is not known");
+                Err(self.refuse(ErrorKind::Syntax, message))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// INSERT; a WITH before it moves into its source.
     fn insert(&mut self, with: Option<ast::With>, mut insert: ast::Insert) -> Result<Statement> {
-        if !insert.into || insert.partitioned.is_some() || insert.or.is_some() {
+        self.check_foreign(foreign::in_insert(&insert))?;
+        if !insert.into {
             return Err(self.refuse(ErrorKind::Syntax, "INSERT takes INTO and a table"));
         }
         if let Some(mut with) = with

@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::ast;
 
+use super::alter::{AlterOperation, AlterTable};
 use super::grammar::{Grammar, fold};
 use super::statement::Statement;
 use crate::error::Result;
@@ -73,6 +74,11 @@ impl Grammar<'_> {
         self.expects("DROP")?;
         if self.sees("BRANCH") || self.sees("TAG") {
             let (tag, name, if_exists) = self.dropped_ref()?;
+            if let Some(table) = self.ref_table()? {
+                let operations = vec![AlterOperation::DropRef { tag, name, if_exists }];
+                let alter = AlterTable { name: table, if_exists: false, operations };
+                return Ok(Statement::AlterTable(Box::new(alter)));
+            }
             return Ok(Statement::DropRef { tag, name, if_exists });
         }
         let kind = self.object_kind()?;

@@ -16,12 +16,14 @@ mod asof;
 mod branch;
 mod clause;
 mod column;
+mod comment;
 mod copy;
 mod create;
 mod cursor;
 mod dialect;
 mod dispatch;
 mod drop;
+mod foreign;
 mod grammar;
 mod limits;
 mod mentions;
@@ -45,6 +47,7 @@ pub use branch::{
     RollbackBranch,
 };
 pub use column::{Check, ColumnSpec, Identity, KeySpec};
+pub use comment::properties;
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
 pub use create::{
     CreateIndex, CreateSchema, CreateTable, CreateView, Like, OnCommit, TableClauses,

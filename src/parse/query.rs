@@ -20,8 +20,17 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let (source, tokens) = Source::read(sql)?;
     let mut parsed = Vec::new();
-    for (tokens, end) in statements(tokens) {
-        parsed.push(statement(&source, tokens, end)?);
+    let statements = statements(tokens);
+    let last = statements.len().saturating_sub(1);
+    let mut after = None;
+    for (at, (tokens, end)) in statements.into_iter().enumerate() {
+        let span = |token: Option<&TokenWithSpan>| token.map_or(Span::empty(), |token| token.span);
+        let place = (span(tokens.first()).start, span(tokens.last()).end);
+        // What follows the last semicolon is about the last statement.
+        let before = end.map(|semicolon| semicolon.start).filter(|_| at < last);
+        let properties = source.said(after, place, before);
+        after = end.map(|semicolon| semicolon.end);
+        parsed.push(Parsed { properties, ..statement(&source, tokens, end)? });
     }
     Ok(parsed)
 }
@@ -81,6 +90,7 @@ fn statement(source: &Source<'_>, tokens: Vec<TokenWithSpan>, end: Option<Span>)
         text: source.slice(first, last).to_owned(),
         parameters,
         as_of,
+        properties: Vec::new(),
         offset: source.characters_before(first.start).unwrap_or(0),
         start: first.start,
     })

@@ -4,12 +4,15 @@ use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace,
 };
 
+use super::comment::{self, Said};
 use super::dialect::AsofDialect;
 use super::limits;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A text, its tokens without white space and comments, and the place of each.
 pub(super) struct Source<'a> {
+    /// Comments that say something of the statements beside them.
+    pub(super) comments: Vec<Said>,
     sql: &'a str,
     places: Vec<Place>,
 }
@@ -33,10 +36,26 @@ impl<'a> Source<'a> {
             let (_, characters) = offset_of(sql, e.location);
             Error::new(ErrorKind::Syntax, lower_first(&e.message)).at(characters + 1)
         })?;
+        let comments = comment::comments(&tokens);
         let tokens = without_space(tokens);
         limits::check_tokens(tokens.len())?;
         let places = places(sql, &tokens);
-        Ok((Source { sql, places }, tokens))
+        Ok((Source { comments, sql, places }, tokens))
+    }
+
+    /// What comments say that stand between two places, outside the statement from `first` to `last`.
+    pub(super) fn said(
+        &self,
+        after: Option<Location>,
+        (first, last): (Location, Location),
+        before: Option<Location>,
+    ) -> Vec<(String, String)> {
+        let around = |said: &&Said| {
+            after.is_none_or(|after| said.at >= after)
+                && before.is_none_or(|before| said.at < before)
+                && (said.at < first || said.at >= last)
+        };
+        self.comments.iter().filter(around).flat_map(|said| said.pairs.iter().cloned()).collect()
     }
 
     /// The text between two places of tokens, both included.

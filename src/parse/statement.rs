@@ -29,6 +29,8 @@ pub struct Parsed {
     pub parameters: usize,
     /// `… AS OF SYSTEM TIME e`: the whole statement reads the past. Only on statements that read.
     pub as_of: Option<ast::Expr>,
+    /// What comments beside it say: `/* run_id=42 */`.
+    pub properties: Vec<(String, String)>,
     /// Characters of the text sent before this statement's own.
     pub offset: usize,
     /// Where `text` begins in the text sent: the spans in the tree count from the same origin.
@@ -88,7 +90,9 @@ pub enum Statement {
     /// ALTER BRANCH b FAST FORWARD TO x.
     FastForward { branch: String, to: String },
     /// ALTER BRANCH b RENAME TO c.
-    RenameBranch { branch: String, to: String },
+    RenameBranch { branch: String, to: String, table: Option<ast::ObjectName> },
+    /// ALTER BRANCH b [IN TABLE t] SET PROTECTED, SET UNPROTECTED.
+    ProtectBranch { branch: String, protected: bool, table: Option<ast::ObjectName> },
     /// RESTORE TABLE t TO a version.
     RestoreTable(Box<RestoreTable>),
     /// ROLLBACK BRANCH b TO a version.
@@ -309,6 +313,7 @@ impl Parsed {
             statement: prepare.statement.as_ref().clone(),
             text: self.text.clone(),
             parameters: prepare.parameters,
+            properties: self.properties.clone(),
             as_of: self.as_of.clone(),
             offset: self.offset,
             start: self.start,

@@ -1,10 +1,10 @@
 //! Transactions and savepoints.
 
-use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::grammar::Grammar;
 use super::statement::Statement;
+use super::version::{Slot, TableVersionSpec};
 use crate::error::Result;
 
 /// What BEGIN and SET TRANSACTION say; None where they do not.
@@ -16,8 +16,8 @@ pub struct TransactionModes {
     pub read_only: Option<bool>,
     /// DEFERRABLE, NOT DEFERRABLE.
     pub deferrable: Option<bool>,
-    /// AS OF SYSTEM TIME e.
-    pub as_of: Option<ast::Expr>,
+    /// AS OF SYSTEM TIME e, or any other version clause.
+    pub as_of: Option<TableVersionSpec>,
     /// SET TRANSACTION SNAPSHOT 'id'.
     pub snapshot: Option<String>,
 }
@@ -108,7 +108,11 @@ impl Grammar<'_> {
         } else if self.accepts("DEFERRABLE") {
             modes.deferrable = Some(true);
         } else if self.accepts("AS OF SYSTEM TIME") {
-            modes.as_of = Some(self.constant()?);
+            let value = self.constant()?;
+            let slot = Slot::Time;
+            modes.as_of = Some(TableVersionSpec { slot, value, before: false, within: None });
+        } else if let Some(version) = self.version()? {
+            modes.as_of = Some(version);
         } else if self.accepts("SNAPSHOT") {
             modes.snapshot = Some(self.string()?);
         } else {

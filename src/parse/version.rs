@@ -6,6 +6,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, TableFactor, TableVersion,
+    Value,
 };
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
@@ -30,9 +31,24 @@ pub enum Slot {
     Commit,
     /// What the statement with this id left.
     Statement,
+    /// FOR SYSTEM_TIME FROM a TO b: every row version shown in [a, b); the value is `(a, b)`.
+    FromTo,
+    /// FOR SYSTEM_TIME BETWEEN a AND b: every row version shown in [a, b]; the value is `(a, b)`.
+    Between,
+    /// FOR SYSTEM_TIME CONTAINED IN (a, b): row versions shown only within; the value is `(a, b)`.
+    Contained,
+    /// FOR SYSTEM_TIME ALL: every row version; the value says nothing.
+    All,
 }
 
-const SLOTS: [(Slot, &str); 8] = [
+impl Slot {
+    /// Whether it asks for row versions over time rather than for one version of the table.
+    pub fn is_period(self) -> bool {
+        matches!(self, Slot::FromTo | Slot::Between | Slot::Contained | Slot::All)
+    }
+}
+
+const SLOTS: [(Slot, &str); 12] = [
     (Slot::Version, "version"),
     (Slot::Time, "time"),
     (Slot::Offset, "offset"),
@@ -41,6 +57,10 @@ const SLOTS: [(Slot, &str); 8] = [
     (Slot::Ref, "ref"),
     (Slot::Commit, "commit"),
     (Slot::Statement, "statement"),
+    (Slot::FromTo, "from_to"),
+    (Slot::Between, "between"),
+    (Slot::Contained, "contained"),
+    (Slot::All, "all"),
 ];
 
 /// The argument that carries [`TableVersionSpec::within`].
@@ -57,6 +77,19 @@ pub struct TableVersionSpec {
     pub before: bool,
     /// `t@audit FOR SYSTEM_TIME AS OF …`: the ref whose history is asked, as a string literal.
     pub within: Option<Expr>,
+}
+
+impl TableVersionSpec {
+    /// The name of the ref whose history is asked.
+    pub fn within_name(&self) -> Option<&str> {
+        match self.within.as_ref()? {
+            Expr::Value(value) => match &value.value {
+                Value::SingleQuotedString(name) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// The version of a table factor; None where it has none.

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn with_queries_count_as_often_as_they_are_named() {
-        let check = |sql: &str| check_query(&*crate::parse::query(sql).expect("it reads"));
+        let check = |sql: &str| check_query(&crate::parse::query(sql).expect("it reads"));
         assert!(check(&doubling(10)).is_ok());
         assert_eq!(check(&doubling(14)).expect_err("16384").kind(), ErrorKind::TooComplex);
         let nested = format!("SELECT * FROM ({}) x", doubling(60));

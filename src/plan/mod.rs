@@ -8,8 +8,11 @@
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
 pub mod asof;
+pub mod changes;
 pub mod clauses;
+pub mod expressions;
 mod extent;
+mod float_keys;
 pub mod functions;
 pub mod given;
 pub mod metadata;
@@ -22,6 +25,7 @@ pub mod sample;
 pub mod scope;
 pub mod state;
 pub mod time_travel;
+mod using;
 
 pub use given::Given;
 pub use parameters::Parameters;

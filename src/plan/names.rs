@@ -7,7 +7,8 @@
 //! | `c.a.b` | table `b` of schema `a` of catalog `c`, else version or metadata `b` of table `c.a` |
 //! | `c.s.t.b` | version or metadata `b` of table `c.s.t` |
 //!
-//! A version among names is `branch_x`, `tag_x` or `snapshot_id_n`; metadata also comes as `t$name`.
+//! A version among names is `branch_x`, `tag_x` or `snapshot_id_n`, metadata may follow it; both also
+//! come behind a dollar sign in the last name: `t$branch_x$files`. `"t@x"` is `t@x` in quotes.
 
 use std::sync::Arc;
 
@@ -23,14 +24,27 @@ use futures::FutureExt;
 use super::metadata;
 use super::query::plan_view;
 use super::scope::Reading;
+use super::time_travel::{of_label, of_ref};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
-use crate::spec::{Sequence, ViewUse};
+use crate::spec::{RefKind, Sequence, TableId, ViewUse};
 use crate::store::{Relation, Snapshot, TEMPORARY_NAMESPACE, Table, Version};
 
 /// The catalog of schemas made without one.
 const MAIN_CATALOG: &str = "main";
+
+/// Where tables about the whole database are found.
+const SYSTEM_SCHEMA: &str = "asofdb";
+
+/// The version that a name is read at.
+#[derive(Clone)]
+pub struct At {
+    /// Where rows are.
+    pub data: Snapshot,
+    /// Whose views count: today's for AS OF a time or a commit, the branch's own for `v@branch`.
+    pub views: Snapshot,
+}
 
 /// What a name stands for.
 pub enum Named {
@@ -52,7 +66,7 @@ pub fn source(
     reading: &Reading,
     state: &SessionState,
     parts: &[&str],
-    version: Option<&Snapshot>,
+    version: Option<&At>,
 ) -> Result<Arc<dyn TableSource>> {
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
         Named::Table(table) => shown_in_view(reading, parts, table)?,
@@ -61,7 +75,7 @@ pub fn source(
             let plan = scans_at(plan, &at).map_err(fault::of_datafusion)?;
             Arc::new(ViewTable::new(plan, Some(view.query.clone())))
         }
-        Named::Metadata(kind, table, at) => metadata::provider(kind, &table, &at)?,
+        Named::Metadata(kind, table, at) => metadata::provider(kind, &table, &at, &reading.text)?,
         Named::System(provider) => provider,
     };
     Ok(provider_as_source(provider))
@@ -127,25 +141,53 @@ fn scans_at(plan: LogicalPlan, at: &Snapshot) -> DataFusionResult<LogicalPlan> {
     Ok(named?.data)
 }
 
-/// The table that a statement writes.
+/// The table that a statement writes, and the version among its names or of the session's branch.
 ///
 /// # Errors
-/// UndefinedTable; WrongState for a view or a system table.
+/// UndefinedTable; WrongState for a view or a system table, and for a table without the session's
+/// branch where that is of some tables alone.
 pub fn table(reading: &Reading, parts: &[&str]) -> Result<(Arc<Table>, Option<Snapshot>)> {
-    if let Some((base, suffix)) = parts.split_last().map(|(suffix, base)| (base, *suffix))
+    if let Some((base, suffix)) = peel(parts)
         && relation(reading, parts, &reading.snapshot)?.is_none()
-        && let Some(at) = suffix_version(&reading.snapshot, suffix)?
-        && let Some(Relation::Table(table)) = relation(reading, base, &at)?
+        && let Some(at) = suffix_version(reading, &borrowed(&base), suffix, &reading.snapshot)?
+        && let Some(Relation::Table(table)) = relation(reading, &borrowed(&base), &at)?
     {
         return Ok((table, Some(at)));
     }
     match resolve(reading, parts, None)? {
-        Named::Table(table) => Ok((table, None)),
+        Named::Table(table) => match own_branch(reading, table.id())? {
+            Some(at) => Ok((table, Some(at))),
+            None => match &reading.table_branch {
+                None => Ok((table, None)),
+                Some(branch) => Err(Error::new(
+                    ErrorKind::WrongState,
+                    format!("table \"{}\" has no branch \"{branch}\"", table.schema().name),
+                )
+                .hint(
+                    "the session's branch is of other tables alone: RESET branch, or name another",
+                )),
+            },
+        },
         Named::View(view, _) => Err(not_a_table(&view.name, "a view")),
         Named::Metadata(_, table, _) => {
             Err(not_a_table(&table.schema().name, "a table about a table"))
         }
         Named::System(_) => Err(not_a_table(&parts.join("."), "a system table")),
+    }
+}
+
+/// The table that a name is about, whatever version or metadata it names; None where it is another
+/// thing or nothing.
+pub fn table_id(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<TableId>> {
+    if let Some(found) = relation(reading, parts, at)? {
+        return Ok(match found {
+            Relation::Table(table) => Some(table.id()),
+            Relation::View(_) | Relation::Sequence(_) => None,
+        });
+    }
+    match peel(parts) {
+        Some((base, _)) => table_id(reading, &borrowed(&base), at),
+        None => Ok(None),
     }
 }
 
@@ -158,7 +200,7 @@ fn not_a_table(name: &str, what: &str) -> Error {
 ///
 /// # Errors
 /// As [`source`].
-pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&Snapshot>) -> Result<Named> {
+pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&At>) -> Result<Named> {
     if let Some(system) = system_table(reading, parts)? {
         return match version {
             None => Ok(Named::System(system)),
@@ -169,46 +211,135 @@ pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&Snapshot>) ->
             .hint("read t.snapshots, or connect to dbname@ref")),
         };
     }
-    let at = version.unwrap_or(&reading.snapshot);
-    if let Some(found) = relation(reading, parts, at)? {
-        return named(found, at);
+    if let Some(found) = plain(reading, parts, version)? {
+        return Ok(found);
     }
-    let (base, suffix) = match parts.split_last() {
-        Some((suffix, base)) if !base.is_empty() => (base.to_vec(), *suffix),
-        _ => match parts.first().and_then(|name| name.split_once('$')) {
-            Some((base, suffix)) => (vec![base], suffix),
-            None => return Err(undefined(reading, parts, at)),
-        },
-    };
-    if let Some(kind) = metadata::Kind::of_name(suffix)
-        && let Some(Relation::Table(table)) = relation(reading, &base, at)?
+    let at = version.map_or(&reading.snapshot, |version| &version.data);
+    let Some((base, suffix)) = peel(parts) else { return Err(undefined(reading, parts, at)) };
+    let base = borrowed(&base);
+    if base == [SYSTEM_SCHEMA]
+        && let Some(provider) = metadata::of_database(suffix, at)?
     {
-        return Ok(Named::Metadata(kind, table, at.clone()));
+        return Ok(Named::System(provider));
     }
-    if let Some(past) = suffix_version(at, suffix)? {
-        if version.is_some() {
-            return Err(Error::new(
-                ErrorKind::Syntax,
-                format!("\"{suffix}\" names a version and a version clause follows"),
-            )
-            .hint("say the version once"));
+    if let Some(kind) = metadata::Kind::of_name(suffix) {
+        return match about(reading, &base, version)? {
+            Some((table, at)) => Ok(Named::Metadata(kind, table, at)),
+            None => Err(undefined(reading, parts, at)),
+        };
+    }
+    if let Some(past) = suffix_version(reading, &base, suffix, at)? {
+        refuse_second(suffix, version)?;
+        let past = At { views: past.clone(), data: past };
+        if let Some(found) = plain(reading, &base, Some(&past))? {
+            return Ok(found);
         }
-        if let Some(found) = relation(reading, &base, &past)? {
-            return named(found, &past);
-        }
+    }
+    if metadata::is_foreign(suffix)
+        && let Some(Relation::Table(_)) = relation(reading, &base, at)?
+    {
+        let message = format!("metadata table \"{}\"", parts.join("."));
+        return Err(Error::new(ErrorKind::NotSupported, message).hint(metadata::HINT));
     }
     Err(undefined(reading, parts, at))
 }
 
-fn named(relation: Relation, at: &Snapshot) -> Result<Named> {
-    match relation {
-        Relation::Table(table) => Ok(Named::Table(table)),
-        Relation::View(view) => Ok(Named::View(view, at.clone())),
-        Relation::Sequence(sequence) => {
-            let message = format!("\"{}\" is a sequence and holds no rows", sequence.name);
-            Err(Error::new(ErrorKind::WrongState, message))
-        }
+/// A table or view by its own name.
+fn plain(reading: &Reading, parts: &[&str], version: Option<&At>) -> Result<Option<Named>> {
+    let Some(version) = version else {
+        return Ok(match relation(reading, parts, &reading.snapshot)? {
+            Some(Relation::Table(table)) => Some(Named::Table(on_own_branch(reading, table)?)),
+            Some(Relation::View(view)) => Some(Named::View(view, reading.snapshot.clone())),
+            Some(Relation::Sequence(sequence)) => return Err(no_rows(&sequence)),
+            None => None,
+        });
+    };
+    let then = relation(reading, parts, &version.data)?;
+    if let Some(Relation::Table(table)) = then {
+        return Ok(Some(Named::Table(table)));
     }
+    let view = match relation(reading, parts, &version.views)? {
+        Some(Relation::View(view)) => Some(view),
+        _ => match then {
+            Some(Relation::View(view)) => Some(view),
+            _ => None,
+        },
+    };
+    Ok(view.map(|view| Named::View(view, version.data.clone())))
+}
+
+/// The table that metadata is about, and the snapshot it is told of.
+fn about(
+    reading: &Reading,
+    parts: &[&str],
+    version: Option<&At>,
+) -> Result<Option<(Arc<Table>, Snapshot)>> {
+    let at = version.map_or(&reading.snapshot, |version| &version.data);
+    if let Some(found) = relation(reading, parts, at)? {
+        let Relation::Table(table) = found else { return Ok(None) };
+        return Ok(Some(match own_branch(reading, table.id())?.filter(|_| version.is_none()) {
+            Some(own) => (own.table_by_id(table.id())?.unwrap_or(table), own),
+            None => (table, at.clone()),
+        }));
+    }
+    let Some((base, suffix)) = peel(parts) else { return Ok(None) };
+    let base = borrowed(&base);
+    let Some(past) = suffix_version(reading, &base, suffix, at)? else { return Ok(None) };
+    refuse_second(suffix, version)?;
+    match relation(reading, &base, &past)? {
+        Some(Relation::Table(table)) => Ok(Some((table, past))),
+        _ => Ok(None),
+    }
+}
+
+fn no_rows(sequence: &Sequence) -> Error {
+    let message = format!("\"{}\" is a sequence and holds no rows", sequence.name);
+    Error::new(ErrorKind::WrongState, message)
+}
+
+/// # Errors
+/// Syntax where a version among names meets a version clause.
+fn refuse_second(suffix: &str, version: Option<&At>) -> Result<()> {
+    if version.is_none() {
+        return Ok(());
+    }
+    let message = format!("\"{suffix}\" names a version and a version clause follows");
+    Err(Error::new(ErrorKind::Syntax, message).hint("say the version once"))
+}
+
+/// Where the session's branch stands for a table that has a branch of that name of its own.
+fn own_branch(reading: &Reading, table: TableId) -> Result<Option<Snapshot>> {
+    let Some(branch) = &reading.table_branch else { return Ok(None) };
+    let store = reading.snapshot.store();
+    match store.find_ref_of(Some(table), branch)? {
+        Some(own) => store.resolve(&reading.snapshot, &Version::Ref(own.name)).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn on_own_branch(reading: &Reading, table: Arc<Table>) -> Result<Arc<Table>> {
+    match own_branch(reading, table.id())? {
+        Some(at) => Ok(at.table_by_id(table.id())?.unwrap_or(table)),
+        None => Ok(table),
+    }
+}
+
+/// The last name, or what follows the last `$` or `@` in it, and the names before.
+fn peel<'p>(parts: &[&'p str]) -> Option<(Vec<String>, &'p str)> {
+    let (last, before) = parts.split_last()?;
+    let mut base: Vec<String> = before.iter().map(|part| (*part).to_owned()).collect();
+    if let Some((name, suffix)) = last.rsplit_once(['$', '@'])
+        && !name.is_empty()
+    {
+        let at_sign = last[..last.len() - suffix.len()].ends_with('@');
+        base.push(name.to_owned());
+        return Some((base, if at_sign { &last[name.len()..] } else { suffix }));
+    }
+    (!base.is_empty()).then_some((base, *last))
+}
+
+fn borrowed(parts: &[String]) -> Vec<&str> {
+    parts.iter().map(String::as_str).collect()
 }
 
 /// The sequence of a name.
@@ -263,7 +394,9 @@ fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<R
 pub fn any_relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
     match parts {
         [name] => {
-            if let Some(found) = at.relation(TEMPORARY_NAMESPACE, name)? {
+            if at.has_temporary()
+                && let Some(found) = at.relation(TEMPORARY_NAMESPACE, name)?
+            {
                 return Ok(Some(found));
             }
             for namespace in &reading.search_path {
@@ -313,17 +446,34 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
     }
 }
 
-fn suffix_version(at: &Snapshot, suffix: &str) -> Result<Option<Snapshot>> {
-    let version = if let Some(branch) = suffix.strip_prefix("branch_") {
-        Version::Ref(branch.to_owned())
-    } else if let Some(tag) = suffix.strip_prefix("tag_") {
-        Version::Ref(tag.to_owned())
-    } else if let Some(id) = suffix.strip_prefix("snapshot_id_").and_then(|n| n.parse().ok()) {
-        Version::Commit(id)
-    } else {
-        return Ok(None);
+/// The version that a suffix of a table's name is; None where it is none.
+fn suffix_version(
+    reading: &Reading,
+    base: &[&str],
+    suffix: &str,
+    at: &Snapshot,
+) -> Result<Option<Snapshot>> {
+    let store = at.store();
+    if let Some(id) = suffix.strip_prefix("snapshot_id_").and_then(|n| n.parse().ok()) {
+        return store.resolve(at, &Version::Commit(id)).map(Some);
+    }
+    let (kind, label) = match () {
+        _ if suffix.starts_with('@') => (None, &suffix[1..]),
+        _ if suffix.starts_with("branch_") => (Some(RefKind::Branch), &suffix["branch_".len()..]),
+        _ if suffix.starts_with("tag_") => (Some(RefKind::Tag), &suffix["tag_".len()..]),
+        _ => return Ok(None),
     };
-    at.store().resolve(at, &version).map(Some)
+    let table = table_id(reading, base, &reading.snapshot)?;
+    if relation(reading, base, &reading.snapshot)?.is_none()
+        && store.find_ref_of(table, label)?.is_none()
+    {
+        // Neither the table nor the ref: the name as a whole is what does not exist.
+        return Ok(None);
+    }
+    match kind {
+        Some(_) => of_ref(at, table, kind, label).map(Some),
+        None => of_label(at, table, label).map(Some),
+    }
 }
 
 fn system_table(reading: &Reading, parts: &[&str]) -> Result<Option<Arc<dyn TableProvider>>> {

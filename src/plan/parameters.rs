@@ -185,6 +185,11 @@ fn beside_others(
                 types.entry(id).or_insert_with(|| Arc::clone(item));
             }
         }
+        ("asofdb_json_get" | "asofdb_json_get_text" | "jsonb_exists", [_, key]) => {
+            if let Some(id) = open(key) {
+                types.entry(id).or_insert_with(|| Arc::new(Type::Text.field("", true)));
+            }
+        }
         ("coalesce" | "nullif" | "greatest" | "least", args) => {
             let Some(typed) = args.iter().find(|arg| open(arg).is_none()) else { return Ok(()) };
             let (_, field) = typed.to_field(schema)?;

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::clauses;
 use super::extent::{check_plan, check_query};
 use super::given::Given;
-use super::pg_catalog::output_names::{name_outputs, shown};
+use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
 use crate::error::{Error, ErrorKind, Result};
@@ -93,7 +93,10 @@ pub fn plan_view(reading: &Reading, state: &SessionState, view: &Arc<View>) -> R
     // A view has no parameters, whatever the statement around it has.
     let reading = Reading { parameters: None, view: Some(Arc::clone(view)), ..reading.clone() };
     // Where an error is in the view's text tells nothing about the statement's.
-    let planned = parse::query(&view.query).and_then(|query| plan_query(&reading, state, &query));
+    let planned = parse::query(&view.query).and_then(|mut query| {
+        name_inner(&mut query);
+        plan_named(&reading, state, *query, &[])
+    });
     let plan = planned.map_err(Error::nowhere)?.plan;
     if view.columns.is_empty() {
         return Ok(plan);

@@ -20,11 +20,13 @@ use datafusion::sql::planner::ParserOptions;
 use parking_lot::Mutex;
 
 use super::asof::AsofRelationPlanner;
+use super::changes::ChangesPlanner;
 use super::given::{Given, GivenPlanner};
 use super::names;
 use super::parameters::Parameters;
 use super::sample::SamplePlanner;
 use super::time_travel::VersionPlanner;
+use super::using::UsingPlanner;
 use crate::activity::CancelToken;
 use crate::error::Error;
 use crate::spec::View;
@@ -42,6 +44,9 @@ pub trait SystemTables: Send + Sync {
 pub struct Reading {
     /// What names without a version mean.
     pub snapshot: Snapshot,
+    /// The session's branch where it is of some tables alone: those are read on it, others as in
+    /// `snapshot`.
+    pub table_branch: Option<Arc<str>>,
     /// The name the session connected to, which also names the default catalog.
     pub database: String,
     /// Where names without a schema are looked for, in order.
@@ -87,9 +92,15 @@ impl<'a> Scope<'a> {
     pub fn new(reading: Reading, state: &'a SessionState) -> Scope<'a> {
         let shared = Arc::new(state.clone());
         let samples = SamplePlanner::new(reading.clone(), Arc::clone(&shared));
+        let changes = ChangesPlanner::new(reading.clone(), Arc::clone(&shared));
         let versions = VersionPlanner::new(reading.clone(), shared);
-        let relation_planners: Vec<Arc<dyn RelationPlanner>> =
-            vec![Arc::new(AsofRelationPlanner), Arc::new(samples), Arc::new(versions)];
+        let relation_planners: Vec<Arc<dyn RelationPlanner>> = vec![
+            Arc::new(AsofRelationPlanner),
+            Arc::new(UsingPlanner),
+            Arc::new(samples),
+            Arc::new(changes),
+            Arc::new(versions),
+        ];
         Scope { reading, state, relation_planners }
     }
 

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::asof::{self, TieOrder, TieSource};
+use super::float_keys::FloatKeys;
 use super::functions::{self, SessionFacts};
+use super::using::DropAliases;
 use crate::error::Result;
 use crate::exec::scan::TableScan;
 use crate::fault;
@@ -26,7 +29,11 @@ pub fn session_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features();
-    let builder = asof::register(functions::with_planners(builder, facts), Arc::new(TableTies));
+    let mut builder = asof::register(functions::with_planners(builder, facts), Arc::new(TableTies));
+    // Behind the rule of ASOF JOIN, whose carriers list such aliases too.
+    builder.analyzer().get_or_insert_with(Analyzer::new).rules.insert(1, Arc::new(DropAliases));
+    let optimizer = builder.optimizer().get_or_insert_with(Optimizer::new);
+    optimizer.rules.push(Arc::new(FloatKeys));
     let mut state = builder.build();
     functions::install(&mut state, facts).map_err(fault::of_datafusion)?;
     Ok(state)

@@ -5,21 +5,25 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema, TimeUnit};
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue, TableReference};
+use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlanBuilder};
-use datafusion::sql::sqlparser::ast::{ObjectName, TableFactor};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, TableAlias, TableFactor};
 
-use super::names;
+use super::changes::over_period;
+use super::names::{self, At};
 use super::scope::{Reading, external};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{Slot, TableVersionSpec, fold, version_of};
-use crate::spec::text::{TextOptions, parse_timestamptz};
+use crate::spec::text::{TextOptions, parse_interval, parse_timestamptz};
+use crate::spec::{Ref, RefKind, TableId, ref_label};
 use crate::store::{Snapshot, Version};
 
 /// Plans tables that have a version, and names of four parts, which DataFusion's planner cannot hold.
@@ -53,20 +57,27 @@ impl RelationPlanner for VersionPlanner {
         if spec.is_none() && parts.len() < 4 {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         }
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        if let Some(spec) = spec.as_ref().filter(|spec| spec.slot.is_period()) {
+            let source = self.over_period(&parts, spec, context)?;
+            let of = format!("{} {:?} {}", self.reading.snapshot.commit(), spec.slot, spec.value);
+            return planned(&parts, &of, alias.clone(), source);
+        }
         let at = match spec {
             Some(spec) => {
                 let value = self.value(&spec, context)?;
-                Some(self.snapshot(&spec, value).map_err(external)?)
+                Some(self.at(&parts, &spec, value).map_err(external)?)
             }
             None => None,
         };
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let source = names::source(&self.reading, &self.state, &parts, at.as_ref());
         let source = source.map_err(external)?;
         let written = reference(&parts);
         let plan = match &at {
-            Some(at) => LogicalPlanBuilder::scan(names::at_commit(&written, at), source, None)?
-                .alias(written)?,
+            Some(at) => {
+                LogicalPlanBuilder::scan(names::at_commit(&written, &at.data), source, None)?
+                    .alias(written)?
+            }
             None => LogicalPlanBuilder::scan(written, source, None)?,
         };
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation {
@@ -87,84 +98,165 @@ impl VersionPlanner {
         constant(&self.reading, &self.state, expr).map_err(external)
     }
 
-    fn snapshot(&self, spec: &TableVersionSpec, value: Option<ScalarValue>) -> Result<Snapshot> {
-        let base = match &spec.within {
-            Some(within) => {
-                let name = within.to_string();
-                self.reading.snapshot.store().at_ref(name.trim_matches('\''))?
+    /// The row versions of a table that were shown in a period.
+    fn over_period(
+        &self,
+        parts: &[&str],
+        spec: &TableVersionSpec,
+        context: &mut dyn RelationPlannerContext,
+    ) -> DataFusionResult<Arc<dyn TableProvider>> {
+        let times = match &spec.value {
+            SqlExpr::Tuple(times) => times.clone(),
+            _ => Vec::new(),
+        };
+        let mut values = Vec::with_capacity(times.len());
+        for value in times {
+            let expr = context.sql_to_expr(value, &DFSchema::empty())?;
+            values.extend(constant(&self.reading, &self.state, expr).map_err(external)?);
+        }
+        let own = &self.reading.snapshot;
+        let base = match spec.within_name() {
+            Some(label) => {
+                let table = names::table_id(&self.reading, parts, own).map_err(external)?;
+                of_ref(own, table, None, label).map_err(external)?
             }
-            None => self.reading.snapshot.clone(),
+            None => own.clone(),
+        };
+        over_period(&self.reading, parts, &base, spec.slot, &values).map_err(external)
+    }
+
+    /// The version that a clause behind a name asks for.
+    fn at(
+        &self,
+        parts: &[&str],
+        spec: &TableVersionSpec,
+        value: Option<ScalarValue>,
+    ) -> Result<At> {
+        let own = &self.reading.snapshot;
+        let table = names::table_id(&self.reading, parts, own)?;
+        let base = match spec.within_name() {
+            Some(label) => of_ref(own, table, None, label)?,
+            None => own.clone(),
         };
         // A statement that is only described shows the head's columns.
-        let Some(value) = value else { return Ok(base) };
-        let found = snapshot_of(&self.reading, &base, spec, &value)?;
-        if matches!(spec.slot, Slot::Time | Slot::Offset | Slot::Version)
-            && found.reference().is_none()
-        {
-            self.reading.notices.lock().push(format!(
-                "resolved to commit {} ({})",
-                found.commit(),
-                crate::store::show_time(found.time_us())
-            ));
-        }
-        Ok(found)
+        let Some(value) = value else { return Ok(At { views: base.clone(), data: base }) };
+        let data = snapshot_of(&self.reading, &base, table, spec, &value)?;
+        let views = match spec.slot {
+            Slot::Branch | Slot::Tag | Slot::Ref => data.clone(),
+            _ => base,
+        };
+        Ok(At { data, views })
     }
 }
 
-/// The snapshot that a clause names, seen from `base`.
+/// A scan under a name that no other scan has, shown as the statement wrote it.
+fn planned(
+    parts: &[&str],
+    of: &str,
+    alias: Option<TableAlias>,
+    source: Arc<dyn TableProvider>,
+) -> DataFusionResult<RelationPlanning> {
+    let written = reference(parts);
+    let name = TableReference::bare(format!("{written} {of}"));
+    let plan = LogicalPlanBuilder::scan(name, provider_as_source(source), None)?.alias(written)?;
+    Ok(RelationPlanning::Planned(Box::new(PlannedRelation { plan: plan.build()?, alias })))
+}
+
+/// The snapshot that a clause names, seen from `base`, for a table where it is about one.
 ///
 /// # Errors
 /// UndefinedObject, InvalidValue, SnapshotExpired: see [`crate::store::Store::resolve`].
 pub fn snapshot_of(
     reading: &Reading,
     base: &Snapshot,
+    table: Option<TableId>,
     spec: &TableVersionSpec,
     value: &ScalarValue,
 ) -> Result<Snapshot> {
     let store = base.store();
-    let version = match spec.slot {
-        Slot::Version => version_slot(base, value, &reading.text)?,
-        Slot::Time => Version::Time(time_of(value, &reading.text)?),
+    let (base, version) = named_version(reading, base, table, spec, value)?;
+    let found = match (spec.before, &version) {
+        (true, Version::Time(time_us)) => store.resolve(&base, &Version::Time(time_us - 1))?,
+        (true, _) => {
+            let at = store.resolve(&base, &version)?;
+            store.resolve(&at, &Version::Back(1))?
+        }
+        (false, _) => store.resolve(&base, &version)?,
+    };
+    if matches!(version, Version::Time(_) | Version::Back(_)) {
+        // A number and a name say themselves which version they are.
+        let on = base.reference().map(|(name, _)| format!(" on {}", ref_label(name)));
+        reading.notices.lock().push(format!(
+            "resolved to commit {} ({}){}",
+            found.commit(),
+            crate::store::show_time(found.time_us()),
+            on.unwrap_or_default()
+        ));
+    }
+    Ok(found)
+}
+
+/// What a clause names, and the snapshot from whose history it is taken.
+pub(super) fn named_version(
+    reading: &Reading,
+    base: &Snapshot,
+    table: Option<TableId>,
+    spec: &TableVersionSpec,
+    value: &ScalarValue,
+) -> Result<(Snapshot, Version)> {
+    let here = |version| Ok((base.clone(), version));
+    let kind = match spec.slot {
+        Slot::Version => return version_slot(base, table, value, &reading.text),
+        Slot::Time => return here(Version::Time(moment(base, value, &reading.text)?)),
         Slot::Offset => {
             let seconds = whole_number(value)?;
-            let now_us = store.clock().now_us();
-            Version::Time(now_us.saturating_add(seconds.saturating_mul(1_000_000)))
+            let now_us = base.store().clock().now_us();
+            return here(Version::Time(now_us.saturating_add(seconds.saturating_mul(1_000_000))));
         }
-        Slot::Branch | Slot::Tag | Slot::Ref => ref_slot(base, &text_of(value)?)?,
-        Slot::Commit => Version::Commit(commit_number(value)?),
+        Slot::Commit => return here(Version::Commit(commit_number(value)?)),
         Slot::Statement => {
             return Err(Error::new(ErrorKind::NotSupported, "versions by statement id")
                 .hint("name the commit: AT (VERSION => n)"));
         }
-    };
-    let version = match (spec.before, version) {
-        (true, Version::Time(time_us)) => Version::Time(time_us - 1),
-        (true, other) => {
-            let at = store.resolve(base, &other)?;
-            return store.resolve(&at, &Version::Back(1));
+        Slot::FromTo | Slot::Between | Slot::Contained | Slot::All => {
+            let message = "a period of time is no version of a table";
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .hint("name one version: FOR SYSTEM_TIME AS OF t"));
         }
-        (false, version) => version,
+        Slot::Branch => Some(RefKind::Branch),
+        Slot::Tag => Some(RefKind::Tag),
+        Slot::Ref => None,
     };
-    store.resolve(base, &version)
+    let text = text_of(value)?;
+    match numbered(base, table, &text)? {
+        Some(numbered) if kind.is_none() => Ok(numbered),
+        _ => here(Version::Ref(find_ref(base, table, kind, &text)?.name)),
+    }
 }
 
 /// What stands in a version slot: a ref, a commit, `HEAD~n` or a time, in this order.
-fn version_slot(base: &Snapshot, value: &ScalarValue, options: &TextOptions) -> Result<Version> {
+fn version_slot(
+    base: &Snapshot,
+    table: Option<TableId>,
+    value: &ScalarValue,
+    options: &TextOptions,
+) -> Result<(Snapshot, Version)> {
+    let here = |version| Ok((base.clone(), version));
     if value.data_type().is_integer() {
-        return Ok(Version::Commit(commit_number(value)?));
+        return here(Version::Commit(commit_number(value)?));
     }
     if value.data_type().is_temporal() {
-        return Ok(Version::Time(time_of(value, options)?));
+        return here(Version::Time(time_of(value, options)?));
     }
     let text = text_of(value)?;
-    if base.store().find_ref(&text)?.is_some() {
-        return Ok(Version::Ref(text));
+    if let Some(found) = base.store().find_ref_of(table, &text)? {
+        return here(Version::Ref(found.name));
     }
-    if let Some(version) = numbered(&text) {
-        return Ok(version);
+    if let Some(numbered) = numbered(base, table, &text)? {
+        return Ok(numbered);
     }
-    if let Ok(time_us) = parse_timestamptz(text.as_bytes(), options) {
-        return Ok(Version::Time(time_us));
+    if let Ok(time_us) = moment(base, value, options) {
+        return here(Version::Time(time_us));
     }
     Err(Error::new(
         ErrorKind::UndefinedObject,
@@ -173,22 +265,91 @@ fn version_slot(base: &Snapshot, value: &ScalarValue, options: &TextOptions) -> 
     .hint("SHOW BRANCHES, SHOW TAGS and SHOW LOG list what there is"))
 }
 
-fn ref_slot(base: &Snapshot, text: &str) -> Result<Version> {
-    let known = base.store().find_ref(text)?.is_some();
-    Ok(numbered(text).filter(|_| !known).unwrap_or_else(|| Version::Ref(text.to_owned())))
+/// What `t@label` names: a branch or tag, `v127`, `HEAD~2`.
+///
+/// # Errors
+/// UndefinedObject.
+pub fn of_label(base: &Snapshot, table: Option<TableId>, label: &str) -> Result<Snapshot> {
+    let (base, version) = match numbered(base, table, label)? {
+        Some(numbered) => numbered,
+        None => (base.clone(), Version::Ref(find_ref(base, table, None, label)?.name)),
+    };
+    base.store().resolve(&base, &version)
 }
 
-/// `127`, `v127`, `HEAD`, `HEAD~2`.
-fn numbered(text: &str) -> Option<Version> {
+/// The snapshot of a branch or tag: of the table alone, else of the whole database.
+///
+/// # Errors
+/// UndefinedObject, also where it is of the other kind.
+pub fn of_ref(
+    base: &Snapshot,
+    table: Option<TableId>,
+    kind: Option<RefKind>,
+    label: &str,
+) -> Result<Snapshot> {
+    let found = find_ref(base, table, kind, label)?;
+    base.store().resolve(base, &Version::Ref(found.name))
+}
+
+fn find_ref(
+    base: &Snapshot,
+    table: Option<TableId>,
+    kind: Option<RefKind>,
+    label: &str,
+) -> Result<Ref> {
+    let word = |kind| if kind == RefKind::Tag { "tag" } else { "branch" };
+    let missing = |hint: String| {
+        let what = kind.map_or("branch or tag", word);
+        let message = format!("{what} \"{label}\" does not exist");
+        Err(Error::new(ErrorKind::UndefinedObject, message).hint(hint))
+    };
+    match base.store().find_ref_of(table, label)? {
+        Some(found) if kind.is_none_or(|kind| kind == found.kind) => Ok(found),
+        Some(found) => missing(format!("\"{label}\" is a {}", word(found.kind))),
+        None => missing("SHOW BRANCHES and SHOW TAGS list those that do".to_owned()),
+    }
+}
+
+/// `127`, `v127`, `HEAD`, `HEAD~2`, `audit~1`, and where it is counted from.
+fn numbered(
+    base: &Snapshot,
+    table: Option<TableId>,
+    text: &str,
+) -> Result<Option<(Snapshot, Version)>> {
+    if base.store().find_ref_of(table, text)?.is_some() {
+        return Ok(None);
+    }
     let digits = text.strip_prefix('v').unwrap_or(text);
     if let Ok(number) = digits.parse() {
-        return Some(Version::Commit(number));
+        return Ok(Some((base.clone(), Version::Commit(number))));
     }
-    let back = text.strip_prefix("HEAD")?;
-    match back.strip_prefix('~') {
-        Some(steps) => steps.parse().ok().map(Version::Back),
-        None => back.is_empty().then_some(Version::Back(0)),
-    }
+    let (name, steps) = match text.split_once('~') {
+        Some((name, "")) => (name, 1),
+        Some((name, steps)) => match steps.parse() {
+            Ok(steps) => (name, steps),
+            Err(_) => return Ok(None),
+        },
+        None if text.eq_ignore_ascii_case("head") => (text, 0),
+        None => return Ok(None),
+    };
+    let from = match name.eq_ignore_ascii_case("head") {
+        true => base.clone(),
+        false => of_ref(base, table, None, name)?,
+    };
+    Ok(Some((from, Version::Back(steps))))
+}
+
+/// A time, or how long ago: `'-10s'`, `'-1 day'`.
+pub(super) fn moment(base: &Snapshot, value: &ScalarValue, options: &TextOptions) -> Result<i64> {
+    let Some(Some(text)) = value.try_as_str() else { return time_of(value, options) };
+    let Some(ago) = text.trim().strip_prefix('-').filter(|ago| !ago.is_empty()) else {
+        return time_of(value, options);
+    };
+    let Ok(interval) = parse_interval(ago.as_bytes()) else { return time_of(value, options) };
+    let now_us = base.store().clock().now_us();
+    let days = i64::from(interval.months) * 30 + i64::from(interval.days);
+    let ago_us = days.saturating_mul(86_400_000_000).saturating_add(interval.nanoseconds / 1000);
+    Ok(now_us.saturating_sub(ago_us))
 }
 
 fn text_of(value: &ScalarValue) -> Result<String> {

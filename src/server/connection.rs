@@ -31,6 +31,8 @@ const COPY_JOIN_BYTES: usize = 64 * 1024;
 const BATCH_MESSAGES_MAX: usize = 1024;
 /// How long a client may take to read that it is over, and to stop sending.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long what a client had on its way is read, which did nothing wrong.
+const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
 const READ_BYTES: usize = 8 * 1024;
 /// An idle session keeps no larger buffer for replies.
 const KEPT_REPLY_BYTES: usize = 16 * 1024;
@@ -79,8 +81,8 @@ impl Connection {
         }
     }
 
-    /// Tells the client why. One that broke the protocol may still be sending: closing then would
-    /// make its system throw our last words away, so what it sends is read for a while and dropped.
+    /// Tells the client why. It may still be sending: closing then would make its system throw our
+    /// last words away, so what it sends is read for a while and dropped.
     pub(super) async fn end(mut self, over: Over) {
         let mut out = Vec::new();
         match &over {
@@ -94,16 +96,21 @@ impl Connection {
         self.seat.turn_to(Phase::Running);
         let last_words = async {
             self.stream.write_all(&out).await?;
-            self.stream.shutdown().await?;
-            while let Over::Fatal(_) = over {
-                self.input.clear();
-                if read_more(&mut self.stream, &mut self.input).await? == 0 {
-                    break;
-                }
-            }
-            std::io::Result::Ok(())
+            self.stream.shutdown().await
         };
-        let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await;
+        if !matches!(tokio::time::timeout(LAST_WORDS_TIMEOUT, last_words).await, Ok(Ok(()))) {
+            return;
+        }
+        let rest = async {
+            while read_more(&mut self.stream, &mut self.input).await.is_ok_and(|read| read > 0) {
+                self.input.clear();
+            }
+        };
+        let patience = match over {
+            Over::Fatal(_) => LAST_WORDS_TIMEOUT,
+            Over::Server(_) | Over::Client => FAREWELL_TIMEOUT,
+        };
+        let _ = tokio::time::timeout(patience, rest).await;
     }
 }
 

@@ -19,6 +19,8 @@ pub struct CopyIn {
     pub(super) into: CopyInto,
     pub(super) work: Arc<Mutex<Work>>,
     pub(super) base: Base,
+    /// What the session reads.
+    pub(super) own: Base,
     pub(super) store: Store,
     pub(super) options: CommitOptions,
     pub(super) source: Source,
@@ -119,7 +121,7 @@ impl CopyIn {
                 let message = "the transaction failed while rows were coming";
                 return Err(Error::new(ErrorKind::FailedTransaction, message));
             }
-            let mut transaction = work.writing(&self.base, &self.store)?;
+            let mut transaction = work.writing(&self.base, &self.own, &self.store)?;
             transaction.insert(&table, loaded)?;
             match work.block {
                 Block::None => Some(transaction),

@@ -9,6 +9,7 @@ use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
 
 use super::hooks::Hooks;
+use super::set::own_name;
 use super::settings::SessionSettings;
 use super::work::{Base, Work};
 use super::{Session, SessionOptions};
@@ -93,19 +94,25 @@ impl Database {
     /// UndefinedDatabase; UndefinedObject for a ref in the database's name; InvalidValue for a
     /// setting.
     pub fn session(&self, options: SessionOptions) -> Result<Session> {
-        let (name, reference) = match options.database.split_once('@') {
+        let (name, reference) = match options.database.split_once(['@', '/']) {
             Some((name, reference)) => (name, Some(reference)),
             None => (options.database.as_str(), None),
         };
         self.check_name(name, &options.user)?;
         let mut settings = SessionSettings::new(&options.user, &options.application_name);
-        for (name, value) in &options.parameters {
+        let is_version = |name: &str| matches!(own_name(name), "branch" | "as_of");
+        let (versions, others): (Vec<_>, Vec<_>) =
+            options.parameters.iter().partition(|(name, _)| is_version(name));
+        for (name, value) in others {
             settings.start_with(name, value)?;
         }
         let base = match reference {
             Some(reference) => self.base(reference)?,
             None => Base::Branch(MAIN.to_owned()),
         };
+        if let Some(branch) = base.branch() {
+            settings.start_with("branch", branch)?;
+        }
         let settings = Arc::new(Mutex::new(settings));
         let work = Arc::new(Mutex::new(Work::default()));
         let statements = Arc::default();
@@ -126,10 +133,12 @@ impl Database {
         });
         let config = config(&self.0.settings);
         let state = Arc::new(session_state(config, Arc::clone(&self.0.runtime), &facts)?);
-        Ok(Session {
+        let versions: Vec<(String, String)> = versions.into_iter().cloned().collect();
+        let mut session = Session {
             database: self.clone(),
             user: options.user,
             connected: name.to_owned(),
+            home: base.clone(),
             base,
             settings,
             work,
@@ -140,7 +149,11 @@ impl Database {
             notices: Vec::new(),
             cancel: options.cancel,
             pid: options.pid,
-        })
+        };
+        for (name, value) in &versions {
+            session.assign(own_name(name), Some(value), false)?;
+        }
+        Ok(session)
     }
 
     fn check_name(&self, name: &str, user: &str) -> Result<()> {
@@ -161,6 +174,9 @@ impl Database {
                 RefKind::Branch => Base::Branch(found.name),
                 RefKind::Tag => Base::Past(store.at_ref(reference)?),
             });
+        }
+        if store.is_table_branch(reference)? {
+            return Ok(Base::TableBranch(reference.into()));
         }
         let number = reference.strip_prefix('v').unwrap_or(reference).parse();
         match number {

@@ -9,14 +9,16 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::answer::{Answer, Bounds, rows_of};
+use super::branches::{changes_refs, is_about_refs};
 use super::hooks::StatementTables;
 use super::locate::located;
 use super::prepare::{Prepared, output_columns};
-use super::work::Block;
+use super::work::{Base, Block};
 use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
+use crate::command::call::{self, Calling};
 use crate::command::write::{self, Scene};
-use crate::command::{call, history, maintain, refs, run};
+use crate::command::{history, maintain, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
 use crate::fault;
@@ -43,6 +45,7 @@ impl Session {
         self.cancel.check()?;
         self.check_not_failed(&prepared.parsed.statement)?;
         self.begin_statement();
+        self.work.lock().said(&prepared.parsed.properties);
         let ran = self.run_prepared(prepared, parameters).await;
         ran.map_err(|error| located(error, &prepared.parsed))
     }
@@ -67,6 +70,9 @@ impl Session {
         let now_us = self.database.store().clock().now_us();
         let mut work = self.work.lock();
         work.statement_us = now_us;
+        if work.block != Block::Explicit {
+            work.read_only = self.settings.lock().is("default_transaction_read_only", "on");
+        }
         if work.block == Block::None || work.began_us == 0 {
             work.began_us = now_us;
         }
@@ -91,8 +97,13 @@ impl Session {
     pub(super) fn reading(&self, parameters: Parameters) -> Result<Reading> {
         let snapshot = self.work.lock().reading(&self.base, self.database.store())?;
         let settings = self.settings.lock();
+        let table_branch = match &self.base {
+            Base::TableBranch(name) => Some(Arc::clone(name)),
+            Base::Branch(_) | Base::Past(_) => None,
+        };
         let reading = Reading {
             snapshot,
+            table_branch,
             database: self.connected.clone(),
             search_path: settings.search_path(&self.user),
             text: settings.text_options(),
@@ -123,6 +134,9 @@ impl Session {
             }
             Statement::Explain(explain) => self.explain(explain, parsed, parameters).await,
             Statement::Copy(copy) => self.copy(copy, parameters).await,
+            Statement::AlterTable(alter) if is_about_refs(alter) => {
+                self.change_table_refs(alter).await
+            }
             Statement::Insert(_)
             | Statement::Update(_)
             | Statement::Delete(_)
@@ -132,17 +146,15 @@ impl Session {
             | Statement::CreateTable(_)
             | Statement::CreateView(_)
             | Statement::CreateSchema(_)
+            | Statement::RestoreTable(_)
+            | Statement::UndropTable(_)
             | Statement::CreateIndex(_)
             | Statement::CreateSequence(_)
             | Statement::AlterTable(_)
             | Statement::AlterObject(_)
             | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
-            Statement::CreateRef(_)
-            | Statement::DropRef { .. }
-            | Statement::PublishBranch(_)
-            | Statement::FastForward { .. }
-            | Statement::RollbackBranch(_) => self.change_refs(&parsed.statement).await,
+            statement if changes_refs(statement) => self.change_refs(statement).await,
             Statement::History(what) => self.history(what),
             Statement::Describe(target) => self.describe_table(target),
             Statement::Call(procedure) => self.call(procedure, parameters).await,
@@ -188,10 +200,25 @@ impl Session {
             Statement::Savepoint(name) => self.savepoint(name).and_then(|()| done("SAVEPOINT")),
             Statement::Release(name) => self.release(name).and_then(|()| done("RELEASE")),
             Statement::RollbackTo(name) => self.roll_back_to(name).and_then(|()| done("ROLLBACK")),
-            Statement::SetTransaction { modes, .. } => {
+            Statement::SetTransaction { modes, session } => {
                 self.check_modes(modes)?;
-                if let Some(read_only) = modes.read_only {
+                if self.work.lock().block != Block::Explicit {
+                    let words = "SET TRANSACTION can only be used in transaction blocks";
+                    self.warning("25P01", words);
+                } else if let Some(read_only) = modes.read_only {
                     self.work.lock().read_only = read_only;
+                }
+                if *session && (modes.as_of.is_some() || modes.snapshot.is_some()) {
+                    let message = "AS OF for every transaction of a session";
+                    return Err(Error::new(ErrorKind::NotSupported, message)
+                        .hint("SET as_of = '…' reads the past from now on"));
+                }
+                if self.work.lock().block == Block::Explicit {
+                    self.read_as_of(modes)?;
+                } else if modes.as_of.is_some() || modes.snapshot.is_some() {
+                    let message = "SET TRANSACTION can only be used in transaction blocks";
+                    return Err(Error::new(ErrorKind::NoActiveTransaction, message)
+                        .hint("BEGIN READ ONLY AS OF …"));
                 }
                 done("SET")
             }
@@ -199,18 +226,12 @@ impl Session {
         }
     }
 
-    async fn call(&mut self, procedure: &Call, parameters: Parameters) -> Result<Outcome> {
+    async fn call(&mut self, call: &Call, parameters: Parameters) -> Result<Outcome> {
         self.need_no_block("CALL")?;
         let reading = self.reading(parameters)?;
-        if let Some(batch) = maintain::call(&reading, &self.state, procedure).await? {
-            return Ok(rows_of(batch, RowsTag::Tagged("CALL")));
-        }
-        let called = call::call(&reading, &self.state, procedure).await?;
-        let columns = called.row.iter().map(|(name, value)| {
-            let column = StringViewArray::from_iter_values([value.as_str()]);
-            (*name, Arc::new(column) as arrow::array::ArrayRef)
-        });
-        let batch = RecordBatch::try_from_iter(columns).map_err(fault::of_arrow)?;
+        let options = self.commit_options();
+        let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
+        let batch = call::call(&calling).await?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
     }
 
@@ -311,53 +332,19 @@ impl Session {
         Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("EXPLAIN")))
     }
 
-    async fn change_refs(&mut self, statement: &Statement) -> Result<Outcome> {
-        self.need_no_block("a change of branches or tags")?;
-        let reading = self.reading(None)?;
-        match statement {
-            Statement::CreateRef(create) => {
-                let word = if create.tag { "TAG" } else { "BRANCH" };
-                if !refs::create(&reading, &self.state, create).await? {
-                    let what = word.to_lowercase();
-                    self.notice(format!("{what} \"{}\" already exists, skipping", create.name));
-                }
-                done(&format!("CREATE {word}"))
-            }
-            Statement::DropRef { tag, name, if_exists } => {
-                let word = if *tag { "TAG" } else { "BRANCH" };
-                if !refs::drop(&reading, *tag, name, *if_exists).await? {
-                    let what = word.to_lowercase();
-                    self.notice(format!("{what} \"{name}\" does not exist, skipping"));
-                }
-                done(&format!("DROP {word}"))
-            }
-            Statement::PublishBranch(publish) => {
-                let (reading, _bounds) = self.bounded(&reading)?;
-                refs::publish(&reading, &self.state, publish).await?;
-                done("PUBLISH BRANCH")
-            }
-            Statement::FastForward { branch, to } => {
-                refs::fast_forward(&reading, branch, to).await?;
-                done("ALTER BRANCH")
-            }
-            Statement::RollbackBranch(roll_back) => {
-                refs::roll_back(&reading, &self.state, &roll_back.branch, &roll_back.to).await?;
-                done("ROLLBACK BRANCH")
-            }
-            other => Err(refuse(other)),
-        }
-    }
-
-    fn history(&self, what: &History) -> Result<Outcome> {
+    pub(super) fn history(&self, what: &History) -> Result<Outcome> {
         let reading = self.reading(None)?;
         let store = reading.snapshot.store();
         let batch = match what {
             History::Branches(None) => history::refs(store, RefKind::Branch)?,
             History::Tags(None) => history::refs(store, RefKind::Tag)?,
-            History::Branches(Some(target)) | History::Tags(Some(target)) => {
-                let message = format!("branches and tags of table {} alone", target.name);
-                return Err(Error::new(ErrorKind::NotSupported, message)
-                    .hint("branches are of the whole database: SHOW BRANCHES"));
+            History::Branches(Some(target)) => {
+                let table = self.named_table(&reading, target)?.id();
+                history::refs_of_table(store, table, RefKind::Branch)?
+            }
+            History::Tags(Some(target)) => {
+                let table = self.named_table(&reading, target)?.id();
+                history::refs_of_table(store, table, RefKind::Tag)?
             }
             History::Log { branch, limit } => {
                 let from = match branch {
@@ -401,11 +388,15 @@ impl Session {
     fn named_table(&self, reading: &Reading, target: &Target) -> Result<Arc<crate::store::Table>> {
         let parts = name_parts(&target.name)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let reading = match &target.version {
-            Some(spec) => reading.at(refs::version(reading, &self.state, spec)?),
-            None => reading.clone(),
-        };
-        names::table(&reading, &parts).map(|(table, _)| table)
+        if let Some(spec) = &target.version {
+            let id = names::table_id(reading, &parts, &reading.snapshot)?;
+            let at = refs::version_for(reading, &self.state, id, spec)?;
+            return names::table(&reading.at(at), &parts).map(|(table, _)| table);
+        }
+        match names::resolve(reading, &parts, None)? {
+            names::Named::Table(table) => Ok(table),
+            _ => names::table(reading, &parts).map(|(table, _)| table),
+        }
     }
 
     fn begin_block(&mut self, modes: &TransactionModes) -> Result<Outcome> {
@@ -413,19 +404,39 @@ impl Session {
         let default = self.settings.lock().get("default_transaction_read_only");
         let read_only = modes.read_only.unwrap_or(default.as_deref() == Some("on"));
         self.begin(read_only);
-        if let Some(time) = &modes.as_of {
-            let spec = crate::parse::TableVersionSpec {
-                slot: crate::parse::Slot::Time,
-                value: time.clone(),
-                before: false,
-                within: None,
-            };
-            let at = refs::version(&self.reading(None)?, &self.state, &spec)?;
-            let mut work = self.work.lock();
-            work.snapshot = Some(at);
-            work.read_only = true;
+        if let Err(error) = self.read_as_of(modes) {
+            // A block that would not read what it said is not begun.
+            self.work.lock().end();
+            return Err(error);
         }
         done("BEGIN")
+    }
+
+    /// Lets the block read the past, where its modes say so.
+    ///
+    /// # Errors
+    /// ActiveTransaction where the block has read already; UndefinedObject, InvalidValue.
+    fn read_as_of(&mut self, modes: &TransactionModes) -> Result<()> {
+        let spec = match (&modes.as_of, &modes.snapshot) {
+            (Some(spec), _) => spec.clone(),
+            (None, Some(id)) => crate::parse::version_literal(id),
+            (None, None) => return Ok(()),
+        };
+        if self.work.lock().snapshot.is_some() {
+            let message = "the version of a transaction must be set before any query";
+            return Err(Error::new(ErrorKind::ActiveTransaction, message)
+                .hint("say it with BEGIN READ ONLY AS OF …"));
+        }
+        // Read at the session's own snapshot, which the block does not keep.
+        let reading = self.reading(None)?;
+        let at = refs::version(&reading, &self.state, &spec);
+        let mut work = self.work.lock();
+        work.snapshot = None;
+        work.snapshot = Some(at?);
+        work.read_only = true;
+        drop(work);
+        self.take_reading_notices(&reading);
+        Ok(())
     }
 
     /// # Errors

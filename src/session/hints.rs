@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, Expr as SqlExpr, FromTable, MergeAction, MergeInsertKind, OnConflictAction,
-    OnInsert, SetExpr, Visit, Visitor,
+    Assignment, Expr as SqlExpr, FromTable, Insert, Merge, MergeAction, MergeInsertKind,
+    OnConflictAction, OnInsert, SetExpr, Visit, Visitor,
 };
 
 use super::Session;
@@ -31,23 +31,7 @@ impl Session {
         match statement {
             Statement::Insert(insert) => {
                 cast_types(&insert.insert, fields)?;
-                let parts = name_parts(insert_name(&insert.insert)?)?;
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                let (table, _) = names::table(reading, &parts)?;
-                let names = insert_columns(table.schema(), &insert.insert)?;
-                if let Some(source) = &insert.insert.source {
-                    let column = |at: usize| {
-                        let (_, column) = table.schema().column_named(names.get(at)?)?;
-                        Some(column.data_type.clone())
-                    };
-                    hint_values(&source.body, &column, &mut hints);
-                }
-                if let Some(OnInsert::OnConflict(clause)) = &insert.insert.on
-                    && let OnConflictAction::DoUpdate(update) = &clause.action
-                {
-                    hint_assignments(&update.assignments, &table, &mut hints);
-                    hint_conditions(&update.selection, &table, &mut hints);
-                }
+                hint_insert(reading, &insert.insert, &mut hints)?;
             }
             Statement::Update(update) => {
                 cast_types(&update.update, fields)?;
@@ -79,14 +63,7 @@ impl Session {
             Statement::Query(query) => cast_types(query, fields)?,
             Statement::Merge(merge) => {
                 cast_types(&merge.merge, fields)?;
-                if let Ok(parts) = factor_parts(&merge.merge.table) {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
-                    for clause in &merge.merge.clauses {
-                        hint_merge(&clause.action, &table, &mut hints)?;
-                        hint_conditions(&clause.predicate, &table, &mut hints);
-                    }
-                }
+                hint_clauses(reading, &merge.merge, &mut hints)?;
             }
             _ => {}
         }
@@ -95,12 +72,44 @@ impl Session {
     }
 }
 
+fn hint_clauses(reading: &Reading, merge: &Merge, hints: &mut HashMap<usize, Type>) -> Result<()> {
+    let Ok(parts) = factor_parts(&merge.table) else { return Ok(()) };
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (table, _) = names::table(reading, &parts)?;
+    for clause in &merge.clauses {
+        hint_merge(&clause.action, &table, hints)?;
+        hint_conditions(&clause.predicate, &table, hints);
+    }
+    Ok(())
+}
+
 fn take_hints(hints: HashMap<usize, Type>, fields: &mut [Option<FieldRef>]) {
     for (at, hint) in hints {
         if let Some(slot @ None) = fields.get_mut(at) {
             *slot = Some(Arc::new(hint.field("", true)));
         }
     }
+}
+
+fn hint_insert(reading: &Reading, insert: &Insert, hints: &mut HashMap<usize, Type>) -> Result<()> {
+    let parts = name_parts(insert_name(insert)?)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (table, _) = names::table(reading, &parts)?;
+    let names = insert_columns(table.schema(), insert)?;
+    if let Some(source) = &insert.source {
+        let column = |at: usize| {
+            let (_, column) = table.schema().column_named(names.get(at)?)?;
+            Some(column.data_type.clone())
+        };
+        hint_values(&source.body, &column, hints);
+    }
+    if let Some(OnInsert::OnConflict(clause)) = &insert.on
+        && let OnConflictAction::DoUpdate(update) = &clause.action
+    {
+        hint_assignments(&update.assignments, &table, hints);
+        hint_conditions(&update.selection, &table, hints);
+    }
+    Ok(())
 }
 
 fn hint_assignments(

@@ -15,6 +15,7 @@ use super::{Database, SessionOptions};
 use crate::activity::CancelReason;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::changes::commit_as_of;
 use crate::plan::functions::{SequenceName, SessionHooks, Times};
 use crate::plan::names;
 use crate::plan::pg_catalog::{
@@ -184,6 +185,16 @@ impl SessionHooks for Hooks {
         }
     }
 
+    fn commit(&self, time_us: Option<i64>) -> Result<u64> {
+        let reading = self.reading.lock().clone().ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "a function was called outside a statement")
+        })?;
+        match time_us {
+            None => Ok(reading.snapshot.commit().0),
+            Some(time_us) => commit_as_of(&reading, time_us),
+        }
+    }
+
     fn transaction_id(&self) -> u64 {
         let mut work = self.work.lock();
         *work.number.get_or_insert_with(|| self.database.store().next_id())
@@ -202,8 +213,9 @@ impl SessionHooks for Hooks {
         };
         let SequenceName::Oid(oid) = named else { unreachable!("names were found above") };
         let found = relation_id(oid).map(|id| reading.snapshot.relation_by_id(id)).transpose()?;
-        match found.flatten() {
-            Some(Relation::Sequence(sequence)) => Ok(sequence),
+        let known = relation_id(oid).and_then(|id| reading.snapshot.store().known_sequence(id));
+        match (found.flatten(), known) {
+            (Some(Relation::Sequence(sequence)), _) | (None, Some(sequence)) => Ok(sequence),
             _ => {
                 let message = format!("there is no sequence with oid {missing}");
                 Err(Error::new(ErrorKind::UndefinedTable, message))

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as SqlExpr, GroupByExpr, Query, SelectItem, SetExpr, TableFactor,
 };
 
+use super::work::Base;
 use super::{Outcome, OutputColumn, RowsTag, Session};
 use crate::command::run::stream_of;
 use crate::error::Result;
@@ -52,13 +53,17 @@ impl Session {
     ) -> Result<Option<Recognised>> {
         let Statement::Query(query) = &parsed.statement else { return Ok(None) };
         let Some((table, alias, items, conditions)) = shape(query) else { return Ok(None) };
-        if parsed.parameters == 0 || parsed.as_of.is_some() {
+        if parsed.parameters == 0 || parsed.as_of.is_some() || reading.table_branch.is_some() {
             return Ok(None);
         }
         let parts: Vec<&str> = table.iter().map(String::as_str).collect();
         let Ok(names::Named::Table(found)) = names::resolve(reading, &parts, None) else {
             return Ok(None);
         };
+        if parts.last().is_none_or(|name| *name != found.schema().name) {
+            // t.branch_x: the look-up would read the session's own branch.
+            return Ok(None);
+        }
         let plain = match_columns(&found, &alias, &table, items, &conditions);
         let Some((columns, keys)) = plain else { return Ok(None) };
         let schema = found.schema();
@@ -103,7 +108,8 @@ impl Session {
         lookup: &Lookup,
         parameters: &[ScalarValue],
     ) -> Result<Option<Outcome>> {
-        if !self.settings.lock().is("search_path", &lookup.search_path) {
+        let same_path = self.settings.lock().is("search_path", &lookup.search_path);
+        if !same_path || matches!(self.base, Base::TableBranch(_)) {
             return Ok(None);
         }
         // A temporary table may have the name by now.

@@ -9,6 +9,7 @@
 //! [`Session::execute`].
 
 mod answer;
+mod branches;
 mod copy;
 mod cursor;
 mod database;
@@ -133,6 +134,16 @@ pub enum Outcome {
     Empty,
 }
 
+impl Outcome {
+    /// The columns of its rows.
+    fn into_columns(self) -> Option<Vec<OutputColumn>> {
+        match self {
+            Outcome::Rows { columns, .. } => Some(columns.as_ref().clone()),
+            _ => None,
+        }
+    }
+}
+
 /// Bytes of COPY TO STDOUT.
 pub struct CopyOut {
     /// How many columns a row has.
@@ -150,6 +161,8 @@ pub struct Session {
     database: Database,
     user: String,
     connected: String,
+    /// Where the session began, and where RESET leads back to.
+    home: Base,
     base: Base,
     settings: Arc<Mutex<SessionSettings>>,
     work: Arc<Mutex<Work>>,
@@ -208,11 +221,17 @@ impl Session {
     }
 
     fn notice(&mut self, message: String) {
-        self.notices.push(Notice { severity: "NOTICE", code: "00000", message, hint: None });
+        let least = self.settings.lock().get("client_min_messages").unwrap_or_default();
+        if !["warning", "error", "fatal", "panic"].contains(&least.to_ascii_lowercase().as_str()) {
+            self.notices.push(Notice { severity: "NOTICE", code: "00000", message, hint: None });
+        }
     }
 
     fn warning(&mut self, code: &'static str, message: &str) {
-        let message = message.to_owned();
-        self.notices.push(Notice { severity: "WARNING", code, message, hint: None });
+        let least = self.settings.lock().get("client_min_messages").unwrap_or_default();
+        if !["error", "fatal", "panic"].contains(&least.to_ascii_lowercase().as_str()) {
+            let message = message.to_owned();
+            self.notices.push(Notice { severity: "WARNING", code, message, hint: None });
+        }
     }
 }

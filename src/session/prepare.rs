@@ -12,7 +12,7 @@ use super::{OutputColumn, Session};
 use crate::command::write::{self, Scene};
 use crate::error::Result;
 use crate::fault;
-use crate::parse::{CopyTarget, Fetch, History, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, Fetch, MergeBranch, Parsed, Show, Statement};
 use crate::plan::functions::type_of;
 use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
@@ -109,6 +109,10 @@ impl Session {
     ) -> Result<Arc<Prepared>> {
         self.check_not_failed(&parsed.statement)?;
         self.begin_statement();
+        if matches!(parsed.statement, Statement::SetTransaction { .. }) {
+            // A block reads what it says, so nothing may be read before it has said it.
+            return Ok(Arc::new(Prepared::new(parsed, Described::default())));
+        }
         let reading = self.reading(None)?;
         let lookup = self.recognise(&reading, &parsed, types)?;
         if let Some((lookup, parameters, columns)) = lookup {
@@ -169,14 +173,12 @@ impl Session {
                 ("setting", Type::Text),
                 ("description", Type::Text),
             ]),
+            Statement::History(what) => {
+                Described { columns: self.history(what)?.into_columns(), ..Described::default() }
+            }
             Statement::Show(Show::Tables | Show::Schemas | Show::Databases)
-            | Statement::History(
-                History::Branches(_)
-                | History::Tags(_)
-                | History::Log { .. }
-                | History::Table { .. },
-            )
             | Statement::Describe(_)
+            | Statement::MergeBranch(MergeBranch { dry_run: true, .. })
             | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },
             Statement::Copy(copy) => {
                 // The client is told by the protocol of COPY, not by columns; names are checked early.

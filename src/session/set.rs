@@ -19,7 +19,7 @@ use crate::spec::RefKind;
 use crate::store::{MAIN, Relation};
 
 /// Other names of our own settings.
-fn own_name(name: &str) -> &str {
+pub(super) fn own_name(name: &str) -> &str {
     match name {
         "asofdb.branch" | "spark.wap.branch" => "branch",
         "asofdb.as_of" => "as_of",
@@ -71,9 +71,12 @@ impl Session {
         done("SET")
     }
 
-    fn assign(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
+    pub(super) fn assign(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<()> {
         match name {
-            "branch" => self.set_branch(value.unwrap_or(MAIN)),
+            "branch" => match value {
+                Some(name) => self.set_branch(name),
+                None => self.go_home(),
+            },
             "as_of" => self.set_as_of(value.filter(|value| !value.is_empty())),
             "transaction_isolation" | "default_transaction_isolation"
                 if value.is_some_and(|v| v.eq_ignore_ascii_case("serializable")) =>
@@ -84,6 +87,15 @@ impl Session {
             name if name.starts_with("datafusion.") => self.set_engine(name, value),
             name => self.settings.lock().set(name, value, local).map(drop),
         }
+    }
+
+    /// Back to what the connection named: a pool that says DISCARD ALL stays on its branch.
+    fn go_home(&mut self) -> Result<()> {
+        self.need_no_block("RESET branch")?;
+        self.base = self.home.clone();
+        let mut settings = self.settings.lock();
+        settings.set("as_of", None, false)?;
+        settings.set("branch", None, false).map(drop)
     }
 
     fn set_branch(&mut self, name: &str) -> Result<()> {
@@ -99,6 +111,12 @@ impl Session {
             }
             Some(_) => Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is a tag"))
                 .hint(format!("to read it, SET as_of = '{name}'"))),
+            None if store.is_table_branch(name)? => {
+                self.base = Base::TableBranch(name.into());
+                let mut settings = self.settings.lock();
+                settings.set("as_of", None, false)?;
+                settings.set("branch", Some(name), false).map(drop)
+            }
             None => Err(Error::new(
                 ErrorKind::UndefinedObject,
                 format!("branch \"{name}\" does not exist"),
@@ -111,12 +129,16 @@ impl Session {
     fn set_as_of(&mut self, value: Option<&str>) -> Result<()> {
         self.need_no_block("SET as_of")?;
         let branch = self.settings.lock().get("branch").unwrap_or_else(|| MAIN.to_owned());
-        self.base = Base::Branch(branch);
+        self.base = match (&self.home, self.database.store().find_ref(&branch)?) {
+            (Base::Past(_), _) if branch == MAIN => self.home.clone(),
+            (_, Some(_)) => Base::Branch(branch),
+            (_, None) => Base::TableBranch(branch.into()),
+        };
         if let Some(text) = value {
             let reading = self.reading(None)?;
             let spec = version_literal(text);
             let value = ScalarValue::Utf8(Some(text.to_owned()));
-            let at = snapshot_of(&reading, &reading.snapshot, &spec, &value)?;
+            let at = snapshot_of(&reading, &reading.snapshot, None, &spec, &value)?;
             self.notice(format!("reading {}", describe(&at)));
             // A branch named as the past stands still too.
             let store = self.database.store();
@@ -191,6 +213,7 @@ impl Session {
         }
         match (name, &self.base) {
             ("branch", Base::Branch(branch)) => Some(branch.clone()),
+            ("branch", Base::TableBranch(branch)) => Some(branch.to_string()),
             ("transaction_read_only", _) => {
                 let read_only = self.work.lock().read_only || matches!(self.base, Base::Past(_));
                 Some(if read_only { "on" } else { "off" }.to_owned())

@@ -237,6 +237,9 @@ impl SessionSettings {
     /// What a commit says about itself: `asofdb.commit.x`, Spark's spelling, the application.
     pub fn commit_properties(&self) -> Vec<(String, String)> {
         let mut properties = Vec::new();
+        if let Some(pairs) = self.get("asofdb.commit_properties") {
+            properties.extend(crate::parse::properties(&pairs).unwrap_or_default());
+        }
         for (name, value) in &self.values {
             let own = name.strip_prefix("asofdb.commit.");
             if let Some(key) = own.or_else(|| name.strip_prefix("spark.snapshot-property.")) {
@@ -271,6 +274,11 @@ fn check(name: &str, value: &str) -> Result<String> {
                 true => wrong("dates are written in ISO form; the order may be MDY, DMY or YMD"),
                 false => Ok(format!("ISO, {}", order.unwrap_or("MDY"))),
             }
+        }
+        "asofdb.commit_properties"
+            if !value.is_empty() && crate::parse::properties(value).is_none() =>
+        {
+            wrong("pairs such as run_id=42, git=a1b2c3")
         }
         "intervalstyle" if !value.eq_ignore_ascii_case("postgres") => {
             wrong("intervals are written in style postgres")

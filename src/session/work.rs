@@ -1,24 +1,37 @@
 //! The transaction of a session: none, one statement's, or a block's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{CommitOptions, Snapshot, Store, Temporary, Transaction};
+use crate::store::{CommitOptions, MAIN, Snapshot, Store, Temporary, Transaction, Version};
 
 /// What a session reads when a statement says nothing else.
 #[derive(Clone)]
 pub(super) enum Base {
     /// A branch's head.
     Branch(String),
+    /// A branch that some tables have of their own; others are read and not written on main.
+    TableBranch(Arc<str>),
     /// A snapshot that does not move: a tag, a commit, a time.
     Past(Snapshot),
 }
 
 impl Base {
+    /// The branch's name; None where nothing can be written.
+    pub(super) fn branch(&self) -> Option<&str> {
+        match self {
+            Base::Branch(name) => Some(name),
+            Base::TableBranch(name) => Some(name),
+            Base::Past(_) => None,
+        }
+    }
+
     pub(super) fn snapshot(&self, store: &Store) -> Result<Snapshot> {
         match self {
             Base::Branch(name) => store.head(name),
+            Base::TableBranch(_) => store.head(MAIN),
             Base::Past(snapshot) => Ok(snapshot.clone()),
         }
     }
@@ -66,40 +79,58 @@ pub(super) struct Work {
     pub statement_us: i64,
     /// Its number, once something asked for it.
     pub number: Option<u64>,
+    /// What comments of its statements said; the last word on a name counts.
+    properties: BTreeMap<String, String>,
 }
 
 impl Work {
     /// What a statement reads: the block's snapshot with its own changes, else a fresh one.
     pub fn reading(&mut self, base: &Base, store: &Store) -> Result<Snapshot> {
-        if let Some(transaction) = &self.transaction {
-            return Ok(transaction.snapshot());
-        }
-        if let Some(snapshot) = &self.snapshot {
-            return Ok(snapshot.clone());
-        }
-        let snapshot = base.snapshot(store)?.with_temporary(&self.temporary);
-        if self.block != Block::None {
+        let snapshot = match &self.snapshot {
+            Some(snapshot) => snapshot.clone(),
+            None => base.snapshot(store)?.with_temporary(&self.temporary),
+        };
+        if self.block != Block::None && self.snapshot.is_none() {
             self.snapshot = Some(snapshot.clone());
         }
-        Ok(snapshot)
+        let Some(transaction) = &self.transaction else { return Ok(snapshot) };
+        let written = transaction.snapshot();
+        let own = snapshot.reference().is_some_and(|(name, _)| name == transaction.branch());
+        Ok(if own { written } else { snapshot.with_written(written) })
     }
 
     /// Takes the block's transaction, or begins one, for a statement that writes.
     ///
+    /// `base` is what it writes, `own` what the session reads.
+    ///
     /// # Errors
     /// ReadOnly.
-    pub fn writing(&mut self, base: &Base, store: &Store) -> Result<Transaction> {
+    pub fn writing(&mut self, base: &Base, own: &Base, store: &Store) -> Result<Transaction> {
         if self.read_only {
             return Err(Error::new(ErrorKind::ReadOnly, "cannot write in a read-only transaction"));
         }
         if let Some(transaction) = &self.transaction {
             return Ok(transaction.clone());
         }
-        let snapshot = self.reading(base, store)?;
+        // All refs are pinned at once, also where another branch is written first.
+        let pinned = self.reading(own, store)?;
+        let snapshot = match base {
+            Base::Branch(name) => store.resolve(&pinned, &Version::Ref(name.clone()))?,
+            Base::TableBranch(_) => pinned,
+            Base::Past(snapshot) => snapshot.clone(),
+        };
         store.begin(&snapshot)
     }
 
-    fn end(&mut self) {
+    /// A statement begins whose comments say this.
+    pub fn said(&mut self, properties: &[(String, String)]) {
+        if self.block == Block::None {
+            self.properties.clear();
+        }
+        self.properties.extend(properties.iter().cloned());
+    }
+
+    pub(super) fn end(&mut self) {
         *self = Work {
             began_us: self.began_us,
             statement_us: self.statement_us,
@@ -183,6 +214,7 @@ impl Session {
     }
 
     async fn commit_block(&mut self) -> Result<()> {
+        let options = self.commit_options();
         let transaction = {
             let mut work = self.work.lock();
             let transaction = work.transaction.take();
@@ -191,7 +223,7 @@ impl Session {
         };
         self.settings.lock().forget_local();
         let committed = match transaction {
-            Some(transaction) => self.commit_transaction(transaction).await,
+            Some(transaction) => self.commit_as(transaction, &options).await,
             None => Ok(()),
         };
         self.cursors.lock().end_transaction(committed.is_ok());
@@ -199,16 +231,24 @@ impl Session {
     }
 
     pub(super) async fn commit_transaction(&self, transaction: Transaction) -> Result<()> {
+        self.commit_as(transaction, &self.commit_options()).await
+    }
+
+    async fn commit_as(&self, transaction: Transaction, options: &CommitOptions) -> Result<()> {
         let store = &self.database.inner().store;
         let temporary = transaction.temporary().after_commit();
-        store.commit(transaction, &self.commit_options()).await?;
+        store.commit(transaction, options).await?;
         self.work.lock().temporary = temporary;
         Ok(())
     }
 
     pub(super) fn commit_options(&self) -> CommitOptions {
-        let mut properties = self.settings.lock().commit_properties();
-        properties.push(("user".to_owned(), self.user.clone()));
+        let mut all = self.settings.lock().commit_properties();
+        all.push(("user".to_owned(), self.user.clone()));
+        // What a statement says of itself comes before what the session says of all of them.
+        let said = self.work.lock().properties.clone();
+        all.retain(|(name, _)| !said.contains_key(name));
+        let properties = said.into_iter().chain(all).collect();
         CommitOptions { properties }
     }
 

@@ -18,14 +18,15 @@ use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned, insert_name};
-use crate::command::{Before, Writing, refs, run};
+use crate::command::{Before, Writing, past, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
 };
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names, plan_query};
-use crate::spec::{RefKind, Type};
+use crate::spec::{RefKind, Type, ref_label, ref_table};
+use crate::store::{Store, check_unprotected};
 use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
@@ -92,8 +93,9 @@ impl Session {
     ) -> Result<(Written, Bounds)> {
         let reading = self.reading(parameters)?;
         let base = self.base_of(&reading, statement)?;
-        let mut transaction = self.work.lock().writing(&base, self.database.store())?;
+        let mut transaction = self.work.lock().writing(&base, &self.base, self.database.store())?;
         check_branch(&base, transaction.branch())?;
+        check_protected(self.database.store(), transaction.branch())?;
         let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
         let source = if own { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
@@ -140,25 +142,38 @@ impl Session {
                     None => Ok(self.base.clone()),
                 }
             }
-            Statement::Truncate(truncate) => {
-                let tables = truncate.tables.iter();
-                let bases = tables.map(|t| self.branch_of(reading, &t.name, t.version.as_ref()));
-                let bases = bases.collect::<Result<Vec<Base>>>()?;
-                let same = |base: &Base| match (base, &bases[0]) {
-                    (Base::Branch(name), Base::Branch(first)) => name == first,
-                    _ => bases.len() == 1,
-                };
-                match bases.iter().find(|base| !same(base)) {
-                    None => Ok(bases[0].clone()),
-                    Some(_) => Err(Error::new(
-                        ErrorKind::NotSupported,
-                        "one TRUNCATE of tables on several branches",
-                    )
-                    .hint("truncate the tables of each branch by a statement of its own")),
+            Statement::RestoreTable(restore) => {
+                self.branch_of(reading, &restore.table.name, restore.table.version.as_ref())
+            }
+            Statement::Truncate(truncate) => self.one_branch(reading, &truncate.tables),
+            _ => match &self.base {
+                Base::TableBranch(branch) => Err(Error::new(
+                    ErrorKind::WrongState,
+                    format!("branch \"{branch}\" is of some tables alone"),
+                )
+                .hint("RESET branch before a statement about other tables")),
+                base => Ok(base.clone()),
+            },
+        }
+    }
+
+    /// The branch that every one of these tables names.
+    fn one_branch(&self, reading: &Reading, targets: &[parse::Target]) -> Result<Base> {
+        let mut found: Option<Base> = None;
+        for target in targets {
+            let base = self.branch_of(reading, &target.name, target.version.as_ref())?;
+            match (&found, &base) {
+                (None, _) => found = Some(base),
+                (Some(Base::Branch(one)), Base::Branch(other)) if one == other => {}
+                (Some(Base::TableBranch(one)), Base::TableBranch(other)) if one == other => {}
+                _ => {
+                    let message = "one statement writes one branch";
+                    return Err(Error::new(ErrorKind::NotSupported, message)
+                        .hint("TRUNCATE the tables of each branch by themselves"));
                 }
             }
-            _ => Ok(self.base.clone()),
         }
+        Ok(found.unwrap_or_else(|| self.base.clone()))
     }
 
     fn factor_branch(&self, reading: &Reading, factor: &TableFactor) -> Result<Base> {
@@ -175,13 +190,14 @@ impl Session {
         name: &ObjectName,
         version: Option<&TableVersionSpec>,
     ) -> Result<Base> {
+        let parts = name_parts(name)?;
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let at = match version {
-            Some(spec) => Some(refs::version(reading, &self.state, spec)?),
-            None => {
-                let parts = name_parts(name)?;
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                names::table(reading, &parts)?.1
+            Some(spec) => {
+                let table = names::table_id(reading, &parts, &reading.snapshot)?;
+                Some(refs::version_for(reading, &self.state, table, spec)?)
             }
+            None => names::table(reading, &parts)?.1,
         };
         let Some(at) = at else { return Ok(self.base.clone()) };
         Ok(match at.reference() {
@@ -209,8 +225,9 @@ impl Session {
         let cancel = reading.cancel.clone();
         let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
         let store = self.database.store().clone();
-        let mut transaction = self.work.lock().writing(&base, &store)?;
+        let mut transaction = self.work.lock().writing(&base, &self.base, &store)?;
         check_branch(&base, transaction.branch())?;
+        check_protected(&store, transaction.branch())?;
         let before = Before::default();
         let writing =
             Writing { reading, state: &self.state, transaction: &mut transaction, before };
@@ -239,6 +256,7 @@ impl Session {
             into,
             work: self.shared_work(),
             base,
+            own: self.base.clone(),
             options: self.commit_options(),
             source,
             cancel,
@@ -338,7 +356,15 @@ fn check_branch(base: &Base, writes: &str) -> Result<()> {
             format!("this transaction writes branch \"{writes}\" and cannot write \"{name}\""),
         )
         .hint("COMMIT first: a transaction writes one branch")),
-        Base::Branch(_) | Base::Past(_) => Ok(()),
+        Base::Branch(_) | Base::TableBranch(_) | Base::Past(_) => Ok(()),
+    }
+}
+
+/// A protected branch is not written directly.
+fn check_protected(store: &Store, branch: &str) -> Result<()> {
+    match store.find_ref_of(ref_table(branch), ref_label(branch))? {
+        Some(target) => check_unprotected(&target, "written"),
+        None => Ok(()),
     }
 }
 
@@ -395,6 +421,14 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
         Statement::Comment(said) => {
             comment(writing, said)?;
             plain("COMMENT".to_owned())
+        }
+        Statement::RestoreTable(restore) => {
+            past::restore(writing, restore)?;
+            plain("RESTORE TABLE".to_owned())
+        }
+        Statement::UndropTable(name) => {
+            past::undrop(writing, name)?;
+            plain("UNDROP TABLE".to_owned())
         }
         other => Err(refuse(other)),
     }

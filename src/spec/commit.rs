@@ -2,6 +2,7 @@
 
 use super::codec::{Reader, Writer};
 use super::ids::{CommitId, LineId, TableId, VersionId};
+use super::retention::Retention;
 use crate::error::Result;
 
 /// What kind of change a commit is, in the words of `t.snapshots`.
@@ -77,7 +78,7 @@ pub enum RefKind {
 pub struct Ref {
     /// Its identity in the reflog: a name made again is another ref.
     pub id: u64,
-    /// The name.
+    /// The name; of a ref of one table `<table id>/<name>`: what people call a ref holds no slash.
     pub name: String,
     /// Branch or tag.
     pub kind: RefKind,
@@ -85,6 +86,25 @@ pub struct Ref {
     pub commit: CommitId,
     /// When it was made: µs since 1970-01-01 UTC.
     pub created_us: i64,
+    /// How long it lasts.
+    pub retention: Retention,
+    /// Whether it moves only by being published to, and is not dropped or renamed.
+    pub protected: bool,
+}
+
+/// The full name of a ref of one table.
+pub fn table_ref(table: TableId, label: &str) -> String {
+    format!("{}/{label}", table.0)
+}
+
+/// What people call the ref of this full name.
+pub fn ref_label(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, label)| label)
+}
+
+/// The table that the ref of this full name is of; None where it is of the whole database.
+pub fn ref_table(name: &str) -> Option<TableId> {
+    name.split_once('/').and_then(|(table, _)| table.parse().ok()).map(TableId)
 }
 
 /// What moved a ref.
@@ -100,6 +120,8 @@ pub enum ReflogAction {
     Reset,
     /// It was dropped.
     Drop,
+    /// It got another name.
+    Rename,
 }
 
 /// One move of one ref.
@@ -183,26 +205,40 @@ impl Commit {
 }
 
 impl Ref {
+    /// What people call it.
+    pub fn label(&self) -> &str {
+        ref_label(&self.name)
+    }
+
+    /// The table it is of; None where it is of the whole database.
+    pub fn table(&self) -> Option<TableId> {
+        ref_table(&self.name)
+    }
+
     /// The record of this ref.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
+        let mut w = Writer::new(2);
         w.u64(self.id);
         w.str(&self.name);
         w.bool(self.kind == RefKind::Branch);
         w.u64(self.commit.0);
         w.i64(self.created_us);
+        self.retention.write(&mut w);
+        w.bool(self.protected);
         w.finish()
     }
 
     /// The ref of a record.
     pub fn decode(bytes: &[u8]) -> Result<Ref> {
-        let mut r = Reader::open_version(bytes, "ref", 1)?;
+        let mut r = Reader::open_version(bytes, "ref", 2)?;
         Ok(Ref {
             id: r.u64()?,
             name: r.str()?,
             kind: if r.bool()? { RefKind::Branch } else { RefKind::Tag },
             commit: CommitId(r.u64()?),
             created_us: r.i64()?,
+            retention: Retention::read(&mut r)?,
+            protected: r.bool()?,
         })
     }
 }
@@ -218,6 +254,7 @@ impl ReflogEntry {
             ReflogAction::FastForward => 2,
             ReflogAction::Reset => 3,
             ReflogAction::Drop => 4,
+            ReflogAction::Rename => 5,
         });
         w.u64(self.commit.0);
         w.finish()
@@ -234,6 +271,7 @@ impl ReflogEntry {
                 2 => ReflogAction::FastForward,
                 3 => ReflogAction::Reset,
                 4 => ReflogAction::Drop,
+                5 => ReflogAction::Rename,
                 _ => return Err(r.corrupt("is of an unknown action")),
             },
             commit: CommitId(r.u64()?),

@@ -66,7 +66,7 @@ pub struct TableVersion {
     /// Files of dead rows that upkeep took out of segments, each until its last row was hidden; all of
     /// them, whether this is a base or not.
     pub history: Vec<RetiredEntry>,
-    /// One range a line.
+    /// Ranges that do not overlap; several of one line where parts of it were taken over at other times.
     pub ranges: Vec<LineRange>,
     /// The tip of the deletion chain.
     pub deletes: Option<LinkId>,

@@ -12,6 +12,7 @@ pub mod constraint;
 pub mod ids;
 pub mod key;
 pub mod manifest;
+mod retention;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod segment;
@@ -21,10 +22,14 @@ pub mod types;
 pub mod value;
 pub mod view;
 
-pub use commit::{Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange};
+pub use commit::{
+    Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange, ref_label, ref_table,
+    table_ref,
+};
 pub use constraint::{Check, EnforcedKey, Generated, PrimaryKey, UniqueKey};
 pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, TableId, VersionId};
 pub use manifest::{DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion};
+pub use retention::Retention;
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
 pub use table::{Column, TableSchema};
 pub use types::Type;

@@ -112,6 +112,7 @@ impl Transaction {
     pub fn create_sequence(&mut self, sequence: Sequence) -> Result<()> {
         self.need_free(&sequence.namespace, &sequence.name)?;
         let sequence = Arc::new(sequence);
+        self.base.store.note_sequence(&sequence);
         let overlay = Arc::make_mut(&mut self.overlay);
         let name = (sequence.namespace.clone(), sequence.name.clone());
         overlay.names.insert(name, Some(sequence.id));
@@ -128,6 +129,7 @@ impl Transaction {
         let was = (before.namespace.clone(), before.name.clone());
         self.rename(&was, (&sequence.namespace, &sequence.name), sequence.id)?;
         let sequence = Arc::new(sequence);
+        self.base.store.note_sequence(&sequence);
         let overlay = Arc::make_mut(&mut self.overlay);
         overlay.sequences.insert(sequence.id, Arc::clone(&sequence));
         self.catalog.push(CatalogWrite::AlterSequence { was, sequence });

@@ -27,6 +27,29 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
     if vfs.exists(FILE)? {
         return read(vfs);
     }
+    refuse_foreign(vfs)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "{MAGIC}\nid {id:032x}\nwritten-by {version}\nformat {FORMAT}\nreadable-from {FORMAT}\n"
+    );
+    if vfs.exists(UNFINISHED)? {
+        vfs.remove(UNFINISHED)?;
+    }
+    let file = vfs.create_new(UNFINISHED)?;
+    file.write_at(0, text.as_bytes())?;
+    file.sync_all()?;
+    vfs.rename_new(UNFINISHED, FILE)?;
+    vfs.sync_dir(".")
+}
+
+/// Leaves a folder that holds other things as it is.
+///
+/// # Errors
+/// DataDirectory.
+pub(super) fn refuse_foreign(vfs: &Vfs) -> Result<()> {
+    if vfs.exists(FILE)? {
+        return Ok(());
+    }
     let (files, folders) = vfs.list(".")?;
     let foreign: Vec<&String> =
         files.iter().filter(|name| !["LOCK", UNFINISHED].contains(&name.as_str())).collect();
@@ -40,18 +63,7 @@ pub(super) fn open(vfs: &Vfs, id: u128) -> Result<()> {
         )
         .hint("name a new or empty folder"));
     }
-    let version = env!("CARGO_PKG_VERSION");
-    let text = format!(
-        "{MAGIC}\nid {id:032x}\nwritten-by {version}\nformat {FORMAT}\nreadable-from {FORMAT}\n"
-    );
-    if vfs.exists(UNFINISHED)? {
-        vfs.remove(UNFINISHED)?;
-    }
-    let file = vfs.create_new(UNFINISHED)?;
-    file.write_at(0, text.as_bytes())?;
-    file.sync_all()?;
-    vfs.rename_new(UNFINISHED, FILE)?;
-    vfs.sync_dir(".")
+    Ok(())
 }
 
 fn read(vfs: &Vfs) -> Result<()> {

@@ -6,7 +6,7 @@ use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::concat_batches;
 
 use super::Store;
-use super::table::{hidden_columns, internal, reshape, stored_schema};
+use super::table::{Table, hidden_columns, internal, reshape, stored_schema};
 use crate::error::Result;
 use crate::log::{Records, inline};
 use crate::segment::InlineRows;
@@ -50,6 +50,51 @@ impl Run {
             _ => self.batches.push(batch),
         }
         Ok(())
+    }
+}
+
+/// The rows that one commit wrote inline, deleted ones included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InlineBatch {
+    /// The line it hangs on.
+    pub line: LineId,
+    /// The commit.
+    pub commit: CommitId,
+    /// Rows.
+    pub rows: u64,
+    /// About how many bytes the rows take in memory.
+    pub bytes: u64,
+}
+
+impl Table {
+    /// The inline batches of this version, by line and commit.
+    pub fn inline_batches(&self) -> Result<Vec<InlineBatch>> {
+        let mut found: Vec<InlineBatch> = Vec::new();
+        for range in self.version().map_or(&[][..], |version| &version.ranges) {
+            for batch in self.rows_of_range(self.schema(), range)? {
+                let size = |column: &arrow::array::ArrayRef| {
+                    column.to_data().get_slice_memory_size().unwrap_or(0) as u64
+                };
+                let bytes: u64 = batch.columns().iter().map(size).sum();
+                let share = bytes / batch.num_rows().max(1) as u64;
+                for commit in hidden_columns(&batch).0.values() {
+                    let same = |b: &&mut InlineBatch| (b.line, b.commit.0) == (range.line, *commit);
+                    match found.last_mut().filter(same) {
+                        Some(last) => {
+                            last.rows += 1;
+                            last.bytes += share;
+                        }
+                        None => found.push(InlineBatch {
+                            line: range.line,
+                            commit: CommitId(*commit),
+                            rows: 1,
+                            bytes: share,
+                        }),
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -558,6 +558,6 @@ pub(super) fn duplicate(
         schema: Some(schema.namespace.clone()),
         table: Some(schema.name.clone()),
         column: None,
-        constraint: Some(format!("{}_pkey", schema.name)),
+        constraint: Some(key.name.to_owned()),
     })
 }

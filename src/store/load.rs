@@ -9,15 +9,15 @@ use std::thread::JoinHandle;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::util::display::array_value_to_string;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use super::keys::{KeyBatch, check_distinct, keys_of};
 use super::table::{ROW_ID, Table, TableSegment, UNCOMMITTED, internal};
 use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::memory::Account;
 use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sort_batches};
-use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema};
+use crate::spec::text::{TextFormatter, TextOptions};
+use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema, Type};
 
 /// Fewer rows than this, and fewer bytes than [`INLINE_BYTES`], are kept in the log.
 pub const INLINE_ROWS: usize = 8192;
@@ -287,10 +287,19 @@ pub fn check_not_null(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
 
 /// What PostgreSQL says of a row that is refused.
 pub fn failing_row(batch: &RecordBatch, row: usize) -> String {
-    let value = |column: &ArrayRef| match column.is_null(row) {
-        true => "null".to_owned(),
-        false => array_value_to_string(column, row).unwrap_or_default(),
+    let options = TextOptions::default();
+    let value = |(field, column): (&FieldRef, &ArrayRef)| {
+        if column.is_null(row) {
+            return "null".to_owned();
+        }
+        let of = Type::of_field(field).unwrap_or(Type::Text);
+        let mut text = Vec::new();
+        if let Ok(formatter) = TextFormatter::new(&of, column.as_ref(), &options) {
+            formatter.write(row, &mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
     };
-    let values: Vec<String> = batch.columns().iter().map(value).collect();
+    let fields = batch.schema_ref().fields().iter();
+    let values: Vec<String> = fields.zip(batch.columns()).map(value).collect();
     format!("Failing row contains ({}).", values.join(", "))
 }

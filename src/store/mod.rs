@@ -11,6 +11,7 @@
 //! Start reading at [`Snapshot`], then [`Transaction`], then [`commit`].
 
 mod catalog;
+mod changes;
 mod check;
 mod collect;
 mod commit;
@@ -23,6 +24,7 @@ mod folded;
 mod format;
 mod inline;
 mod keys;
+mod lineage;
 mod load;
 mod lookup;
 mod merge;
@@ -49,17 +51,20 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 pub use catalog::DEFAULT_NAMESPACE;
+pub use changes::{RowBatches, RowDifference, RowShape, RowSources};
 pub use check::Problem;
 pub use compact::{CompactOptions, CompactReport};
 pub use expire::{ExpireOptions, ExpireReport};
 pub use fold::FoldReport;
 pub use folded::Folded;
+pub use inline::InlineBatch;
 pub use keys::KeyBatch;
+pub use lineage::{TableHistory, TableStep};
 pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
-pub use merge::{Changed, Conflict, Joining, Merged, Prefer};
-pub use past::{SOURCE_PROPERTY, TableAhead};
+pub use merge::{Changed, Conflict, Joining, Merged, NewRules, Prefer};
+pub use past::{FORWARD_PROPERTY, TableAhead};
 pub use probe::Place;
-pub use refs::Advance;
+pub use refs::{Advance, NewRef, check_unprotected};
 pub use resolve::{Version, show_time};
 pub use snapshot::{Relation, Snapshot};
 pub use table::{
@@ -72,7 +77,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::{Log, Records};
 use crate::segment::{self, SEGMENTS_DIR, Segment};
-use crate::spec::{SchemaId, SegmentId, SegmentMeta, TableId, TableSchema, VersionId};
+use crate::spec::{SchemaId, SegmentId, SegmentMeta, Sequence, TableId, TableSchema, VersionId};
 use crate::vfs::{Lock, Vfs};
 
 /// The branch that exists from the start.
@@ -115,8 +120,10 @@ struct Shared {
     next_id: AtomicU64,
     /// The next row id of each table that was written to.
     row_ids: Mutex<HashMap<TableId, Arc<AtomicU64>>>,
-    heads: RwLock<HashMap<String, Arc<snapshot::Point>>>,
+    heads: RwLock<snapshot::Heads>,
     sequences: sequence::Sequences,
+    /// Definitions that were made or read, for statements whose snapshot is older than they are.
+    sequence_definitions: Mutex<HashMap<TableId, Arc<Sequence>>>,
     /// The time of the last commit, and of the last AS OF that was answered.
     last_commit_us: AtomicI64,
     as_of_served_us: AtomicI64,

@@ -1,6 +1,5 @@
 //! Opening a data folder: lock, format, log, a new epoch, and what a crash left behind.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -12,12 +11,14 @@ use super::collect::{self, TRASH_DIR};
 use super::commit::{self, Counters};
 use super::floors::Floors;
 use super::folded::Folds;
-use super::snapshot::Point;
+use super::snapshot::{Heads, Point};
 use super::{INLINE_RUN_BYTES, MAIN, OPEN_SEGMENTS, RunBytes, Shared, Store, StoreOptions, format};
 use crate::error::Result;
 use crate::log::{Log, Records, Space, Transaction, ancestry, key, refs};
 use crate::segment::{self, SEGMENTS_DIR, TMP_DIR};
-use crate::spec::{Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry};
+use crate::spec::{
+    Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry, Retention,
+};
 use crate::vfs::Vfs;
 
 impl Store {
@@ -27,6 +28,7 @@ impl Store {
     /// DataDirectory where another process has it, or it is not ours or too new; Corrupt; Io.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Store> {
         let vfs = Vfs::open(path)?;
+        format::refuse_foreign(&vfs)?;
         vfs.point("op.lock")?;
         let lock = vfs.lock()?;
         let now_us = options.clock.now_us();
@@ -63,6 +65,7 @@ impl Store {
             row_ids: Mutex::default(),
             heads: RwLock::new(heads),
             sequences: Mutex::default(),
+            sequence_definitions: Mutex::default(),
             last_commit_us: AtomicI64::new(counters.last_time_us),
             as_of_served_us: AtomicI64::new(0),
             in_flight: RwLock::new(()),
@@ -122,6 +125,8 @@ fn make_main(transaction: &Transaction, time_us: i64) -> Result<()> {
         kind: RefKind::Branch,
         commit: id,
         created_us: time_us,
+        retention: Retention::default(),
+        protected: false,
     };
     let moved = ReflogEntry { time_us, action: ReflogAction::Create, commit: id };
     refs::put(transaction, refs::DATABASE, &main, &moved)?;
@@ -129,8 +134,8 @@ fn make_main(transaction: &Transaction, time_us: i64) -> Result<()> {
     Counters { next_commit: id.0 + 1, last_time_us: time_us }.write(transaction, ref_id + 1)
 }
 
-fn heads(records: &impl Records) -> Result<HashMap<String, Arc<Point>>> {
-    let mut heads = HashMap::new();
+fn heads(records: &impl Records) -> Result<Heads> {
+    let mut heads = Heads::new();
     for found in refs::list(records, refs::DATABASE)? {
         if found.kind == RefKind::Branch {
             let point = Point::of(&ancestry::commit(records, found.commit)?);

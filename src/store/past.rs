@@ -20,7 +20,7 @@ use crate::spec::{Commit, CommitId, CommitKind, SchemaId, TableId, TableSchema, 
 const UNRELATED: CommitId = CommitId(u64::MAX);
 
 /// The property of a commit that made one table another branch's: the commit it has it from.
-pub const SOURCE_PROPERTY: &str = "source-snapshot-id";
+pub const FORWARD_PROPERTY: &str = "fast-forward-to";
 
 /// How one branch's table lies to another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,17 @@ impl Transaction {
     /// already. The table keeps its name.
     pub fn restore_table(&mut self, table: &Table, to: &Table) -> Result<bool> {
         let schema = named_as(to, &table.schema);
-        let (added_rows, deleted_rows) = count(table, to, UNRELATED)?;
-        if (added_rows, deleted_rows) == (0, 0) && schema.id == table.schema.id {
+        let committed = self.base.table_by_id(table.id())?;
+        let (added_rows, deleted_rows) = match &committed {
+            Some(committed) => count(committed, to, UNRELATED)?,
+            None => (to.row_count(), 0),
+        };
+        let same = (added_rows, deleted_rows) == (0, 0) && schema.id == table.schema.id;
+        if same && !self.has_changed(table.id()) {
             return Ok(false);
         }
-        let known = table.version().is_some().then_some(table);
-        let mut taken = whole(to, &schema, known.as_slice());
+        let known: Vec<&Table> = committed.iter().map(Arc::as_ref).collect();
+        let mut taken = whole(to, &schema, &known);
         (taken.added_rows, taken.deleted_rows) = (added_rows, deleted_rows);
         self.take_over(taken)?;
         Ok(true)
@@ -68,7 +73,7 @@ impl Transaction {
     /// DuplicateTable, UndefinedSchema; WrongState where this transaction changed the model.
     pub fn clone_table(&mut self, model: &Table, namespace: &str, name: &str) -> Result<()> {
         self.need_free(namespace, name)?;
-        if self.has_changed(model.id()) {
+        if self.has_changed(model.id()) || model.version().is_none() {
             let message = format!("table \"{}\" has uncommitted changes", model.schema.name);
             return Err(Error::new(ErrorKind::WrongState, message).hint("COMMIT, then clone it"));
         }
@@ -215,6 +220,6 @@ impl Store {
 }
 
 fn source_of(commit: &Commit) -> Option<CommitId> {
-    let (_, value) = commit.properties.iter().find(|(name, _)| name == SOURCE_PROPERTY)?;
+    let (_, value) = commit.properties.iter().find(|(name, _)| name == FORWARD_PROPERTY)?;
     value.parse().ok().map(CommitId)
 }

@@ -1,12 +1,15 @@
 //! Branches and tags, as statements use them.
 
+pub use super::commit::NewRef;
 use super::commit::{Answer, RefRequest, Request};
 use super::snapshot::Snapshot;
 use super::{MAIN, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ancestry, refs};
 use crate::spec::text::{TextOptions, parse_timestamptz};
-use crate::spec::{CommitId, Ref, RefKind, ReflogAction, ReflogEntry};
+use crate::spec::{
+    CommitId, Ref, RefKind, ReflogAction, ReflogEntry, Retention, TableId, ref_label, table_ref,
+};
 
 /// Whether a branch has to move, and may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,14 +21,47 @@ pub enum Advance {
 }
 
 impl Store {
-    /// All branches and tags, by name.
+    /// The branches and tags of the whole database, by name.
     pub fn refs(&self) -> Result<Vec<Ref>> {
+        let mut found = self.all_refs()?;
+        found.retain(|r| r.table().is_none());
+        Ok(found)
+    }
+
+    /// Every branch and tag, those of one table too.
+    pub fn all_refs(&self) -> Result<Vec<Ref>> {
         refs::list(&self.shared.log.read()?, refs::DATABASE)
     }
 
-    /// The branch or tag of this name.
+    /// The branches and tags of one table alone, by name.
+    pub fn refs_of(&self, table: TableId) -> Result<Vec<Ref>> {
+        let mut found = self.all_refs()?;
+        found.retain(|r| r.table() == Some(table));
+        Ok(found)
+    }
+
+    /// The branch or tag of the whole database of this name.
     pub fn find_ref(&self, name: &str) -> Result<Option<Ref>> {
-        refs::get(&self.shared.log.read()?, refs::DATABASE, name)
+        let found = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+        Ok(found.filter(|r| r.table().is_none()))
+    }
+
+    /// What a name means to a table: a ref of its own, else one of the whole database.
+    pub fn find_ref_of(&self, table: Option<TableId>, label: &str) -> Result<Option<Ref>> {
+        if let Some(table) = table {
+            let view = self.shared.log.read()?;
+            let own = refs::get(&view, refs::DATABASE, &table_ref(table, label))?;
+            if own.is_some() {
+                return Ok(own);
+            }
+        }
+        self.find_ref(label)
+    }
+
+    /// Whether any table has a branch of this name of its own.
+    pub fn is_table_branch(&self, label: &str) -> Result<bool> {
+        let own = |r: &Ref| r.table().is_some() && r.label() == label && r.kind == RefKind::Branch;
+        Ok(self.all_refs()?.iter().any(own))
     }
 
     /// Where a ref pointed when, oldest first.
@@ -38,8 +74,38 @@ impl Store {
     /// # Errors
     /// DuplicateObject; InvalidName where the name could be taken for a commit or a time.
     pub async fn create_ref(&self, name: &str, kind: RefKind, at: CommitId) -> Result<()> {
-        check_name(name)?;
-        let request = RefRequest::Create { name: name.to_owned(), kind, at };
+        let retention = Retention::default();
+        self.make_ref(NewRef { name: name.to_owned(), kind, at, retention, replace: false }).await
+    }
+
+    /// Makes a branch or tag, or moves the one that is there.
+    ///
+    /// # Errors
+    /// As [`Store::create_ref`]; WrongState where one of the name is protected.
+    pub async fn make_ref(&self, made: NewRef) -> Result<()> {
+        check_name(ref_label(&made.name))?;
+        self.submit(Request::Ref(RefRequest::Create(made))).await.map(drop)
+    }
+
+    /// Gives a branch another name; the reflog goes with it.
+    ///
+    /// # Errors
+    /// UndefinedObject, DuplicateObject, InvalidName; WrongState for main and protected branches.
+    pub async fn rename_ref(&self, name: &str, to: &str) -> Result<()> {
+        check_name(ref_label(to))?;
+        if name == MAIN {
+            return Err(Error::new(ErrorKind::WrongState, "branch \"main\" cannot be renamed"));
+        }
+        let request = RefRequest::Rename { name: name.to_owned(), to: to.to_owned() };
+        self.submit(Request::Ref(request)).await.map(drop)
+    }
+
+    /// Protects a branch or tag, or lifts that.
+    ///
+    /// # Errors
+    /// UndefinedObject.
+    pub async fn protect_ref(&self, name: &str, protected: bool) -> Result<()> {
+        let request = RefRequest::Protect { name: name.to_owned(), protected };
         self.submit(Request::Ref(request)).await.map(drop)
     }
 
@@ -147,7 +213,15 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Of a name that either kind could have.
+pub(super) fn unknown_ref(name: &str) -> Error {
+    let message = format!("branch or tag \"{name}\" does not exist");
+    Error::new(ErrorKind::UndefinedObject, message)
+        .hint("SHOW BRANCHES and SHOW TAGS list those that do")
+}
+
 pub(super) fn unknown(kind: RefKind, name: &str) -> Error {
+    let name = ref_label(name);
     let (word, list) = match kind {
         RefKind::Branch => ("branch", "SHOW BRANCHES"),
         RefKind::Tag => ("tag", "SHOW TAGS"),
@@ -157,6 +231,19 @@ pub(super) fn unknown(kind: RefKind, name: &str) -> Error {
 }
 
 pub(super) fn exists(name: &str) -> Error {
+    let name = ref_label(name);
     Error::new(ErrorKind::DuplicateObject, format!("a branch or tag \"{name}\" already exists"))
         .hint("choose another name, or drop it first")
+}
+
+/// A protected ref stays where it is but for what is published to it.
+pub fn check_unprotected(target: &Ref, verb: &str) -> Result<()> {
+    if !target.protected {
+        return Ok(());
+    }
+    let message = format!("branch \"{}\" is protected and cannot be {verb}", target.label());
+    Err(Error::new(ErrorKind::WrongState, message).hint(format!(
+        "work on a branch and PUBLISH it, or ALTER BRANCH {} SET UNPROTECTED",
+        target.label()
+    )))
 }

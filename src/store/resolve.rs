@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat};
 
 use super::Store;
-use super::refs::unknown;
+use super::refs::unknown_ref;
 use super::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::ALL_TABLES;
@@ -15,7 +15,7 @@ use crate::spec::{Commit, CommitId, RefKind};
 /// A version of the database, as a statement can name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// A branch or tag.
+    /// A branch or tag, by its full name.
     Ref(String),
     /// A commit.
     Commit(u64),
@@ -32,24 +32,31 @@ impl Store {
     /// UndefinedObject for a ref or commit that is not there; InvalidValue for a time before the
     /// first commit or after now. Both name the nearest that can be read.
     pub fn resolve(&self, base: &Snapshot, version: &Version) -> Result<Snapshot> {
-        match version {
-            Version::Ref(name) => self.at_ref(name),
-            Version::Commit(number) => self.at_commit(base, *number),
-            Version::Time(time_us) => self.at_time(base, *time_us),
-            Version::Back(steps) => self.back(base, *steps),
-        }
+        let found = match version {
+            Version::Ref(name) => match base.branch(name)? {
+                Some(found) => return Ok(found),
+                None => self.at_ref(name)?,
+            },
+            Version::Commit(number) => self.at_commit(base, *number)?,
+            Version::Time(time_us) => self.at_time(base, *time_us)?,
+            Version::Back(steps) => self.back(base, *steps)?,
+        };
+        let (heads, written) = (base.heads.clone(), base.written.clone());
+        Ok(Snapshot { heads, written, ..found })
     }
 
     /// The snapshot a branch or tag points at.
     pub fn at_ref(&self, name: &str) -> Result<Snapshot> {
-        let target = self.find_ref(name)?.ok_or_else(|| unknown(RefKind::Branch, name))?;
+        let target = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+        let target = target.ok_or_else(|| unknown_ref(name))?;
         match target.kind {
             RefKind::Branch => self.head(name),
             RefKind::Tag => {
                 let guard = self.shared.readers.hold(target.commit);
                 // It may have been dropped, and its commit expired, before that was held.
-                let still = self.find_ref(name)?.filter(|now| now.commit == target.commit);
-                let target = still.ok_or_else(|| unknown(RefKind::Tag, name))?;
+                let still = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+                let still = still.filter(|now| now.commit == target.commit);
+                let target = still.ok_or_else(|| unknown_ref(name))?;
                 let named = Some((Arc::from(name), RefKind::Tag));
                 let snapshot = self.snapshot_at(self.point(target.commit)?, named, Arc::default());
                 drop(guard);

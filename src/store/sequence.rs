@@ -85,6 +85,15 @@ impl Store {
         Ok((standing.last, standing.called))
     }
 
+    /// A sequence as this process last saw it defined, on whichever branch; None where it never did.
+    pub fn known_sequence(&self, id: TableId) -> Option<Arc<Sequence>> {
+        self.shared.sequence_definitions.lock().get(&id).cloned()
+    }
+
+    pub(super) fn note_sequence(&self, sequence: &Arc<Sequence>) {
+        self.shared.sequence_definitions.lock().insert(sequence.id, Arc::clone(sequence));
+    }
+
     fn standing(&self, sequence: &Sequence) -> Result<Arc<Mutex<Standing>>> {
         if let Some(known) = self.shared.sequences.lock().get(&sequence.id) {
             return Ok(Arc::clone(known));

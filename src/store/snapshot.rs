@@ -16,7 +16,7 @@ use crate::log::deletes::Deletes;
 use crate::log::{self, Records, ancestry, deletes, versions};
 use crate::spec::{
     Commit, CommitId, LineId, RefKind, Sequence, TableId, TableSchema, TableVersion, VersionId,
-    View,
+    View, ref_label,
 };
 
 /// Where a snapshot stands: one commit, and what was read of it so far.
@@ -81,7 +81,14 @@ pub struct Snapshot {
     pub(super) guard: Arc<Guard>,
     /// Tables whose floor lay above this commit when it was opened.
     pub(super) expired: Arc<[TableId]>,
+    /// Where every branch stood when it was taken: the other branches stand still with it.
+    pub(super) heads: Heads,
+    /// The branch that this transaction writes, where it is not this one.
+    pub(super) written: Option<Arc<Snapshot>>,
 }
+
+/// Every branch's newest point; a copy shares structure.
+pub(super) type Heads = imbl::HashMap<String, Arc<Point>>;
 
 impl Point {
     pub(super) fn of(commit: &Commit) -> Point {
@@ -139,6 +146,30 @@ impl Snapshot {
     /// Whether it shows changes of a transaction that has not committed.
     pub fn is_changed(&self) -> bool {
         self.overlay.is_some()
+    }
+
+    /// The same, where `t@branch` shows what a transaction wrote on that branch.
+    pub fn with_written(self, written: Snapshot) -> Snapshot {
+        Snapshot { written: Some(Arc::new(written)), ..self }
+    }
+
+    /// A branch as it stood when this snapshot was taken, this one and the one written included.
+    ///
+    /// # Errors
+    /// SnapshotExpired where the branch moved on and what it was then is not kept.
+    pub(super) fn branch(&self, name: &str) -> Result<Option<Snapshot>> {
+        let is = |of: &Snapshot| of.reference().is_some_and(|(own, _)| own == name);
+        if is(self) {
+            return Ok(Some(self.clone()));
+        }
+        if let Some(written) = self.written.as_deref().filter(|written| is(written)) {
+            return Ok(Some(written.clone()));
+        }
+        let Some(point) = self.heads.get(name).map(Arc::clone) else { return Ok(None) };
+        let reference = Some((name.into(), RefKind::Branch));
+        let (heads, written) = (self.heads.clone(), self.written.clone());
+        let held = self.store.readable(point.commit, self)?;
+        Ok(Some(Snapshot { point, reference, heads, written, ..held }))
     }
 
     /// The store.
@@ -455,18 +486,18 @@ impl Store {
     /// # Errors
     /// UndefinedObject where there is no such branch.
     pub fn head(&self, branch: &str) -> Result<Snapshot> {
-        let point = |heads: &HashMap<String, Arc<Point>>| heads.get(branch).cloned();
-        let mut at = point(&self.shared.heads.read());
-        while let Some(head) = at {
-            let named = Some((Arc::from(branch), RefKind::Branch));
-            let snapshot = self.snapshot_at(Arc::clone(&head), named, Arc::default());
+        let mut heads = self.shared.heads.read().clone();
+        while let Some((name, head)) = heads.get_key_value(branch) {
+            let named = Some((Arc::from(name.as_str()), RefKind::Branch));
+            let snapshot = self.snapshot_at(Arc::clone(head), named, Arc::default());
             // A branch that moved on may have left this commit to expiry before it was held.
-            at = point(&self.shared.heads.read());
-            if at.as_ref().is_some_and(|now| now.commit == head.commit) {
-                return Ok(snapshot);
+            let now = self.shared.heads.read().clone();
+            if now.get(branch).is_some_and(|now| now.commit == head.commit) {
+                return Ok(Snapshot { heads, ..snapshot });
             }
+            heads = now;
         }
-        let message = format!("branch \"{branch}\" does not exist");
+        let message = format!("branch \"{}\" does not exist", ref_label(branch));
         Err(Error::new(ErrorKind::UndefinedObject, message)
             .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one"))
     }
@@ -479,6 +510,7 @@ impl Store {
         expired: Arc<[TableId]>,
     ) -> Snapshot {
         let guard = self.shared.readers.hold(point.commit);
-        Snapshot { store: self.clone(), point, reference, overlay: None, guard, expired }
+        let (heads, store) = (self.shared.heads.read().clone(), self.clone());
+        Snapshot { store, point, reference, overlay: None, guard, expired, heads, written: None }
     }
 }

@@ -75,6 +75,11 @@ impl Temporary {
 }
 
 impl Snapshot {
+    /// Whether it shows temporary tables.
+    pub fn has_temporary(&self) -> bool {
+        self.overlay.as_ref().is_some_and(|overlay| !overlay.temporary.is_empty())
+    }
+
     /// The same, with a session's temporary tables on top.
     pub fn with_temporary(mut self, temporary: &Temporary) -> Snapshot {
         if self.overlay.is_none() {

@@ -122,6 +122,19 @@ impl Transaction {
         self.tables.get(&table).is_some_and(|change| change.taken.is_some())
     }
 
+    /// The table of this name that it dropped last, as it was before.
+    pub fn dropped_table(&self, namespace: &str, name: &str) -> Result<Option<Arc<Table>>> {
+        let dropped = self.catalog.iter().rev().find_map(|write| match write {
+            CatalogWrite::Drop { id, namespace: of, name: named }
+                if (of.as_str(), named.as_str()) == (namespace, name) =>
+            {
+                Some(*id)
+            }
+            _ => None,
+        });
+        dropped.map(|id| self.base.table_by_id(id)).transpose().map(Option::flatten)
+    }
+
     /// Whether it changed a table, or made it.
     pub(super) fn has_changed(&self, table: TableId) -> bool {
         self.tables.contains_key(&table)
@@ -134,6 +147,7 @@ impl Transaction {
         let committed = self.base.table_by_id(table.id())?;
         taken.instead_of = committed.and_then(|table| Some(table.version()?.id));
         let known = self.snapshot().table_by_id(table.id())?;
+        self.catalog.retain(|write| write.alters() != Some(table.id()));
         let dropped = self.catalog.iter().position(|write| write.drops(table.id()));
         let made = self.catalog.iter().position(|write| write.made() == Some(table.id()));
         let overlay = Arc::make_mut(&mut self.overlay);

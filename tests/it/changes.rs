@@ -205,7 +205,13 @@ fn merge(map: Map, rows: &[(i64, i64)]) -> Expected {
 
 /// The statement of a step, and what it should do.
 fn statement(step: &Step, map: &Map) -> Option<(String, Expected)> {
-    let map = map.clone();
+    insertion(step, map.clone())
+        .or_else(|| update(step, map.clone()))
+        .or_else(|| deletion(step, map.clone()))
+        .or_else(|| replacement(step, map.clone()))
+}
+
+fn insertion(step: &Step, map: Map) -> Option<(String, Expected)> {
     Some(match step {
         Step::Insert(input) => {
             (format!("INSERT INTO t {} RETURNING k, v", input.sql()), insert(map, input.all()))
@@ -233,6 +239,12 @@ fn statement(step: &Step, map: &Map) -> Option<(String, Expected)> {
             );
             (sql, do_move(map, input.all(), *by))
         }
+        _ => return None,
+    })
+}
+
+fn update(step: &Step, map: Map) -> Option<(String, Expected)> {
+    Some(match step {
         Step::Update { every, add } => {
             let change = |(k, v): (&i64, &i64)| (k % every == 0).then_some((*k, v + add));
             let shown: Vec<_> = map.iter().filter_map(change).collect();
@@ -263,6 +275,12 @@ fn statement(step: &Step, map: &Map) -> Option<(String, Expected)> {
             );
             (sql, Ok((after, least.into_iter().collect())))
         }
+        _ => return None,
+    })
+}
+
+fn deletion(step: &Step, map: Map) -> Option<(String, Expected)> {
+    Some(match step {
         Step::Delete { from, rows } => {
             let (gone, stay): (Map, Map) =
                 map.into_iter().partition(|(k, _)| (*from..from + rows).contains(k));
@@ -279,6 +297,12 @@ fn statement(step: &Step, map: &Map) -> Option<(String, Expected)> {
             );
             (sql, Ok((stay, gone.into_iter().collect())))
         }
+        _ => return None,
+    })
+}
+
+fn replacement(step: &Step, map: Map) -> Option<(String, Expected)> {
+    Some(match step {
         Step::Merge(input) => (
             format!(
                 "MERGE INTO t USING ({}) AS s ON t.k = s.k \

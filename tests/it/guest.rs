@@ -5,6 +5,7 @@ use asofdb::error::{Error, Result};
 use asofdb::fault;
 use asofdb::session::{Database, Outcome, Session, SessionOptions};
 use asofdb::spec::text::TextFormatter;
+use datafusion::common::ScalarValue;
 use futures::StreamExt;
 
 /// A session in this process. Outlives no database: the folder is released with the last of them.
@@ -18,6 +19,15 @@ pub(super) type Rows = Vec<Vec<String>>;
 
 impl Guest {
     pub(super) fn arrive(database: &Database) -> Guest {
+        Guest::arrive_at(database, "main", &[]).expect("a session")
+    }
+
+    /// A session that names its database, and settings, as a client would when it connects.
+    pub(super) fn arrive_at(
+        database: &Database,
+        name: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Guest> {
         let facts = SessionFacts {
             user: "ann".to_owned(),
             database: "main".to_owned(),
@@ -26,13 +36,13 @@ impl Guest {
         let activity = database.activity().register(facts, "it");
         let options = SessionOptions {
             user: "ann".to_owned(),
-            database: "main".to_owned(),
+            database: name.to_owned(),
             application_name: "it".to_owned(),
-            parameters: Vec::new(),
+            parameters: parameters.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             cancel: activity.cancel_token(),
             pid: activity.pid(),
         };
-        Guest { session: database.session(options).expect("a session"), activity }
+        Ok(Guest { session: database.session(options)?, activity })
     }
 
     /// Runs statements as the server would run one message each; the last one's rows.
@@ -45,11 +55,31 @@ impl Guest {
         rows
     }
 
+    /// Runs one prepared statement with text for its parameters.
+    pub(super) async fn run_with(&mut self, sql: &str, parameters: &[&str]) -> Result<Rows> {
+        self.activity.cancel_token().reset();
+        let values = parameters.iter().map(|text| ScalarValue::from(*text)).collect();
+        let rows = self.try_run_with(sql, values).await;
+        if rows.is_err() {
+            self.session.fail();
+        }
+        rows
+    }
+
+    /// What the client was told beside the answers since it was last asked.
+    pub(super) fn notices(&mut self) -> Vec<String> {
+        self.session.take_notices().into_iter().map(|notice| notice.message).collect()
+    }
+
     async fn try_run(&mut self, sql: &str) -> Result<Rows> {
+        self.try_run_with(sql, Vec::new()).await
+    }
+
+    async fn try_run_with(&mut self, sql: &str, parameters: Vec<ScalarValue>) -> Result<Rows> {
         let mut rows = Vec::new();
         for parsed in self.session.parse(sql)? {
             let prepared = self.session.prepare(parsed, &[]).await?;
-            rows = match self.session.execute(&prepared, Vec::new()).await? {
+            rows = match self.session.execute(&prepared, parameters.clone()).await? {
                 Outcome::Rows { columns, mut stream, .. } => {
                     let options = self.session.text_options();
                     let mut rows = Vec::new();
@@ -67,7 +97,13 @@ impl Guest {
                     rows
                 }
                 Outcome::Done { tag } => vec![vec![tag]],
-                Outcome::CopyIn(_) | Outcome::CopyOut(_) => unreachable!("not asked for here"),
+                Outcome::CopyOut(mut copy) => {
+                    while let Some(bytes) = copy.stream.next().await {
+                        bytes?;
+                    }
+                    Vec::new()
+                }
+                Outcome::CopyIn(_) => unreachable!("not asked for here"),
                 Outcome::Empty => Vec::new(),
             };
         }

@@ -4,13 +4,18 @@ mod bad_input;
 mod changes;
 mod command_line;
 mod crash;
+mod differences;
+mod documents;
 mod guest;
 mod history;
 mod isolation;
+mod merging;
 mod process;
 mod shape;
 mod sql;
+mod time;
 mod upkeep;
+mod versions;
 mod wire;
 
 #[global_allocator]

@@ -295,7 +295,7 @@ impl World {
                 after.rows.values_mut().for_each(|row| row.push(default.clone()));
                 let last = after.columns.len() - 1;
                 let place = place.and_then(|n| after.place(last, Some(n)));
-                let said = default.map(|_| format!("DEFAULT {}", literal(&default)));
+                let said = default.as_ref().map(|_| format!("DEFAULT {}", literal(&default)));
                 let (said, place) = (said.unwrap_or_default(), place.unwrap_or_default());
                 let sql = format!("ALTER TABLE t ADD COLUMN {name} {} {said} {place}", kind.sql());
                 self.write(&sql, after).await;

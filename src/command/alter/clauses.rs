@@ -52,7 +52,7 @@ impl Alteration<'_, '_> {
         let mut verified = false;
         for column in columns.iter().filter_map(|id| self.schema().column(*id)) {
             if !column.not_null {
-                self.verify_not_null(&column.name).await?;
+                self.verify().not_null(&column.name).await?;
                 verified = true;
             }
         }

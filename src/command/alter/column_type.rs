@@ -2,9 +2,9 @@
 
 use arrow::compute::{CastOptions, cast_with_options};
 
-use super::verify::quoted;
 use super::{Alteration, rewrite_values};
 use crate::command::sequence;
+use crate::command::verify::quoted;
 use crate::command::write::values::{default_array, default_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
@@ -28,6 +28,7 @@ impl Alteration<'_, '_> {
         self.refuse_computed(name)?;
         if using.is_none() && widens(from, to) {
             let mut next = column.clone();
+            next.default = default_as(&column, to);
             next.data_type = to.clone();
             let options = CastOptions { safe: false, ..CastOptions::default() };
             let missing = cast_with_options(&column.missing_value()?, &to.arrow(), &options);
@@ -51,7 +52,8 @@ impl Alteration<'_, '_> {
         let mut schema = self.schema().as_ref().clone();
         let own = schema.columns.iter_mut().find(|other| other.id == column.id);
         let own = own.expect("found by name");
-        *own = Column { id, data_type: to.clone(), missing: None, ..own.clone() };
+        let default = default_as(own, to);
+        *own = Column { id, data_type: to.clone(), default, missing: None, ..own.clone() };
         replace_id(&mut schema, column.id, id);
         check_clauses(&schema, id)?;
         // A length is asked of the value that comes, which a cast would cut.
@@ -119,7 +121,7 @@ impl Alteration<'_, '_> {
         if column.not_null {
             return Ok(());
         }
-        self.verify_not_null(name).await?;
+        self.verify().not_null(name).await?;
         self.change(true, |schema| {
             let at = schema.position(column.id).expect("found by name");
             schema.columns[at].not_null = true;
@@ -227,6 +229,20 @@ fn widens(from: &Type, to: &Type) -> bool {
         (Char(_), Text | Varchar(None)) => true,
         _ => false,
     }
+}
+
+/// The DEFAULT under another type: the value it was, cast. A whole number and a text are the same
+/// under every type they go to without being asked, and stay as written.
+fn default_as(column: &Column, to: &Type) -> Option<String> {
+    use Type::{Int2, Int4, Int8, Numeric, Text, Varchar};
+    let text = column.default.as_ref()?;
+    let from = &column.data_type;
+    let same = match (from, to) {
+        (Int2 | Int4 | Int8, Int2 | Int4 | Int8 | Numeric(..)) => true,
+        (Varchar(_) | Text, Varchar(_) | Text) => true,
+        _ => column.generated.is_some(),
+    };
+    Some(if same { text.clone() } else { format!("CAST({text} AS {from})") })
 }
 
 /// Digits before the point.

@@ -2,8 +2,8 @@
 
 use super::Alteration;
 use super::rewrite_values;
-use super::verify::quoted;
 use crate::command::drop::drop_views;
+use crate::command::verify::quoted;
 use crate::command::write::gate::check_lengths;
 use crate::command::write::values::default_array;
 use crate::command::{depend, sequence};

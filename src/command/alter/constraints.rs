@@ -13,10 +13,10 @@ impl Alteration<'_, '_> {
         let mut schema = self.schema().as_ref().clone();
         constraint::add_primary_key(&mut schema, key)?;
         for column in &key.columns {
-            self.verify_not_null(column).await?;
+            self.verify().not_null(column).await?;
         }
         if let Some(enforced) = schema.enforced_keys().first().filter(|_| key.enforced) {
-            self.verify_unique(&schema, *enforced).await?;
+            self.verify().unique(&schema, *enforced).await?;
         }
         if schema.cluster_by.is_empty()
             && let Some(key) = &schema.primary_key
@@ -35,7 +35,7 @@ impl Alteration<'_, '_> {
         let mut schema = self.schema().as_ref().clone();
         constraint::add_unique(&mut schema, key)?;
         if let Some(enforced) = schema.enforced_keys().last().filter(|_| key.enforced) {
-            self.verify_unique(&schema, *enforced).await?;
+            self.verify().unique(&schema, *enforced).await?;
         }
         self.change(key.enforced, |next| {
             *next = schema;
@@ -59,7 +59,7 @@ impl Alteration<'_, '_> {
         let added = schema.checks.last().expect("it was just added").clone();
         let verified = added.valid && added.enforced;
         if verified {
-            self.verify_check(&added.name, &added.text).await?;
+            self.verify().check(&added.name, &added.text).await?;
         }
         self.change(verified, |next| {
             *next = schema;
@@ -79,7 +79,7 @@ impl Alteration<'_, '_> {
         if check.valid {
             return Ok(());
         }
-        self.verify_check(name, &check.text).await?;
+        self.verify().check(name, &check.text).await?;
         self.change(true, |schema| {
             let own = schema.checks.iter_mut().filter(|check| check.name == name);
             own.for_each(|check| check.valid = true);

@@ -13,7 +13,6 @@ mod column_type;
 mod columns;
 mod constraints;
 mod rewrite;
-mod verify;
 
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ pub use self::columns::check_generated;
 use self::columns::values_of as rewrite_values;
 
 use super::Writing;
+use super::verify::Verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{AlterColumn, AlterOperation, AlterTable};
 use crate::plan::names;
@@ -119,6 +119,11 @@ impl Alteration<'_, '_> {
             AlterColumn::DropIdentity { if_exists } => self.drop_identity(name, *if_exists),
             AlterColumn::DropExpression { if_exists } => self.drop_expression(name, *if_exists),
         }
+    }
+
+    fn verify(&self) -> Verify<'_> {
+        let (reading, state) = (&self.writing.reading, self.writing.state);
+        Verify { reading, state, schema: self.table.schema() }
     }
 
     fn schema(&self) -> &Arc<TableSchema> {

@@ -9,8 +9,8 @@ use arrow::datatypes::UInt64Type;
 use datafusion::sql::sqlparser::ast::SetExpr;
 
 use super::Alteration;
-use super::verify::quoted;
 use crate::command::run;
+use crate::command::verify::quoted;
 use crate::command::write::gate::Gate;
 use crate::command::write::target::Target;
 use crate::error::Result;

@@ -9,7 +9,7 @@ use super::target::Target;
 use super::update::{first_match, joined, returning};
 use super::values::numbered;
 use super::{Scene, refuse_joins};
-use crate::command::Writing;
+use crate::command::{Writing, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
 use crate::fault;
@@ -72,6 +72,9 @@ pub fn truncate(writing: &mut Writing<'_>, truncate: &parse::Truncate) -> Result
     for one in &truncate.tables {
         let target = Target::named(&writing.scene(), &one.name, one.version.as_ref(), None)?;
         writing.transaction.delete_all(&target.table)?;
+        if truncate.restart_identity {
+            sequence::restart_owned(writing, target.schema())?;
+        }
     }
     Ok(())
 }

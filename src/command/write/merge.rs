@@ -13,8 +13,8 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr as SqlExpr, Ident, Join, JoinConstraint, JoinOperator,
     MergeAction, MergeClause, MergeClauseKind, MergeInsertExpr, MergeInsertKind, ObjectName,
-    OutputClause, Query, SelectItem, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
-    With,
+    OutputClause, Query, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, VisitMut,
+    VisitorMut, With,
 };
 
 use super::Scene;
@@ -22,7 +22,7 @@ use super::change::{Action, Changed, Changing};
 use super::returning::Returning;
 use super::target::Target;
 use super::values::{Assigned, Evaluated, assigned_value, check_columns, default_of, numbered};
-use crate::command::Writing;
+use crate::command::{Writing, generated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
 use crate::fault;
@@ -195,6 +195,9 @@ fn insert_values(target: &Target, insert: &MergeInsertExpr) -> Result<Vec<Option
         false => insert.columns.iter().map(named).collect::<Result<_>>()?,
     };
     check_columns(schema, &names)?;
+    if let MergeInsertKind::Values(values) = &insert.kind {
+        generated::refuse_given(schema, &names, &SetExpr::Values(values.clone()), false)?;
+    }
     if row.len() > names.len() {
         let message = "INSERT has more expressions than target columns";
         return Err(Error::new(ErrorKind::Syntax, message));

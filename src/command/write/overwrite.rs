@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
-use arrow::util::display::array_value_to_string;
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::sql::sqlparser::ast::Expr as SqlExpr;
 use futures::StreamExt;
@@ -19,6 +18,7 @@ use crate::exec::scan::HIDDEN;
 use crate::fault;
 use crate::parse::Replace;
 use crate::plan::Given;
+use crate::store::failing_row;
 
 /// Runs an INSERT that replaces rows. What it reads is the table as it was before.
 ///
@@ -60,7 +60,9 @@ pub(super) async fn overwrite(
         if let Some(fits) = batch.columns().get(width) {
             let fits = fits.as_boolean();
             if let Some(row) = (0..fits.len()).find(|row| fits.is_null(*row) || !fits.value(*row)) {
-                return Err(outside(&target.schema().name, &batch, row, width));
+                let columns: Vec<usize> = (0..width).collect();
+                let rows = batch.project(&columns).map_err(fault::of_arrow)?;
+                return Err(outside(&target.schema().name, &rows, row));
             }
         }
         let rows = change.insert(batch.columns()[..width].to_vec())?;
@@ -90,14 +92,9 @@ fn is_true(condition: &SqlExpr) -> SqlExpr {
     SqlExpr::IsTrue(Box::new(SqlExpr::Nested(Box::new(condition.clone()))))
 }
 
-fn outside(table: &str, batch: &arrow::array::RecordBatch, row: usize, width: usize) -> Error {
-    let value = |at: usize| match batch.column(at).is_null(row) {
-        true => "null".to_owned(),
-        false => array_value_to_string(batch.column(at), row).unwrap_or_default(),
-    };
-    let values: Vec<String> = (0..width).map(value).collect();
+fn outside(table: &str, rows: &arrow::array::RecordBatch, row: usize) -> Error {
     let message = format!("new row for relation \"{table}\" is outside of REPLACE WHERE");
     Error::new(ErrorKind::CheckViolation, message)
-        .detail(format!("Failing row contains ({}).", values.join(", ")))
+        .detail(failing_row(rows, row))
         .hint("filter the rows by the same condition")
 }

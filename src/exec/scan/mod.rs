@@ -13,4 +13,5 @@ pub mod runs;
 
 pub use exec::SegmentScanExec;
 pub use filter::PredicateFilter;
+pub(super) use provider::external;
 pub use provider::{HIDDEN, TableScan};

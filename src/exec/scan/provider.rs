@@ -250,6 +250,6 @@ fn unqualified(expr: Expr) -> Result<Expr> {
     Ok(expr.transform(bare)?.data)
 }
 
-pub(super) fn external(error: Error) -> datafusion::error::DataFusionError {
+pub(in crate::exec) fn external(error: Error) -> datafusion::error::DataFusionError {
     datafusion::error::DataFusionError::External(Box::new(error))
 }

@@ -155,6 +155,32 @@ fn no_spelling_is_lost_in_any_place() {
 }
 
 #[test]
+fn a_period_has_two_ends() {
+    for (spelling, slot, value) in [
+        ("t FOR SYSTEM_TIME FROM '2023-01-01' TO now()", Slot::FromTo, "('2023-01-01', now())"),
+        ("t FOR SYSTEM_TIME BETWEEN $1 AND $2", Slot::Between, "($1, $2)"),
+        (
+            "t FOR SYSTEM_TIME BETWEEN now() - INTERVAL '1 day' AND now()",
+            Slot::Between,
+            "(now() - INTERVAL '1 day', now())",
+        ),
+        ("t FOR SYSTEM_TIME CONTAINED IN ('a', 'b')", Slot::Contained, "('a', 'b')"),
+        ("t FOR SYSTEM_TIME ALL", Slot::All, "''"),
+    ] {
+        for place in PLACES {
+            let sql = place.replace("{}", spelling);
+            let found = versions(&one(&sql));
+            assert_eq!(found.len(), 1, "{sql}");
+            assert_eq!(
+                (found[0].slot, found[0].value.to_string().as_str()),
+                (slot, value),
+                "{sql}"
+            );
+        }
+    }
+}
+
+#[test]
 fn two_tables_have_two_versions() {
     let found = versions(&one(
         "SELECT * FROM a VERSION AS OF 1 x, b@q JOIN c FOR SYSTEM_TIME AS OF now() ON a.k = c.k, \
@@ -246,9 +272,12 @@ fn words_of_versions_are_still_names() {
 #[test]
 fn a_version_that_cannot_be_is_refused() {
     for (sql, kind) in [
-        ("SELECT * FROM t FOR SYSTEM_TIME FROM 1 TO 2", ErrorKind::NotSupported),
-        ("SELECT * FROM t FOR SYSTEM_TIME BETWEEN 1 AND 2", ErrorKind::NotSupported),
-        ("SELECT * FROM t FOR SYSTEM_TIME ALL", ErrorKind::NotSupported),
+        ("SELECT * FROM t FOR SYSTEM_TIME FROM 1 AND 2", ErrorKind::Syntax),
+        ("SELECT * FROM t FOR SYSTEM_TIME BETWEEN 1 TO 2", ErrorKind::Syntax),
+        ("SELECT * FROM t FOR SYSTEM_TIME BETWEEN 1 AND", ErrorKind::Syntax),
+        ("SELECT * FROM t FOR SYSTEM_TIME BETWEEN k AND 2", ErrorKind::Syntax),
+        ("SELECT * FROM t FOR SYSTEM_TIME CONTAINED IN (1)", ErrorKind::Syntax),
+        ("SELECT * FROM (SELECT 1) s FOR SYSTEM_TIME ALL", ErrorKind::Syntax),
         ("SELECT * FROM t FOR ALL VALID_TIME", ErrorKind::NotSupported),
         (
             "SELECT * FROM t CHANGES (INFORMATION => DEFAULT) AT (VERSION => 1)",

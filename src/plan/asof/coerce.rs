@@ -10,8 +10,8 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, try_cast};
 
-use super::marker::total_order;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::functions::total_order;
 
 /// What the types of both sides depend on.
 pub(super) struct Coercion<'a> {

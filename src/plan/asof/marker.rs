@@ -1,10 +1,8 @@
-//! Functions that no query can name: two that mark what a carrier means, and one that gives floats
-//! the order and equality of SQL.
+//! Functions that no query can name: two that mark what a carrier means.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
@@ -30,10 +28,6 @@ struct Marker {
 
 static MATCH: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Match)));
 static TUPLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Tuple)));
-static TOTAL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
-    let signature = Signature::any(1, Volatility::Immutable);
-    Arc::new(ScalarUDF::new_from_impl(TotalOrder { signature }))
-});
 
 fn marker(mark: Mark) -> ScalarUDF {
     let arities = vec![TypeSignature::Nullary, TypeSignature::VariadicAny];
@@ -78,11 +72,6 @@ fn marked(expr: &Expr, mark: Mark) -> Option<&[Expr]> {
     (marker.mark == mark).then_some(call.args.as_slice())
 }
 
-/// The float with one zero and one NaN, the greatest value.
-pub(super) fn total_order(expr: Expr) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&TOTAL), vec![expr]))
-}
-
 impl ScalarUDFImpl for Marker {
     fn name(&self) -> &str {
         match self.mark {
@@ -101,44 +90,5 @@ impl ScalarUDFImpl for Marker {
 
     fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
         internal_err!("an asof join was planned as an ordinary join")
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct TotalOrder {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for TotalOrder {
-    fn name(&self) -> &str {
-        "asofdb_total_order"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        Ok(arguments[0].clone())
-    }
-
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let values = arguments.args[0].to_array(arguments.number_rows)?;
-        let normal: ArrayRef = match values.data_type() {
-            DataType::Float64 => {
-                let floats = values.as_primitive::<Float64Type>();
-                let normal: PrimitiveArray<Float64Type> =
-                    floats.unary(|v| if v.is_nan() { f64::NAN } else { v + 0.0 });
-                Arc::new(normal)
-            }
-            DataType::Float32 => {
-                let floats = values.as_primitive::<Float32Type>();
-                let normal: PrimitiveArray<Float32Type> =
-                    floats.unary(|v| if v.is_nan() { f32::NAN } else { v + 0.0 });
-                Arc::new(normal)
-            }
-            other => return internal_err!("total order of {other}"),
-        };
-        Ok(ColumnarValue::Array(normal))
     }
 }

@@ -64,6 +64,9 @@ pub trait SessionHooks: Send + Sync {
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String>;
     /// The clock.
     fn times(&self) -> Times;
+    /// The commit that the statement reads, or the one its branch showed at a time (µs since
+    /// 1970-01-01 UTC).
+    fn commit(&self, time_us: Option<i64>) -> Result<u64>;
     /// The number of the transaction, given it if it has none.
     fn transaction_id(&self) -> u64;
     /// The sequence of a name or an oid.

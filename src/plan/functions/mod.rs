@@ -8,30 +8,38 @@
 //! [`row_function`], which says how one is declared.
 
 mod array;
+mod at_time_zone;
 mod bigint_sum;
 mod casts;
 mod catalog;
 mod clock;
 mod date_part;
 mod facts;
+mod floats;
 mod folding;
 mod interval;
+mod json;
+mod json_build;
 mod long_value;
 mod numbers;
 mod operators;
 mod ordered_set;
 mod privilege;
+mod round;
 mod row_function;
 mod sequence;
 mod session;
+mod similar_to;
 mod single_value;
 mod size;
 mod sleep;
 mod text;
 mod to_char;
+mod total_order;
 mod type_planner;
 mod unknown_literal;
 mod uuid;
+mod versions;
 
 use std::sync::Arc;
 
@@ -46,6 +54,9 @@ pub use casts::type_of;
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use folding::while_planning;
 pub use operators::PostgresOperators;
+pub use round::ROUND_EVEN;
+pub use similar_to::SIMILAR;
+pub use total_order::{is_total_order, total_order};
 pub use type_planner::PostgresTypes;
 pub use unknown_literal::ALIKE;
 
@@ -76,6 +87,7 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
     }
     casts::install(state, facts)?;
     state.add_analyzer_rule(Arc::new(numbers::Numbers::new()));
+    state.add_analyzer_rule(Arc::new(floats::CheckFloats));
     Ok(())
 }
 
@@ -92,7 +104,13 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(long_value::functions(facts.call_bytes_max));
     functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
+    functions.push(at_time_zone::function());
+    functions.push(round::function());
+    functions.extend(similar_to::functions());
+    functions.extend(json::functions());
+    functions.extend(json_build::functions(facts));
     functions.extend(unknown_literal::functions());
     functions.extend(uuid::functions());
+    functions.extend(versions::functions(facts));
     functions
 }

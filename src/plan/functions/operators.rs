@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, IntervalUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::planner::{
@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::casts::take_type_of;
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
+use super::json;
 use super::numbers::exact;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
@@ -43,12 +44,13 @@ impl PostgresOperators {
     }
 
     /// A function stored by name, where a number is what it is compared with.
-    fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) -> DataFusionResult<()> {
-        let of = expr.to_field(schema)?.1;
-        if pg_type(&of) == Some("regproc") && other.get_type(schema)?.is_integer() {
+    fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) {
+        // A name that USING made one is not resolved yet, and is no function's.
+        let Ok((_, of)) = expr.to_field(schema) else { return };
+        let is_number = other.get_type(schema).is_ok_and(|of| of.is_integer());
+        if pg_type(&of) == Some("regproc") && is_number {
             *expr = self.function_oid.call(vec![expr.clone()]);
         }
-        Ok(())
     }
 
     /// An interval times or over a number; None for anything else.
@@ -109,6 +111,9 @@ impl ExprPlanner for PostgresOperators {
         if let Some(scaled) = self.scaled_interval(&expr, schema) {
             return Ok(PlannerResult::Planned(scaled));
         }
+        if let Some(found) = json_operator(&expr, schema) {
+            return Ok(PlannerResult::Planned(found));
+        }
         if let Some(texts) = self.texts(&expr, schema) {
             return Ok(PlannerResult::Planned(texts));
         }
@@ -117,14 +122,17 @@ impl ExprPlanner for PostgresOperators {
         }
         expr.right = beside(&expr.left, expr.right, schema);
         expr.left = beside(&expr.right, expr.left, schema);
+        if is_arithmetic(&expr.op) {
+            (expr.left, expr.right) = reckoned(&expr.op, expr.left, expr.right, schema);
+        }
         if is_comparison(&expr.op) {
             take_type_of(&mut expr.right, &expr.left, schema);
             take_type_of(&mut expr.left, &expr.right, schema);
             expr.left = self.compared(expr.left, schema);
             expr.right = self.compared(expr.right, schema);
         }
-        self.by_number(&mut expr.left, &expr.right, schema)?;
-        self.by_number(&mut expr.right, &expr.left, schema)?;
+        self.by_number(&mut expr.left, &expr.right, schema);
+        self.by_number(&mut expr.right, &expr.left, schema);
         Ok(PlannerResult::Original(expr))
     }
 
@@ -150,9 +158,42 @@ impl ExprPlanner for PostgresOperators {
     }
 }
 
+/// An operator of json; None where neither side is json.
+fn json_operator(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+    let is_json = |side: &Expr| side.to_field(schema).is_ok_and(|(_, of)| json::is_json(&of));
+    if !is_json(&expr.left) && !is_json(&expr.right) {
+        return None;
+    }
+    let function = json::operator(&expr.op.to_string())?;
+    Some(function.call(vec![expr.left.clone(), expr.right.clone()]))
+}
+
 fn is_comparison(op: &BinaryOperator) -> bool {
     use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+fn is_arithmetic(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(op, Plus | Minus | Multiply | Divide | Modulo)
+}
+
+/// A quoted text beside a number is a number; added to a time it is a span, taken from one a time.
+fn reckoned(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    let typed = |text: Expr, other: &Expr| {
+        let is_text =
+            matches!(&text, Expr::Literal(value, _) if value.try_as_str().flatten().is_some());
+        let Ok(of) = other.get_type(schema) else { return text };
+        match of {
+            DataType::Timestamp(..) if is_text && *op == BinaryOperator::Plus => {
+                cast(text, DataType::Interval(IntervalUnit::MonthDayNano))
+            }
+            of if is_text && (of.is_numeric() || of.is_temporal()) => cast(text, of),
+            _ => text,
+        }
+    };
+    let right = typed(right, &left);
+    (typed(left, &right), right)
 }
 
 fn pg_type(field: &Field) -> Option<&str> {

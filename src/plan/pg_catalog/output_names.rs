@@ -19,32 +19,43 @@ pub fn shown(column: &str) -> &str {
 }
 
 /// Gives the results of a query PostgreSQL's names. To be called on the statement's own query,
-/// before `rewrite`; sub-selects name theirs by themselves.
+/// before `rewrite`.
 pub fn name_outputs(query: &mut Query) {
-    name_set(&mut query.body);
+    name_query(query, false);
+}
+
+/// The same for a query that others name the results of: a view's, one in FROM. Its names have no
+/// mark, unless two of them are the same.
+pub fn name_inner(query: &mut Query) {
+    name_query(query, true);
+}
+
+fn name_query(query: &mut Query, is_inner: bool) {
+    name_set(&mut query.body, is_inner);
     for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
-        name_outputs(&mut cte.query);
+        name_inner(&mut cte.query);
     }
 }
 
-fn name_set(body: &mut SetExpr) {
+fn name_set(body: &mut SetExpr, is_inner: bool) {
     match body {
-        SetExpr::Select(select) => name_select(select),
-        SetExpr::Query(query) => name_outputs(query),
+        SetExpr::Select(select) => name_select(select, is_inner),
+        SetExpr::Query(query) => name_query(query, is_inner),
         SetExpr::SetOperation { left, right, .. } => {
             // The left side's names are the result's; the right side's must only differ.
-            name_set(left);
-            name_set(right);
+            name_set(left, is_inner);
+            name_set(right, is_inner);
         }
         _ => {}
     }
 }
 
-fn name_select(select: &mut Select) {
+fn name_select(select: &mut Select, is_inner: bool) {
     let is_wildcard = |item: &SelectItem| {
         matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(_, _))
     };
-    let has_wildcard = select.projection.iter().any(is_wildcard) && select.projection.len() > 1;
+    let has_wildcard =
+        !is_inner && select.projection.iter().any(is_wildcard) && select.projection.len() > 1;
     let mut seen: HashMap<String, usize> = HashMap::new();
     for item in &mut select.projection {
         let (expr, alias) = match item {

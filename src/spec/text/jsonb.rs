@@ -87,7 +87,7 @@ impl Sink for Normal {
     }
 }
 
-fn unescape(raw: &str) -> Result<String> {
+pub(super) fn unescape(raw: &str) -> Result<String> {
     let mut value = String::with_capacity(raw.len());
     let mut at = 0;
     while let Some(step) = memchr::memchr(b'\\', &raw.as_bytes()[at..]) {
@@ -136,7 +136,7 @@ fn unicode(raw: &str, at: usize) -> Result<(char, usize)> {
     }
 }
 
-fn write_string(value: &str, out: &mut String) {
+pub(super) fn write_string(value: &str, out: &mut String) {
     out.push('"');
     for c in value.chars() {
         match c {

@@ -20,6 +20,7 @@ mod integer;
 mod interval;
 mod interval_format;
 pub(in crate::spec) mod json;
+mod json_parts;
 pub(in crate::spec) mod jsonb;
 mod moment;
 mod numeric;
@@ -36,7 +37,8 @@ pub use float::parse_float8;
 pub use format::TextFormatter;
 pub use integer::parse_int8;
 pub use interval::parse_interval;
+pub use json_parts::{JsonKind, JsonPart, json_quoted};
 pub use options::{DateOrder, TextOptions};
-pub use zone::parse_time_zone;
+pub use zone::{NamedZone, parse_time_zone};
 
 use shown::{invalid, shown, trim};

@@ -87,6 +87,50 @@ const ABBREVIATIONS: [(&str, i32); 41] = [
     ("nzst", 48),
 ];
 
+/// The zone of AT TIME ZONE.
+#[derive(Clone, Copy)]
+pub struct NamedZone(Zone);
+
+const SECOND_US: i64 = 1_000_000;
+
+impl NamedZone {
+    /// By a full name, an abbreviation, or an offset as POSIX counts it: `-2` and `<>-2` are ahead of
+    /// UTC.
+    ///
+    /// # Errors
+    /// InvalidValue.
+    pub fn parse(name: &str) -> Result<NamedZone> {
+        let name = name.trim();
+        let behind = name.strip_prefix("<>").unwrap_or(name).parse::<i32>();
+        match behind {
+            Ok(hours) if hours.abs() <= 24 => Ok(NamedZone(Zone::Fixed(-hours * 3600))),
+            _ => named(name).map(NamedZone),
+        }
+    }
+
+    /// What its clocks show at an instant; both in µs since 1970. Infinities stay.
+    pub fn local_us(self, utc_us: i64) -> i64 {
+        let offset = match self.0 {
+            Zone::Fixed(offset) => offset,
+            Zone::Named(tz) => offset_at(tz, utc_us.div_euclid(SECOND_US)),
+        };
+        shifted(utc_us, i64::from(offset))
+    }
+
+    /// The instant at which its clocks show this; both in µs since 1970. Infinities stay.
+    pub fn utc_us(self, local_us: i64) -> i64 {
+        let offset = offset_of_local(self.0, local_us.div_euclid(SECOND_US));
+        shifted(local_us, -i64::from(offset))
+    }
+}
+
+fn shifted(us: i64, seconds: i64) -> i64 {
+    match us {
+        i64::MIN | i64::MAX => us,
+        us => us.saturating_add(seconds * SECOND_US),
+    }
+}
+
 /// Seconds that the zone is ahead of UTC at an instant in seconds since 1970.
 pub(super) fn offset_at(tz: Tz, utc_s: i64) -> i32 {
     if tz == Tz::UTC {

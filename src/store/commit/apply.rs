@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Answer;
 use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
-use super::proposal::{CatalogWrite, Proposal, RefRequest, TableProposal};
+use super::proposal::{CatalogWrite, Proposal, TableProposal};
 use super::take::{renamed, segments_between, taken_rows};
 use super::validate::{Verdict, judge, same_rows, same_shape};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +22,7 @@ use crate::store::Store;
 use crate::store::catalog::{self, Change, Object};
 use crate::store::collect::Wait;
 use crate::store::keys::keys_of;
+use crate::store::refs::check_unprotected;
 use crate::store::snapshot::Point;
 use crate::store::table::{Table, TableSegment};
 
@@ -32,7 +33,7 @@ pub(super) struct Batch<'a> {
     /// Counters as they were, should the batch come to nothing.
     before: Counters,
     /// Branches that this batch moved or made; None for those it dropped.
-    heads: HashMap<String, Option<Arc<Point>>>,
+    pub(super) heads: HashMap<String, Option<Arc<Point>>>,
     /// Tables that this batch changed.
     tables: HashMap<VersionId, Arc<Table>>,
     /// Whether there is more to make durable than commits and refs.
@@ -88,14 +89,6 @@ impl<'a> Batch<'a> {
         let point = Arc::new(Point::after(&head, &commit, &tables, names_changed));
         self.heads.insert(proposal.branch, Some(point));
         Ok(Ok(Answer::Done(id)))
-    }
-
-    pub fn change_ref(&mut self, request: &RefRequest) -> Result<Result<Answer>> {
-        match request {
-            RefRequest::Create { name, kind, at } => self.create_ref(name, *kind, *at),
-            RefRequest::Drop { name, kind } => self.drop_ref(name, *kind),
-            RefRequest::Move { name, from, to, action } => self.move_ref(name, *from, *to, *action),
-        }
     }
 
     /// Makes the batch durable, then visible.
@@ -179,7 +172,7 @@ impl<'a> Batch<'a> {
 
     fn judge(&self, proposal: &Proposal, head: &Point) -> Result<Verdict> {
         for (at, write) in proposal.catalog.iter().enumerate() {
-            self.judge_names(write, &proposal.catalog[..at], head)?;
+            self.judge_names(proposal, (write, &proposal.catalog[..at]), head)?;
         }
         if proposal.base == head.commit {
             return Ok(Verdict::Stands);
@@ -215,8 +208,8 @@ impl<'a> Batch<'a> {
     /// `before` is what the same proposal did to the catalogue earlier: it may have freed the name.
     fn judge_names(
         &self,
-        write: &CatalogWrite,
-        before: &[CatalogWrite],
+        proposal: &Proposal,
+        (write, before): (&CatalogWrite, &[CatalogWrite]),
         head: &Point,
     ) -> Result<()> {
         let gone = match write {
@@ -231,11 +224,11 @@ impl<'a> Batch<'a> {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let Some((namespace, name)) = write.takes() else { return Ok(()) };
-        let taken = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
-        let taken = taken.is_some();
-        match taken && !before.iter().any(|earlier| earlier.frees(namespace, name)) {
-            true => Err(catalog::duplicate(name)),
-            false => Ok(()),
+        let there = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
+        let freed = before.iter().any(|earlier| earlier.frees(namespace, name));
+        match there.filter(|there| !freed && !proposal.renames(there)) {
+            Some(_) => Err(catalog::duplicate(name)),
+            None => Ok(()),
         }
     }
 
@@ -534,38 +527,7 @@ impl<'a> Batch<'a> {
         self.counters.last_time_us
     }
 
-    fn create_ref(&mut self, name: &str, kind: RefKind, at: CommitId) -> Result<Result<Answer>> {
-        if refs::get(&self.transaction, refs::DATABASE, name)?.is_some() {
-            return Ok(Err(crate::store::refs::exists(name)));
-        }
-        let commit = ancestry::commit(&self.transaction, at)?;
-        let created_us = self.next_time();
-        let id = self.store.next_id();
-        let made = Ref { id, name: name.to_owned(), kind, commit: at, created_us };
-        let moved = ReflogEntry { time_us: created_us, action: ReflogAction::Create, commit: at };
-        refs::put(&self.transaction, refs::DATABASE, &made, &moved)?;
-        if kind == RefKind::Branch {
-            self.start_floors(id, at)?;
-            self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
-        }
-        Ok(Ok(Answer::Done(at)))
-    }
-
-    fn drop_ref(&mut self, name: &str, kind: RefKind) -> Result<Result<Answer>> {
-        let found = refs::get(&self.transaction, refs::DATABASE, name)?;
-        let Some(target) = found.filter(|found| found.kind == kind) else {
-            return Ok(Err(crate::store::refs::unknown(kind, name)));
-        };
-        let time_us = self.next_time();
-        let moved = ReflogEntry { time_us, action: ReflogAction::Drop, commit: target.commit };
-        refs::remove(&self.transaction, refs::DATABASE, &target, &moved)?;
-        if kind == RefKind::Branch {
-            self.heads.insert(name.to_owned(), None);
-        }
-        Ok(Ok(Answer::Done(target.commit)))
-    }
-
-    fn move_ref(
+    pub(super) fn move_ref(
         &mut self,
         name: &str,
         from: CommitId,
@@ -576,6 +538,11 @@ impl<'a> Batch<'a> {
             Ok(found) => found,
             Err(refused) => return Ok(Err(refused)),
         };
+        if action == ReflogAction::Reset
+            && let Err(refused) = check_unprotected(&target, "moved back")
+        {
+            return Ok(Err(refused));
+        }
         let content = |commit| ancestry::content(&self.transaction, commit);
         if target.commit != from && content(target.commit)? != content(from)? {
             return Ok(Ok(Answer::Stale));

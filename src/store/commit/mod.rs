@@ -14,6 +14,7 @@ mod compact;
 mod counters;
 mod joined;
 mod proposal;
+mod refs;
 mod take;
 mod upkeep;
 mod validate;
@@ -28,6 +29,7 @@ use self::apply::Batch;
 pub(super) use self::counters::{
     Counters, next_epoch, next_id, put_line_tip, put_next_id, row_ids as counter,
 };
+pub use self::proposal::NewRef;
 pub(super) use self::proposal::{
     CatalogWrite, Proposal, RefRequest, TableProposal, Taken, verified,
 };

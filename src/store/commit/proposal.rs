@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::segment::InlineRows;
 use crate::spec::{
-    CommitId, RefKind, ReflogAction, SegmentMeta, Sequence, TableId, TableSchema, VersionId, View,
+    CommitId, RefKind, ReflogAction, Retention, SegmentMeta, Sequence, TableId, TableSchema,
+    VersionId, View,
 };
 use crate::store::table::Table;
 use crate::store::transaction::RowRefs;
@@ -190,12 +191,31 @@ fn renamed<'a>(
     ((was.0.as_str(), was.1.as_str()) != (namespace, name)).then_some((namespace, name))
 }
 
+/// A branch or tag to be made.
+#[derive(Clone, Debug)]
+pub struct NewRef {
+    /// Its full name.
+    pub name: String,
+    /// Branch or tag.
+    pub kind: RefKind,
+    /// Where it points.
+    pub at: CommitId,
+    /// How long it lasts.
+    pub retention: Retention,
+    /// One of this name and kind moves there instead.
+    pub replace: bool,
+}
+
 /// A change of refs.
 pub(in crate::store) enum RefRequest {
-    Create {
+    Create(NewRef),
+    Rename {
         name: String,
-        kind: RefKind,
-        at: CommitId,
+        to: String,
+    },
+    Protect {
+        name: String,
+        protected: bool,
     },
     Drop {
         name: String,

@@ -13,13 +13,22 @@ use crate::spec::{
     CommitId, LineId, LineRange, LinkId, RowId, SegmentEntry, SegmentId, TableVersion,
 };
 use crate::store::catalog::{self, Change};
-use crate::store::snapshot::Point;
+use crate::store::snapshot::{Point, Relation};
 use crate::store::table::{Table, UNCOMMITTED};
 
 impl Proposal {
     /// Whether it takes over any state.
     pub fn takes(&self) -> bool {
         self.tables.values().any(|change| change.taken.is_some())
+    }
+
+    /// Whether a relation gets another name by the state it takes over.
+    pub(super) fn renames(&self, relation: &Relation) -> bool {
+        let taken = self.tables.get(&relation.id()).and_then(|change| change.taken.as_ref());
+        taken.is_some_and(|taken| {
+            let schema = taken.table.schema();
+            (schema.namespace.as_str(), schema.name.as_str()) != relation.name()
+        })
     }
 }
 

@@ -27,3 +27,16 @@ pub(super) fn tables(
     }
     Ok((at == base).then_some(found))
 }
+
+/// Whether any commit after `base` up to `head` is more than a move of rows.
+pub(super) fn any(records: &impl Records, base: CommitId, head: CommitId) -> Result<bool> {
+    let mut at = head;
+    while at > base {
+        let Some(commit) = ancestry::find(records, at)? else { break };
+        match commit.parent {
+            Some(parent) if commit.kind == CommitKind::Maintain => at = parent,
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}

@@ -9,8 +9,9 @@ use arrow::datatypes::{Field, Schema};
 
 use super::diff::{Place, Version, ranges_of};
 use crate::error::Result;
-use crate::segment::Projection;
+use crate::segment::{Projection, ScanRequest};
 use crate::spec::{ColumnId, LineId, SegmentId, TableSchema};
+use crate::store::Folded;
 use crate::store::table::{Table, hidden_columns, internal};
 
 /// Some columns of these versions of a table's rows, in their order, in the types of `schema`.
@@ -39,6 +40,31 @@ pub(super) fn rows_at(
         found.on_line(table, schema, columns, line, &wanted)?;
     }
     found.gather(schema, columns)
+}
+
+impl Table {
+    /// Whether any row has NULL in a column. Looks at the rows: a plan would believe the shape.
+    pub fn has_null(&self, column: ColumnId) -> Result<bool> {
+        let Some(at) = self.schema().position(column) else { return Ok(false) };
+        let loose = self.loose_rows(&Folded::default())?;
+        if loose.iter().any(|batch| batch.column(at).null_count() > 0) {
+            return Ok(true);
+        }
+        for segment in self.segments() {
+            if segment.meta.statistics_of(column).is_some_and(|known| known.nulls == 0) {
+                continue;
+            }
+            let projection = Projection::new(Arc::clone(self.schema()), vec![column]);
+            let request =
+                ScanRequest { deleted: segment.deleted.clone(), ..ScanRequest::new(projection) };
+            for batch in self.store().open_segment(&segment.meta)?.scan(request)? {
+                if batch?.column(0).null_count() > 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// Batches with the wanted rows, and for each row wanted where it is.

@@ -20,6 +20,7 @@ mod rows;
 mod shape;
 mod table;
 
+pub(super) use ranges::{within, without};
 pub(super) use table::{count, whole};
 
 use super::Store;
@@ -88,6 +89,19 @@ pub struct Changed {
     pub deleted_rows: u64,
 }
 
+/// What one side demands of a table's rows and the other side's were never held to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewRules {
+    /// The table.
+    pub table: TableId,
+    /// Columns that refuse NULL.
+    pub not_null: Vec<String>,
+    /// Conditions, by name.
+    pub checks: Vec<String>,
+    /// Keys, by name.
+    pub keys: Vec<String>,
+}
+
 /// A merge that was worked out and not committed.
 pub struct Merged {
     /// The branch with the changes, ready to be committed.
@@ -96,6 +110,8 @@ pub struct Merged {
     pub changes: Vec<Changed>,
     /// What both sides changed; settled where a side was preferred.
     pub conflicts: Vec<Conflict>,
+    /// What the caller has to look into before it commits.
+    pub rules: Vec<NewRules>,
 }
 
 /// What there is to do to bring a commit into a branch.
@@ -118,11 +134,14 @@ impl Store {
         let base = ancestry::merge_base(&view, head.commit(), other)?.ok_or_else(|| {
             Error::new(ErrorKind::WrongState, "the two histories share no commit")
         })?;
-        if base == other {
+        // Upkeep changes no rows, so it stands in nobody's way.
+        let (ours, theirs) =
+            (ancestry::content(&view, head.commit())?, ancestry::content(&view, other)?);
+        if base >= theirs {
             return Ok(Joining::UpToDate);
         }
         // A head that lies behind only by way of a merge would lose its own line of history.
-        if ancestry::is_ancestor(&view, head.commit(), other)? {
+        if ancestry::is_ancestor(&view, ours, other)? {
             return Ok(Joining::Forward);
         }
         Ok(Joining::Apart(base))
@@ -140,7 +159,8 @@ impl Store {
         prefer: Prefer,
     ) -> Result<Merged> {
         let mut merged = self.join(base, ours, theirs, prefer, None)?;
-        if !merged.changes.is_empty() || !merged.conflicts.is_empty() {
+        // Where all of it was here already, that it was joined is still worth knowing.
+        if changed::any(&self.shared.log.read()?, base, theirs.commit())? {
             merged.transaction.joins(theirs.commit());
         }
         Ok(merged)
@@ -172,8 +192,12 @@ impl Store {
         only: Option<TableId>,
     ) -> Result<Merged> {
         let base = self.snapshot_of(base)?;
-        let mut merged =
-            Merged { transaction: self.begin(ours)?, changes: Vec::new(), conflicts: Vec::new() };
+        let mut merged = Merged {
+            transaction: self.begin(ours)?,
+            changes: Vec::new(),
+            conflicts: Vec::new(),
+            rules: Vec::new(),
+        };
         objects::merge(&mut merged, &base, ours, theirs, prefer, only)?;
         Ok(merged)
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
-use super::{Changed, Conflict, Merged, Pick, Prefer, changed};
+use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed};
 use crate::error::Result;
 use crate::spec::{CommitId, TableId};
 use crate::store::catalog::{self, Object};
@@ -46,10 +47,10 @@ pub(super) fn merge(
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
     let ids: std::collections::BTreeSet<TableId> =
         ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
-    // Names that are freed are free for what comes.
+    // Names that are freed are free for what comes; what is in a schema goes before it.
     let (gone, rest): (Vec<TableId>, Vec<TableId>) =
         ids.into_iter().partition(|id| !other.contains_key(id));
-    for id in gone.into_iter().chain(rest) {
+    for id in gone.into_iter().rev().chain(rest) {
         let three = (before.get(&id), mine.get(&id), other.get(&id));
         merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
     }
@@ -125,7 +126,7 @@ impl Merging<'_> {
 
     fn drop_ours(&mut self, id: TableId) -> Result<()> {
         let Some(relation) = relation(&self.merged.transaction.snapshot(), id)? else {
-            return Ok(());
+            return self.drop_namespace(id);
         };
         let deleted_rows = match &relation {
             Relation::Table(table) => table.row_count(),
@@ -133,6 +134,17 @@ impl Merging<'_> {
         };
         self.merged.transaction.drop_relation(&relation);
         self.note(relation.name().1, "dropped", (0, deleted_rows));
+        Ok(())
+    }
+
+    /// A schema goes if nothing is left in it.
+    fn drop_namespace(&mut self, id: TableId) -> Result<()> {
+        let Some(name) = namespace(self.ours, id)? else { return Ok(()) };
+        let left = self.merged.transaction.snapshot().relations()?;
+        if left.iter().all(|relation| relation.name().0 != name) {
+            self.merged.transaction.drop_namespace(&name);
+            self.note(&name, "dropped", (0, 0));
+        }
         Ok(())
     }
 
@@ -172,12 +184,7 @@ impl Merging<'_> {
 
     /// Two schemas (namespaces) of one name are one.
     fn create_namespace(&mut self, id: TableId) -> Result<()> {
-        let view = self.theirs.store().shared.log.read()?;
-        let name = match catalog::object(&view, self.theirs.point.root, id)? {
-            Some(Object::Namespace(_, record)) => catalog::view(&view, record)?.namespace,
-            _ => return Ok(()),
-        };
-        drop(view);
+        let Some(name) = namespace(self.theirs, id)? else { return Ok(()) };
         if !self.merged.transaction.snapshot().namespaces()?.contains(&name) {
             self.merged.transaction.create_namespace(&name)?;
             self.note(&name, "created", (0, 0));
@@ -235,8 +242,7 @@ impl Merging<'_> {
                     _ => self.conflict(id, self.ours, "the view was changed on both sides")?,
                 };
                 if stands == Pick::Theirs {
-                    self.merged.transaction.drop_relation(&Relation::View(ours));
-                    self.merged.transaction.create_view(theirs.as_ref().clone())?;
+                    self.merged.transaction.alter_view(&ours, theirs.as_ref().clone())?;
                     self.note(&theirs.name, "changed", (0, 0));
                 }
                 Ok(())
@@ -273,6 +279,10 @@ impl Merging<'_> {
         let joined = join(&base, ours, theirs, since, self.prefer)?;
         self.merged.conflicts.extend(joined.conflicts);
         let Some(taken) = joined.taken else { return Ok(()) };
+        let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema());
+        if rules != (NewRules { table: rules.table, ..NewRules::default() }) {
+            self.merged.rules.push(rules);
+        }
         self.take(ours, taken)?;
         write_again(&mut self.merged.transaction, ours, theirs, &joined.rewritten)
     }
@@ -304,4 +314,12 @@ fn is_table(object: Option<Object>) -> bool {
 
 fn relation(at: &Snapshot, id: TableId) -> Result<Option<Relation>> {
     at.relation_by_id(id)
+}
+
+fn namespace(at: &Snapshot, id: TableId) -> Result<Option<String>> {
+    let view = at.store().shared.log.read()?;
+    match catalog::object(&view, at.point.root, id)? {
+        Some(Object::Namespace(_, record)) => Ok(Some(catalog::view(&view, record)?.namespace)),
+        _ => Ok(None),
+    }
 }

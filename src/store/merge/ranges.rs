@@ -4,7 +4,7 @@ use crate::spec::{CommitId, LineRange};
 use crate::store::table::UNCOMMITTED;
 
 /// The parts of `ranges` that are not in `others`.
-pub(super) fn without(ranges: &[LineRange], others: &[LineRange]) -> Vec<LineRange> {
+pub(in crate::store) fn without(ranges: &[LineRange], others: &[LineRange]) -> Vec<LineRange> {
     let mut rest = ranges.to_vec();
     for other in others {
         rest = rest.into_iter().flat_map(|range| cut(range, other)).collect();
@@ -13,7 +13,7 @@ pub(super) fn without(ranges: &[LineRange], others: &[LineRange]) -> Vec<LineRan
 }
 
 /// The parts of `ranges` that are in `others` too.
-pub(super) fn within(ranges: &[LineRange], others: &[LineRange]) -> Vec<LineRange> {
+pub(in crate::store) fn within(ranges: &[LineRange], others: &[LineRange]) -> Vec<LineRange> {
     let pairs = ranges.iter().flat_map(|range| others.iter().map(move |other| (range, other)));
     pairs.filter_map(|(range, other)| common(range, other)).collect()
 }

@@ -76,7 +76,8 @@ pub(super) fn decide(ours: &Diff, theirs: &Diff) -> (Vec<Row>, Vec<usize>) {
     (rows, contested)
 }
 
-/// Settles rows that both sides changed: equal values are one change, the rest is a conflict.
+/// Settles rows that both sides have other versions of. By their values: the same change is one change,
+/// a value that is the base's again is none; the rest is a conflict.
 pub(super) fn settle(
     sides: &Sides<'_>,
     rows: &mut [Row],
@@ -89,7 +90,12 @@ pub(super) fn settle(
     let theirs = Shown::of(sides.theirs, sides.schema, contested.iter().map(|i| picked(i).theirs))?;
     let mut conflicts = Vec::new();
     for (at, i) in contested.iter().enumerate() {
-        if ours.row(at).is_some() && ours.row(at) == theirs.row(at) {
+        let row = (base.row(at), ours.row(at), theirs.row(at));
+        if row.1 == row.2 || row.0 == row.2 {
+            continue;
+        }
+        if row.0 == row.1 {
+            rows[*i].pick = Pick::Theirs;
             continue;
         }
         rows[*i].pick = prefer.pick();
@@ -97,9 +103,9 @@ pub(super) fn settle(
         conflicts.push(Conflict {
             relation: sides.ours.schema().name.clone(),
             key: known.unwrap_or_default(),
-            base: base.row(at),
-            ours: ours.row(at),
-            theirs: theirs.row(at),
+            base: row.0,
+            ours: row.1,
+            theirs: row.2,
             why: "the row was changed on both sides".to_owned(),
         });
     }

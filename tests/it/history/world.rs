@@ -318,18 +318,21 @@ impl World {
 
     async fn publish(&mut self, from: usize, into: usize) {
         let (from, into) = (self.model.nth_branch(from), self.model.nth_branch(into));
+        let (old, new) = (self.model.head(&into), self.model.head(&from));
+        if !self.model.is_ancestor(old, new) && !self.model.is_ancestor(new, old) {
+            // It would be a merge: `merging` has those.
+            return;
+        }
         self.advance(&into, &from, &format!("PUBLISH BRANCH {from} INTO {into}")).await;
     }
 
     async fn fast_forward(&mut self, branch: usize, to: usize) {
         let (branch, to) = (self.model.nth_branch(branch), self.model.nth_branch(to));
-        // The procedure names a table, and moves the branch as a whole.
-        let Some(table) = self.model.now().keys().next().cloned() else { return };
         let (old, new) = (self.model.head(&branch), self.model.head(&to));
         if old != new && self.model.is_ancestor(new, old) {
             return;
         }
-        let sql = format!("CALL system.fast_forward('{table}', '{branch}', '{to}')");
+        let sql = format!("CALL system.fast_forward(branch => '{branch}', to => '{to}')");
         self.advance(&branch, &to, &sql).await;
     }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::expr_rewriter::{FunctionRewrite, NamePreserver};
-use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, TryCast};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::function::{TextCast, way};
+use crate::plan::expressions::rewrite_expressions;
 use crate::plan::functions::SessionFacts;
 
 /// Casts from and to text become calls of [`TextCast`].
@@ -47,17 +47,7 @@ impl TextCasts {
     }
 
     fn rewrite_plan(&self, plan: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            let source = scan.source.schema();
-            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
-        }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| Ok(self.rewrite_one(expr, &schema)))?;
-            Ok(expr.update_data(|expr| name.restore(expr)))
-        })
+        rewrite_expressions(plan, |expr, schema| Ok(self.rewrite_one(expr, schema)))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Expressions, each by itself: qualified functions and operators, collations, casts to names.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArguments, ObjectName,
-    Value,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, ObjectName, Value,
 };
 
-use super::build;
+use super::{build, series};
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::functions::{ROUND_EVEN, SIMILAR};
 use crate::plan::pg_catalog::output_names::is_call;
 
 /// The types whose values are shown by name. Casts to them call `asofdb_<type>` and, to show the
@@ -20,6 +21,22 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
             if let Some(bare) = unqualified(&function.name) {
                 function.name = build::name(&bare);
             }
+            if rounds_a_float(function) {
+                function.name = build::name(ROUND_EVEN);
+            }
+        }
+        Expr::Value(value) => check_number(&value.value)?,
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            *expr = build::call("timezone", vec![take(time_zone), take(timestamp)]);
+        }
+        Expr::SimilarTo { negated, expr: text, pattern, escape_char } => {
+            let escape = escape_char.take().map(Expr::Value);
+            let pattern = [take(pattern)].into_iter().chain(escape).collect();
+            let op = match negated {
+                true => BinaryOperator::PGRegexNotMatch,
+                false => BinaryOperator::PGRegexMatch,
+            };
+            *expr = build::binary(take(text), op, build::call(SIMILAR, pattern));
         }
         Expr::BinaryOp { op, .. } => {
             if let Some(plain) = operator(op) {
@@ -53,6 +70,47 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// # Errors
+/// OutOfRange for a number that no double holds.
+fn check_number(value: &Value) -> Result<()> {
+    match value {
+        Value::Number(digits, _) if digits.parse().is_ok_and(f64::is_infinite) => {
+            let message = format!("\"{digits}\" is out of range for type double precision");
+            Err(Error::new(ErrorKind::OutOfRange, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `round(x)` of a column or a cast to a float. What is written as a number, and what avg() makes of
+/// whole numbers, is a numeric in PostgreSQL, which rounds halves away from zero.
+fn rounds_a_float(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))] = list.args.as_slice() else {
+        return false;
+    };
+    build::bare(&function.name).as_deref() == Some("round") && is_surely_float(arg)
+}
+
+fn is_surely_float(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => true,
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => is_surely_float(inner),
+        Expr::Cast { data_type, .. } => {
+            matches!(
+                data_type,
+                DataType::Float(_)
+                    | DataType::Real
+                    | DataType::Float4
+                    | DataType::Float8
+                    | DataType::Double(_)
+                    | DataType::DoublePrecision
+            ) || matches!(last(data_type).as_deref(), Some("float8" | "float4"))
+        }
+        _ => false,
+    }
 }
 
 fn take(expr: &mut Expr) -> Expr {
@@ -203,10 +261,27 @@ pub fn sets_to_unnest(expr: &mut Expr) {
         Some("generate_subscripts") => "asofdb_subscripts",
         Some("generate_series") => "generate_series",
         Some("_pg_expandarray") => "_pg_expandarray",
+        Some("json_array_elements") => "json_array_elements",
+        Some("jsonb_array_elements") => "jsonb_array_elements",
+        Some("json_array_elements_text") => "json_array_elements_text",
+        Some("jsonb_array_elements_text") => "jsonb_array_elements_text",
+        Some("json_object_keys") => "json_object_keys",
+        Some("jsonb_object_keys") => "jsonb_object_keys",
         _ => return,
     };
-    if !matches!(function.args, FunctionArguments::List(_)) || function.over.is_some() {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    if function.over.is_some() {
         return;
+    }
+    if array == "generate_series" {
+        let bounds = list.args.iter().filter_map(|arg| match arg {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(bound)) => Some(bound.clone()),
+            _ => None,
+        });
+        let mut bounds: Vec<Expr> = bounds.collect();
+        if series::give_types(&mut bounds) {
+            list.args = build::arguments(bounds);
+        }
     }
     let call = Function { name: build::name(array), ..function.clone() };
     *expr = build::call("unnest", vec![Expr::Function(call)]);

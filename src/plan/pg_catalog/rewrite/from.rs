@@ -1,12 +1,16 @@
 //! What stands in FROM: system tables by their bare names, and functions that return rows.
 
+use std::collections::HashSet;
+
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, JoinOperator, ObjectName,
     ObjectNamePart, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias,
     TableFactor, TableFunctionArgs, TableWithJoins, Value, Values, WindowSpec, WindowType,
 };
 
-use super::build;
+use super::{build, series};
+use crate::error::{Error, ErrorKind, Result};
+use crate::parse::fold;
 use crate::plan::pg_catalog::relation::relation;
 
 /// Functions that return rows about things we never have, and the columns of those rows.
@@ -54,6 +58,29 @@ fn collect<'a>(from: &'a TableWithJoins, all: &mut Vec<&'a TableFactor>) {
             factor => all.push(factor),
         }
     }
+}
+
+/// # Errors
+/// DuplicateAlias where two relations in FROM have one name.
+pub fn check_aliases(select: &Select) -> Result<()> {
+    let mut seen = HashSet::new();
+    for factor in factors(select) {
+        let name = match factor {
+            TableFactor::Table { alias: Some(alias), .. }
+            | TableFactor::Derived { alias: Some(alias), .. }
+            | TableFactor::Function { alias: Some(alias), .. }
+            | TableFactor::UNNEST { alias: Some(alias), .. } => fold(&alias.name),
+            TableFactor::Table { name, args: None, .. } => build::parts(name).join("."),
+            _ => continue,
+        };
+        let shown = name.rsplit('.').next().unwrap_or_default().to_owned();
+        if !seen.insert(name) {
+            let message = format!("table name \"{shown}\" specified more than once");
+            return Err(Error::new(ErrorKind::DuplicateAlias, message)
+                .hint("give one of them another name: FROM t JOIN t AS other"));
+        }
+    }
+    Ok(())
 }
 
 /// The relations in FROM without a row of which the select has no row.
@@ -183,6 +210,27 @@ fn function(
     if bare == "unnest" {
         let arrays = args.into_iter().filter_map(expression).collect();
         return unnest(arrays, alias, ordinality);
+    }
+    if let "json_array_elements"
+    | "jsonb_array_elements"
+    | "json_array_elements_text"
+    | "jsonb_array_elements_text"
+    | "json_object_keys"
+    | "jsonb_object_keys" = bare.as_str()
+    {
+        let mut alias = alias.unwrap_or_else(|| build::alias(&bare, &[]));
+        if alias.columns.is_empty() && !bare.ends_with("keys") {
+            alias.columns.push(build::column(Ident::new("value")));
+        }
+        let args = args.into_iter().filter_map(expression).collect();
+        return unnest(vec![build::call(&bare, args)], Some(alias), ordinality);
+    }
+    if bare == "generate_series" {
+        let mut bounds: Vec<Expr> = args.iter().cloned().filter_map(expression).collect();
+        if series::give_types(&mut bounds) {
+            let alias = alias.unwrap_or_else(|| build::alias(&bare, &[]));
+            return unnest(vec![build::call(&bare, bounds)], Some(alias), ordinality);
+        }
     }
     let alias = match bare.as_str() {
         "generate_series" => Some(column_named_as_table(alias, &bare, ordinality)),

@@ -11,6 +11,9 @@
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
 //! | `(f(x)).field` | `get_field(f(x), 'field')` |
+//! | `t AT TIME ZONE z`, `x SIMILAR TO p`, `round(x::float8)` | calls of our own |
+//! | `a JOIN b USING (k) JOIN c …` | `(a JOIN b USING (k)) JOIN c …` |
+//! | `FROM (SELECT count(*) …)` | `FROM (SELECT count(*) AS count …)` |
 //! | `CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE …)`, where there is no domain | without that arm |
 //! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
@@ -22,8 +25,10 @@ mod build;
 mod correlation;
 mod expressions;
 mod from;
+mod series;
 mod subqueries;
 mod unreachable;
+mod using;
 mod values;
 
 use std::collections::{HashMap, HashSet};
@@ -33,6 +38,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Query, Select, SelectItem, Statement, TableFactor, VisitMut, VisitorMut,
 };
 
+use super::output_names::name_inner;
 use super::relation::{Relation, relation};
 use crate::error::{Error, Result};
 
@@ -105,7 +111,11 @@ impl VisitorMut for Rewriter {
                 expressions::sets_to_unnest(expr);
             }
         }
-        ControlFlow::Continue(())
+        select.from.iter_mut().for_each(using::nest);
+        match from::check_aliases(select) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
@@ -122,6 +132,13 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        match factor {
+            TableFactor::Derived { subquery, .. } => name_inner(subquery),
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                using::nest_inside(table_with_joins)
+            }
+            _ => {}
+        }
         from::rewrite(factor, |name| !self.ctes.contains(name));
         ControlFlow::Continue(())
     }

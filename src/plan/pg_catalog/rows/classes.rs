@@ -3,9 +3,10 @@
 
 use crate::plan::pg_catalog::catalog::{Catalog, Object, oids, relation_oid};
 use crate::plan::pg_catalog::cell::Cell;
+use crate::plan::pg_catalog::name::quote_ident;
 use crate::plan::pg_catalog::relation::Rows;
 use crate::plan::pg_catalog::types;
-use crate::spec::Generated;
+use crate::spec::{ColumnId, Generated};
 
 /// What `pg_class` and PostgreSQL's planners call a page.
 const PAGE_BYTES: u64 = 8192;
@@ -54,14 +55,27 @@ pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
     }
 }
 
+/// WITH (…), and the clauses that PostgreSQL has not: psql's `\d+` shows them as options.
 fn options(object: Object<'_>) -> Cell {
-    match object {
-        Object::Table(t) if !t.schema.options.is_empty() => {
-            let options = t.schema.options.iter();
-            Cell::Texts(options.map(|(name, value)| format!("{name}={value}")).collect())
-        }
-        _ => Cell::Null,
-    }
+    let Object::Table(table) = object else { return Cell::Null };
+    let schema = &table.schema;
+    let names = |ids: &[ColumnId]| {
+        let columns = ids.iter().filter_map(|id| schema.columns.iter().find(|c| c.id == *id));
+        columns.map(|column| quote_ident(&column.name)).collect::<Vec<_>>().join(", ")
+    };
+    let clauses = [
+        ("cluster_by", schema.cluster_by.clone()),
+        ("event_time", schema.event_time.into_iter().collect()),
+        ("known_time", schema.known_time.into_iter().collect()),
+        ("ties", schema.ties.clone()),
+    ];
+    let by_key = schema.primary_key.as_ref().map(|key| key.columns.as_slice());
+    let follows_key = |name: &str, ids: &[ColumnId]| name == "cluster_by" && by_key == Some(ids);
+    let said = clauses.iter().filter(|(name, ids)| !ids.is_empty() && !follows_key(name, ids));
+    let written = schema.options.iter().map(|(name, value)| format!("{name}={value}"));
+    let said = said.map(|(name, ids)| format!("{name}=({})", names(ids)));
+    let options: Vec<String> = written.chain(said).collect();
+    if options.is_empty() { Cell::Null } else { Cell::Texts(options) }
 }
 
 fn sorted(catalog: &Catalog) -> Vec<(u32, Object<'_>)> {

@@ -161,6 +161,10 @@ impl SessionHooks for Hooks {
         Times { transaction_us: NOW_US, statement_us: NOW_US + 1, clock_us: NOW_US + 2 }
     }
 
+    fn commit(&self, _: Option<i64>) -> Result<u64> {
+        Ok(1)
+    }
+
     fn transaction_id(&self) -> u64 {
         7
     }

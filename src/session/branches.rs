@@ -1,0 +1,131 @@
+//! Statements about branches and tags.
+
+use super::answer::rows_of;
+use super::execute::{done, refuse};
+use super::{Outcome, RowsTag, Session};
+use crate::command::{merge, publish, refs, table_refs};
+use crate::error::Result;
+use crate::parse::{AlterOperation, AlterTable, Statement};
+use crate::spec::table_ref;
+
+/// Whether an ALTER TABLE is only about the table's own branches and tags.
+pub(super) fn is_about_refs(alter: &AlterTable) -> bool {
+    let about = |operation: &AlterOperation| {
+        matches!(operation, AlterOperation::CreateRef(_) | AlterOperation::DropRef { .. })
+    };
+    alter.operations.iter().all(about)
+}
+
+/// Whether a statement is about branches and tags of the whole database.
+pub(super) fn changes_refs(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::CreateRef(_)
+            | Statement::DropRef { .. }
+            | Statement::PublishBranch(_)
+            | Statement::MergeBranch(_)
+            | Statement::FastForward { .. }
+            | Statement::RenameBranch { .. }
+            | Statement::ProtectBranch { .. }
+            | Statement::RollbackBranch(_)
+    )
+}
+
+impl Session {
+    pub(super) async fn change_refs(&mut self, statement: &Statement) -> Result<Outcome> {
+        self.need_no_block("a change of branches or tags")?;
+        let reading = self.reading(None)?;
+        match statement {
+            Statement::CreateRef(create) => {
+                let made = refs::create(&reading, &self.state, create).await?;
+                self.say_made(create.tag, &create.name, made);
+                done(&format!("CREATE {}", word(create.tag)))
+            }
+            Statement::DropRef { tag, name, if_exists } => {
+                let dropped = refs::drop(&reading, *tag, name, *if_exists).await?;
+                self.say_dropped(*tag, name, dropped);
+                done(&format!("DROP {}", word(*tag)))
+            }
+            Statement::RenameBranch { branch, to, table } => {
+                match table {
+                    Some(table) => table_refs::rename(&reading, table, branch, to).await?,
+                    None => reading.snapshot.store().rename_ref(branch, to).await?,
+                }
+                done("ALTER BRANCH")
+            }
+            Statement::ProtectBranch { branch, protected, table } => {
+                let name = match table {
+                    Some(table) => table_ref(table_refs::table_of(&reading, table)?, branch),
+                    None => branch.clone(),
+                };
+                reading.snapshot.store().protect_ref(&name, *protected).await?;
+                done("ALTER BRANCH")
+            }
+            Statement::PublishBranch(publish) => {
+                let (reading, _bounds) = self.bounded(&reading)?;
+                publish::publish(&reading, &self.state, publish, &self.commit_options()).await?;
+                done("PUBLISH BRANCH")
+            }
+            Statement::MergeBranch(merge) if merge.dry_run => {
+                Ok(rows_of(merge::dry_run(&reading, merge)?, RowsTag::Tagged("MERGE BRANCH")))
+            }
+            Statement::MergeBranch(merge) => {
+                let options = self.commit_options();
+                let joined = merge::merge(&reading, &self.state, merge, &options).await?;
+                if joined.decided > 0 {
+                    self.notice(format!("conflicts decided: {}", joined.decided));
+                }
+                done("MERGE BRANCH")
+            }
+            Statement::FastForward { branch, to } => {
+                refs::fast_forward(&reading, branch, to).await?;
+                done("ALTER BRANCH")
+            }
+            Statement::RollbackBranch(roll_back) => {
+                refs::roll_back(&reading, &self.state, &roll_back.branch, &roll_back.to).await?;
+                done("ROLLBACK BRANCH")
+            }
+            other => Err(refuse(other)),
+        }
+    }
+
+    /// ALTER TABLE t CREATE / DROP BRANCH / TAG.
+    pub(super) async fn change_table_refs(&mut self, alter: &AlterTable) -> Result<Outcome> {
+        self.need_no_block("a change of branches or tags")?;
+        for operation in &alter.operations {
+            let reading = self.reading(None)?;
+            match operation {
+                AlterOperation::CreateRef(create) => {
+                    let made =
+                        table_refs::create(&reading, &self.state, &alter.name, create).await?;
+                    self.say_made(create.tag, &create.name, made);
+                }
+                AlterOperation::DropRef { tag, name, if_exists } => {
+                    let dropped =
+                        table_refs::drop(&reading, &alter.name, *tag, name, *if_exists).await?;
+                    self.say_dropped(*tag, name, dropped);
+                }
+                _ => unreachable!("asked for statements about refs alone"),
+            }
+        }
+        done("ALTER TABLE")
+    }
+
+    fn say_made(&mut self, tag: bool, name: &str, made: bool) {
+        if !made {
+            let what = word(tag).to_lowercase();
+            self.notice(format!("{what} \"{name}\" already exists, skipping"));
+        }
+    }
+
+    fn say_dropped(&mut self, tag: bool, name: &str, dropped: bool) {
+        if !dropped {
+            let what = word(tag).to_lowercase();
+            self.notice(format!("{what} \"{name}\" does not exist, skipping"));
+        }
+    }
+}
+
+fn word(tag: bool) -> &'static str {
+    if tag { "TAG" } else { "BRANCH" }
+}

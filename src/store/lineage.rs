@@ -1,0 +1,133 @@
+//! What a table was when: the states it went through on a branch, and the commits that made them.
+
+use super::Store;
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::log::{ancestry, refs};
+use crate::spec::{
+    Commit, CommitId, CommitKind, RefKind, ReflogAction, ReflogEntry, TableId, VersionId,
+};
+
+/// Every state of a table on a branch, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct TableHistory {
+    /// Where rows changed.
+    pub steps: Vec<TableStep>,
+    /// The state it is in; upkeep may have moved rows since the last step.
+    pub last: Option<VersionId>,
+}
+
+/// A change of a table from one of its states to the next.
+#[derive(Clone, Debug)]
+pub struct TableStep {
+    /// The commit that is shown from then on.
+    pub commit: CommitId,
+    /// Since when: µs since 1970-01-01 UTC.
+    pub time_us: i64,
+    /// The state before; None where the table was not there.
+    pub old: Option<VersionId>,
+    /// The state after; None where the table is not there any more.
+    pub new: Option<VersionId>,
+}
+
+impl Store {
+    /// The commits behind a snapshot that changed a table, oldest first, down to one commit.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn table_commits(
+        &self,
+        from: &Snapshot,
+        table: TableId,
+        oldest: CommitId,
+    ) -> Result<Vec<(Commit, TableStep)>> {
+        let mut found = Vec::new();
+        self.history(from, |commit| {
+            if commit.id < oldest {
+                return Ok(false);
+            }
+            if let Some(step) = step_of(commit, table)
+                && commit.kind != CommitKind::Maintain
+            {
+                found.push((commit.clone(), step));
+            }
+            Ok(true)
+        })?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// The states of a table that a snapshot's branch showed, each since when: by the reflog, so that
+    /// what was rolled back is among them. A tag or a commit has its own past.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn table_history(&self, at: &Snapshot, table: TableId) -> Result<TableHistory> {
+        let mut moves = self.moves_up_to(at)?;
+        let origin = moves.first().map_or(at.commit(), |made| made.commit);
+        let mut commits = Vec::new();
+        self.history(&self.snapshot_of(origin)?, |commit| {
+            commits.push((commit.kind, step_of(commit, table)));
+            Ok(true)
+        })?;
+        let mut states = States { store: self, table, found: TableHistory::default() };
+        for (kind, step) in commits.into_iter().rev() {
+            if let Some(step) = step {
+                states.show(kind, step.commit, step.time_us, step.new);
+            }
+        }
+        for moved in moves.drain(..).skip(1) {
+            states.follow(&moved)?;
+        }
+        Ok(states.found)
+    }
+
+    /// The moves of a snapshot's branch, up to the one that led to it.
+    fn moves_up_to(&self, at: &Snapshot) -> Result<Vec<ReflogEntry>> {
+        let Some((name, RefKind::Branch)) = at.reference() else { return Ok(Vec::new()) };
+        let branch = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+        let mut moves = branch.map_or(Ok(Vec::new()), |branch| self.reflog(&branch))?;
+        if let Some(last) = moves.iter().rposition(|moved| moved.commit == at.commit()) {
+            moves.truncate(last + 1);
+        }
+        Ok(moves)
+    }
+}
+
+fn step_of(commit: &Commit, table: TableId) -> Option<TableStep> {
+    let change = commit.changes.iter().find(|change| change.table == table)?;
+    Some(TableStep { commit: commit.id, time_us: commit.time_us, old: change.old, new: change.new })
+}
+
+/// A walk along a branch.
+struct States<'a> {
+    store: &'a Store,
+    table: TableId,
+    found: TableHistory,
+}
+
+impl States<'_> {
+    fn show(&mut self, kind: CommitKind, commit: CommitId, time_us: i64, new: Option<VersionId>) {
+        let old = std::mem::replace(&mut self.found.last, new);
+        if old != new && kind != CommitKind::Maintain {
+            self.found.steps.push(TableStep { commit, time_us, old, new });
+        }
+    }
+
+    fn follow(&mut self, moved: &ReflogEntry) -> Result<()> {
+        let commit = ancestry::commit(&self.store.shared.log.read()?, moved.commit)?;
+        match (moved.action, step_of(&commit, self.table)) {
+            (ReflogAction::Commit, Some(step)) => {
+                self.show(commit.kind, commit.id, moved.time_us, step.new);
+            }
+            (ReflogAction::Commit, None) => {}
+            _ => {
+                let there = self.store.snapshot_of(moved.commit)?.table_by_id(self.table)?;
+                let new = there.and_then(|table| table.version().map(|v| v.id));
+                // However the branch got there, rows may differ.
+                self.show(CommitKind::Overwrite, commit.id, moved.time_us, new);
+            }
+        }
+        Ok(())
+    }
+}

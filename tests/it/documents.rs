@@ -1,0 +1,80 @@
+//! The documentation runs: every SQL block of docs/sql.md and docs/versions.md, from top to bottom, in
+//! one session on a fresh database. A statement that ends its line in `-- 55000` must fail with that
+//! SQLSTATE; blocks for psql (they begin with a backslash) are left to the client's own tests.
+
+use std::time::Duration;
+
+use asofdb::clock::Clock;
+use asofdb::config::Settings;
+use asofdb::server::query_runtime;
+use asofdb::session::Database;
+
+use super::guest::Guest;
+
+/// 2026-06-01 12:00:00 UTC.
+const START_US: i64 = 1_780_315_200_000_000;
+
+/// The statements of a document's SQL blocks, with what each is expected to fail with.
+fn statements(text: &str) -> Vec<(String, Option<String>)> {
+    let mut found = Vec::new();
+    for block in text.split("```sql\n").skip(1) {
+        let block = block.split("```").next().expect("a block ends");
+        if block.starts_with('\\') {
+            continue;
+        }
+        let mut statement = String::new();
+        for line in block.lines() {
+            let (code, comment) = line.split_once("--").unwrap_or((line, ""));
+            statement.push_str(code.trim_end());
+            statement.push('\n');
+            if code.trim_end().ends_with(';') {
+                let state = comment.trim().split([' ', ':']).next().unwrap_or_default();
+                let fails = state.len() == 5 && state.bytes().any(|b| b.is_ascii_digit());
+                let sqlstate = fails.then(|| state.to_owned());
+                found.push((std::mem::take(&mut statement), sqlstate));
+            }
+        }
+        assert!(statement.trim().is_empty(), "a statement without its semicolon: {statement}");
+    }
+    found
+}
+
+fn run(path: &str) {
+    let text = std::fs::read_to_string(path).expect("the document");
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings {
+        data: folder.path().to_owned(),
+        clock: Clock::manual(START_US),
+        query_threads: 2,
+        ..Settings::default()
+    };
+    let runtime = query_runtime(&settings).expect("threads");
+    let database = Database::open(&settings.data, settings.clone()).expect("a database");
+    let found = statements(&text);
+    assert!(found.len() > 10, "{path} has examples");
+    runtime.block_on(async {
+        let mut guest = Guest::arrive(&database);
+        for (sql, sqlstate) in found {
+            settings.clock.advance(Duration::from_secs(1));
+            match (guest.run(&sql).await, sqlstate) {
+                (Ok(_), None) => {}
+                (Err(error), Some(expected)) => {
+                    assert_eq!(error.kind().sqlstate(), expected, "{path}: {sql}: {error:?}");
+                }
+                (answer, expected) => panic!("{path}: {sql}: {answer:?}, not {expected:?}"),
+            }
+        }
+    });
+    drop(database);
+    drop(runtime);
+}
+
+#[test]
+fn the_examples_of_sql_md_run() {
+    run("docs/sql.md");
+}
+
+#[test]
+fn the_examples_of_versions_md_run() {
+    run("docs/versions.md");
+}

@@ -1,0 +1,190 @@
+//! Every version whole, and what joining two of them should give.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Mode;
+
+/// (k, v) of a row.
+pub(super) type Row = (i64, i64);
+
+/// Rows by identity.
+pub(super) type Rows = BTreeMap<i64, Row>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) keyed: bool,
+    pub(super) rows: Rows,
+    /// Other with every commit that wrote the table.
+    pub(super) written: u64,
+}
+
+impl Table {
+    pub(super) fn has_distinct_keys(&self) -> bool {
+        let keys: BTreeSet<i64> = self.rows.values().map(|row| row.0).collect();
+        !self.keyed || keys.len() == self.rows.len()
+    }
+}
+
+/// Tables by identity: a clone is another table, one that was brought back is the same.
+pub(super) type State = BTreeMap<u64, Table>;
+
+#[derive(Clone, Debug)]
+pub(super) struct Commit {
+    pub(super) state: State,
+    pub(super) parent: u64,
+    pub(super) merged: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) commits: BTreeMap<u64, Commit>,
+    pub(super) heads: BTreeMap<String, u64>,
+    pub(super) on: String,
+}
+
+/// What a join should come to.
+#[derive(Debug, PartialEq)]
+pub(super) enum Joined {
+    State(State),
+    Refused,
+    /// Whether a table that was written and holds what it held counts as changed is nothing that a
+    /// model of rows can say.
+    Unclear,
+}
+
+impl Model {
+    pub(super) fn state(&self, branch: &str) -> &State {
+        &self.commits[&self.heads[branch]].state
+    }
+
+    pub(super) fn nth_branch(&self, n: usize) -> String {
+        self.heads.keys().nth(n % self.heads.len()).expect("main is there").clone()
+    }
+
+    /// Mostly new ones.
+    pub(super) fn nth_commit(&self, n: usize) -> u64 {
+        *self.commits.keys().rev().nth(n % self.commits.len()).expect("the first is there")
+    }
+
+    pub(super) fn is_behind(&self, old: u64, new: u64) -> bool {
+        let mut at = new;
+        while at > old {
+            at = self.commits[&at].parent;
+        }
+        at == old
+    }
+
+    fn ancestors(&self, of: u64) -> BTreeSet<u64> {
+        let (mut found, mut open) = (BTreeSet::new(), vec![of]);
+        while let Some(at) = open.pop() {
+            if at > 0 && found.insert(at) {
+                open.push(self.commits[&at].parent);
+                open.extend(self.commits[&at].merged);
+            }
+        }
+        found
+    }
+
+    /// The newest commit in both histories.
+    pub(super) fn base(&self, a: u64, b: u64) -> u64 {
+        let (a, b) = (self.ancestors(a), self.ancestors(b));
+        *a.intersection(&b).max().expect("all histories begin together")
+    }
+
+    pub(super) fn join(&self, base: u64, ours: u64, theirs: u64, mode: Mode) -> Joined {
+        let state = |commit: u64| &self.commits[&commit].state;
+        let (base, ours, theirs) = (state(base), state(ours), state(theirs));
+        let mut result = ours.clone();
+        let mut refused = false;
+        for id in base.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+            let three = (base.get(id), ours.get(id), theirs.get(id));
+            let side = |side: Option<&Table>| match (side, three.0) {
+                (Some(side), Some(base)) if side.rows == base.rows => {
+                    (false, side.written != base.written)
+                }
+                (side, base) => (side.map(|t| &t.rows) != base.map(|t| &t.rows), false),
+            };
+            let ((ours_changed, ours_unclear), (theirs_changed, theirs_unclear)) =
+                (side(three.1), side(three.2));
+            let gone = three.0.is_some() && (three.1.is_none() || three.2.is_none());
+            if gone && (ours_unclear || theirs_unclear) {
+                return Joined::Unclear;
+            }
+            match three {
+                _ if !theirs_changed => {}
+                (_, Some(_), None) | (_, None, Some(_)) if ours_changed => {
+                    refused = true;
+                    match (mode, three.2) {
+                        (Mode::Theirs, Some(table)) => _ = result.insert(*id, table.clone()),
+                        (Mode::Theirs, None) => _ = result.remove(id),
+                        _ => {}
+                    }
+                }
+                (_, _, None) => _ = result.remove(id),
+                (_, None, Some(theirs)) => _ = result.insert(*id, theirs.clone()),
+                (base, Some(ours), Some(theirs)) => {
+                    let none = Rows::new();
+                    let base = base.map_or(&none, |base| &base.rows);
+                    let (rows, contested) = join_rows(base, ours, theirs, mode);
+                    refused |= contested;
+                    result.insert(*id, Table { rows, ..ours.clone() });
+                }
+            }
+        }
+        match refused && mode == Mode::Fail {
+            true => Joined::Refused,
+            false => Joined::State(result),
+        }
+    }
+}
+
+/// The joined rows, and whether there was anything to decide.
+fn join_rows(base: &Rows, ours: &Table, theirs: &Table, mode: Mode) -> (Rows, bool) {
+    let ids: BTreeSet<i64> = ours.rows.keys().chain(theirs.rows.keys()).copied().collect();
+    let mut contested = false;
+    let mut from_theirs: BTreeMap<i64, bool> = BTreeMap::new();
+    for id in ids.iter().chain(base.keys()) {
+        let (b, o, t) = (base.get(id), ours.rows.get(id), theirs.rows.get(id));
+        let decided = match () {
+            _ if o == t || b == t => false,
+            _ if b == o => true,
+            _ => {
+                contested = true;
+                mode == Mode::Theirs
+            }
+        };
+        from_theirs.insert(*id, decided);
+    }
+    if ours.keyed {
+        loop {
+            let key_of = |table: &Table, id: &i64| table.rows.get(id).map(|row| row.0);
+            let mut by_key: HashMap<i64, i64> = HashMap::new();
+            for (id, _) in from_theirs.iter().filter(|(_, theirs)| !**theirs) {
+                if let Some(key) = key_of(ours, id) {
+                    by_key.insert(key, *id);
+                }
+            }
+            let met: Vec<(i64, i64)> = from_theirs
+                .iter()
+                .filter(|(_, theirs)| **theirs)
+                .filter_map(|(id, _)| Some((*by_key.get(&key_of(theirs, id)?)?, *id)))
+                .collect();
+            if met.is_empty() {
+                break;
+            }
+            contested = true;
+            for (our_row, their_row) in met {
+                match mode {
+                    Mode::Theirs => from_theirs.insert(our_row, true),
+                    Mode::Ours | Mode::Fail => from_theirs.insert(their_row, false),
+                };
+            }
+        }
+    }
+    let rows = from_theirs.iter().filter_map(|(id, from)| {
+        let table = if *from { theirs } else { ours };
+        table.rows.get(id).map(|row| (*id, *row))
+    });
+    (rows.collect(), contested)
+}
