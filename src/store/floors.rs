@@ -15,7 +15,7 @@ use super::{MAIN, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::{self, ALL_TABLES, Floor};
 use crate::log::{Records, Space, ancestry, key, refs};
-use crate::spec::{Commit, CommitId, Ref, RefKind, TableId};
+use crate::spec::{Commit, CommitId, Ref, RefKind, TableId, ref_label};
 
 /// All floors of a database.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +135,20 @@ impl Store {
         floors.is_readable(&self.shared.log.read()?, commit, ALL_TABLES)
     }
 
+    /// Whether a table can be read as it was at a commit.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn shows_table(&self, commit: CommitId, table: TableId) -> Result<bool> {
+        let floors = Arc::clone(&self.shared.floors.read());
+        if commit >= floors.highest(table) {
+            return Ok(true);
+        }
+        let view = self.shared.log.read()?;
+        let there = view.get(Space::Commits, &key([commit.0]))?.is_some();
+        Ok(there && floors.is_readable(&view, commit, table)?)
+    }
+
     /// A snapshot of a commit that can be read.
     ///
     /// # Errors
@@ -168,7 +182,8 @@ impl Store {
         };
         let earliest = self.earliest(&name, ALL_TABLES)?;
         Ok(Error::new(ErrorKind::SnapshotExpired, message.to_owned()).hint(format!(
-            "the earliest that can be read on branch \"{name}\" is commit {} of {}; tags keep what they name",
+            "the earliest that can be read on branch \"{}\" is commit {} of {}; tags keep what they name",
+            ref_label(&name),
             earliest.id,
             show_time(earliest.time_us)
         )))

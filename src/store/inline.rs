@@ -67,11 +67,11 @@ pub struct InlineBatch {
 }
 
 impl Table {
-    /// The inline batches of this version, by line and commit.
+    /// The batches of this version that lie in the log, by line and commit.
     pub fn inline_batches(&self) -> Result<Vec<InlineBatch>> {
         let mut found: Vec<InlineBatch> = Vec::new();
-        for range in self.version().map_or(&[][..], |version| &version.ranges) {
-            for batch in self.rows_of_range(self.schema(), range)? {
+        for range in self.ranges() {
+            for batch in self.store.lay(self, range)?.rows {
                 let size = |column: &arrow::array::ArrayRef| {
                     column.to_data().get_slice_memory_size().unwrap_or(0) as u64
                 };
