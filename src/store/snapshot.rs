@@ -148,6 +148,11 @@ impl Snapshot {
         self.overlay.is_some()
     }
 
+    /// The same without the changes of a transaction.
+    pub fn as_committed(self) -> Snapshot {
+        Snapshot { overlay: None, written: None, ..self }
+    }
+
     /// The same, where `t@branch` shows what a transaction wrote on that branch.
     pub fn with_written(self, written: Snapshot) -> Snapshot {
         Snapshot { written: Some(Arc::new(written)), ..self }
