@@ -363,15 +363,15 @@ impl House {
 
     async fn compare_heads(&mut self) {
         let now = self.now();
-        for table in 0..2 {
-            self.expect(table, "", &now[table]).await;
+        for (table, rows) in now.iter().enumerate() {
+            self.expect(table, "", rows).await;
         }
         let names: Vec<String> = self.model.branches.keys().cloned().collect();
         for branch in names {
             let state =
                 self.model.commits[self.model.branches[&branch].last().expect("tip")].clone();
-            for table in 0..2 {
-                self.expect(table, &format!("@{branch}"), &state[table]).await;
+            for (table, rows) in state.iter().enumerate() {
+                self.expect(table, &format!("@{branch}"), rows).await;
             }
         }
         if let Some((mut guest, state)) = self.reader.take() {
@@ -388,9 +388,9 @@ impl House {
             self.model.tags.iter().map(|(name, at)| (name.clone(), *at)).collect();
         for (tag, at) in tags {
             let state = self.model.commits[&at].clone();
-            for table in 0..2 {
+            for (table, rows) in state.iter().enumerate() {
                 let version = format!(" FOR SYSTEM_VERSION AS OF '{tag}'");
-                self.expect(table, &version, &state[table]).await;
+                self.expect(table, &version, rows).await;
             }
         }
         for (commit, state) in self.model.commits.clone() {
