@@ -9,223 +9,167 @@ use std::fmt;
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as far as a caller may want to act on it. One kind, one SQLSTATE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
+/// Kinds, each with its SQLSTATE: the five characters clients act on.
+macro_rules! kinds {
+    ($($(#[$about:meta])* $kind:ident = $state:literal,)*) => {
+        /// What went wrong, as far as a caller may want to act on it. One kind, one SQLSTATE.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind {
+            $($(#[$about])* $kind,)*
+        }
+
+        impl ErrorKind {
+            /// The five characters clients act on.
+            pub fn sqlstate(self) -> &'static str {
+                match self {
+                    $(ErrorKind::$kind => $state,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
     /// The text is not SQL we know.
-    Syntax,
+    Syntax = "42601",
     /// A table, view or metadata table that is not there.
-    UndefinedTable,
+    UndefinedTable = "42P01",
     /// A column that is not there.
-    UndefinedColumn,
+    UndefinedColumn = "42703",
     /// A column name that means two columns.
-    AmbiguousColumn,
+    AmbiguousColumn = "42702",
     /// A function or operator that is not there for these types.
-    UndefinedFunction,
+    UndefinedFunction = "42883",
     /// A branch, tag, commit, setting or type that is not there.
-    UndefinedObject,
+    UndefinedObject = "42704",
     /// A schema that is not there.
-    UndefinedSchema,
+    UndefinedSchema = "3F000",
     /// A database name other than the ones we answer to.
-    UndefinedDatabase,
+    UndefinedDatabase = "3D000",
     /// A prepared statement that is not there.
-    UndefinedStatement,
+    UndefinedStatement = "26000",
     /// A cursor or portal that is not there.
-    UndefinedCursor,
+    UndefinedCursor = "34000",
     /// A parameter that was not bound.
-    UndefinedParameter,
+    UndefinedParameter = "42P02",
     /// A table or view of that name exists.
-    DuplicateTable,
+    DuplicateTable = "42P07",
     /// A column of that name exists.
-    DuplicateColumn,
+    DuplicateColumn = "42701",
     /// A branch, tag or other object of that name exists.
-    DuplicateObject,
+    DuplicateObject = "42710",
     /// A schema of that name exists.
-    DuplicateSchema,
+    DuplicateSchema = "42P06",
     /// A prepared statement of that name exists.
-    DuplicateStatement,
+    DuplicateStatement = "42P05",
     /// A cursor of that name exists.
-    DuplicateCursor,
+    DuplicateCursor = "42P03",
     /// A name that may not be used.
-    InvalidName,
+    InvalidName = "42602",
     /// A definition that contradicts itself: two primary keys, an unknown clustering column.
-    InvalidDefinition,
+    InvalidDefinition = "42P16",
     /// Columns that no key or list has as they are named.
-    InvalidColumnReference,
+    InvalidColumnReference = "42P10",
     /// Types that do not fit each other.
-    DatatypeMismatch,
+    DatatypeMismatch = "42804",
     /// The type of a parameter cannot be told.
-    IndeterminateType,
+    IndeterminateType = "42P18",
     /// GROUP BY and aggregates that do not fit.
-    Grouping,
+    Grouping = "42803",
     /// A value a function, setting or clause cannot take.
-    InvalidValue,
+    InvalidValue = "22023",
     /// Text that is not a value of the type.
-    InvalidText,
+    InvalidText = "22P02",
     /// Text that is no regular expression.
-    InvalidRegex,
+    InvalidRegex = "2201B",
     /// An escape that is not one character.
-    InvalidEscape,
+    InvalidEscape = "22019",
     /// A table's name or alias that stands twice in one FROM.
-    DuplicateAlias,
+    DuplicateAlias = "42712",
     /// Bytes that are not a value of the type.
-    InvalidBinary,
+    InvalidBinary = "22P03",
     /// Text that is not UTF-8.
-    InvalidEncoding,
+    InvalidEncoding = "22021",
     /// A number outside the range of its type.
-    OutOfRange,
+    OutOfRange = "22003",
     /// A string longer than its column.
-    StringTooLong,
+    StringTooLong = "22001",
     /// A date or time outside its range.
-    DatetimeOutOfRange,
+    DatetimeOutOfRange = "22008",
     /// Text that is not a date or time.
-    InvalidDatetime,
+    InvalidDatetime = "22007",
     /// A division by zero.
-    DivisionByZero,
+    DivisionByZero = "22012",
     /// A row of COPY that does not have the shape of the table.
-    BadCopyFormat,
+    BadCopyFormat = "22P04",
     /// A sub-select in the place of a value that returned several rows.
-    Cardinality,
+    Cardinality = "21000",
     /// A NULL in a NOT NULL column.
-    NotNullViolation,
+    NotNullViolation = "23502",
     /// A key that exists.
-    UniqueViolation,
+    UniqueViolation = "23505",
     /// A CHECK that does not hold.
-    CheckViolation,
+    CheckViolation = "23514",
     /// A value for a column that makes its own.
-    GeneratedAlways,
+    GeneratedAlways = "428C9",
     /// A sequence that has no further value.
-    SequenceLimit,
+    SequenceLimit = "2200H",
     /// An object that others need.
-    DependentObjects,
+    DependentObjects = "2BP01",
     /// A statement that cannot run inside a transaction block.
-    ActiveTransaction,
+    ActiveTransaction = "25001",
     /// A statement that needs a transaction block.
-    NoActiveTransaction,
+    NoActiveTransaction = "25P01",
     /// A transaction that has failed already.
-    FailedTransaction,
+    FailedTransaction = "25P02",
     /// A write to a tag, a commit or the past.
-    ReadOnly,
+    ReadOnly = "25006",
     /// Another transaction changed the same rows first; running it again may succeed.
-    Conflict,
+    Conflict = "40001",
     /// Two branches changed the same thing in different ways: a person has to choose.
-    MergeConflict,
+    MergeConflict = "55M01",
     /// The object is not in the state that the statement needs.
-    WrongState,
+    WrongState = "55000",
     /// A version older than what retention keeps.
-    SnapshotExpired,
+    SnapshotExpired = "72000",
     /// Something a user may expect and we do not do.
-    NotSupported,
+    NotSupported = "0A000",
     /// A bound on length, count or depth.
-    LimitExceeded,
+    LimitExceeded = "54000",
     /// A statement nested too deeply.
-    TooComplex,
+    TooComplex = "54001",
     /// The statement needs more memory than it may have.
-    OutOfMemory,
+    OutOfMemory = "53200",
     /// The disk is full.
-    DiskFull,
+    DiskFull = "53100",
     /// A bound of the server, such as its number of connections.
-    TooManyConnections,
+    TooManyConnections = "53300",
     /// Nothing within the bound of time: a lock, a queue.
-    QueueTimeout,
+    QueueTimeout = "53400",
     /// The user cancelled, or a timeout did.
-    Cancelled,
+    Cancelled = "57014",
     /// The server is going down.
-    ShuttingDown,
+    ShuttingDown = "57P01",
     /// A message that breaks the protocol.
-    Protocol,
+    Protocol = "08P01",
     /// A wrong or missing password, a role that may not connect.
-    InvalidAuthorization,
+    InvalidAuthorization = "28000",
     /// A right that is missing.
-    InsufficientPrivilege,
+    InsufficientPrivilege = "42501",
     /// Bytes on disk that are not what was written.
-    Corrupt,
+    Corrupt = "XX001",
     /// The operating system refused.
-    Io,
+    Io = "58030",
     /// A file that is not there.
-    UndefinedFile,
+    UndefinedFile = "58P01",
     /// The data folder is in use, or of a format this program does not know.
-    DataDirectory,
+    DataDirectory = "F0000",
     /// Our own fault.
-    Internal,
+    Internal = "XX000",
 }
 
 impl ErrorKind {
-    /// The five characters clients act on.
-    pub fn sqlstate(self) -> &'static str {
-        match self {
-            ErrorKind::Syntax => "42601",
-            ErrorKind::UndefinedTable => "42P01",
-            ErrorKind::UndefinedColumn => "42703",
-            ErrorKind::AmbiguousColumn => "42702",
-            ErrorKind::UndefinedFunction => "42883",
-            ErrorKind::UndefinedObject => "42704",
-            ErrorKind::UndefinedSchema => "3F000",
-            ErrorKind::UndefinedDatabase => "3D000",
-            ErrorKind::UndefinedStatement => "26000",
-            ErrorKind::UndefinedCursor => "34000",
-            ErrorKind::UndefinedParameter => "42P02",
-            ErrorKind::DuplicateTable => "42P07",
-            ErrorKind::DuplicateColumn => "42701",
-            ErrorKind::DuplicateObject => "42710",
-            ErrorKind::DuplicateSchema => "42P06",
-            ErrorKind::DuplicateStatement => "42P05",
-            ErrorKind::DuplicateCursor => "42P03",
-            ErrorKind::InvalidName => "42602",
-            ErrorKind::InvalidDefinition => "42P16",
-            ErrorKind::InvalidColumnReference => "42P10",
-            ErrorKind::DatatypeMismatch => "42804",
-            ErrorKind::IndeterminateType => "42P18",
-            ErrorKind::Grouping => "42803",
-            ErrorKind::InvalidValue => "22023",
-            ErrorKind::InvalidText => "22P02",
-            ErrorKind::InvalidRegex => "2201B",
-            ErrorKind::InvalidEscape => "22019",
-            ErrorKind::DuplicateAlias => "42712",
-            ErrorKind::InvalidBinary => "22P03",
-            ErrorKind::InvalidEncoding => "22021",
-            ErrorKind::OutOfRange => "22003",
-            ErrorKind::StringTooLong => "22001",
-            ErrorKind::DatetimeOutOfRange => "22008",
-            ErrorKind::InvalidDatetime => "22007",
-            ErrorKind::DivisionByZero => "22012",
-            ErrorKind::BadCopyFormat => "22P04",
-            ErrorKind::Cardinality => "21000",
-            ErrorKind::NotNullViolation => "23502",
-            ErrorKind::UniqueViolation => "23505",
-            ErrorKind::CheckViolation => "23514",
-            ErrorKind::GeneratedAlways => "428C9",
-            ErrorKind::SequenceLimit => "2200H",
-            ErrorKind::DependentObjects => "2BP01",
-            ErrorKind::ActiveTransaction => "25001",
-            ErrorKind::NoActiveTransaction => "25P01",
-            ErrorKind::FailedTransaction => "25P02",
-            ErrorKind::ReadOnly => "25006",
-            ErrorKind::Conflict => "40001",
-            ErrorKind::MergeConflict => "55M01",
-            ErrorKind::WrongState => "55000",
-            ErrorKind::SnapshotExpired => "72000",
-            ErrorKind::NotSupported => "0A000",
-            ErrorKind::LimitExceeded => "54000",
-            ErrorKind::TooComplex => "54001",
-            ErrorKind::OutOfMemory => "53200",
-            ErrorKind::DiskFull => "53100",
-            ErrorKind::TooManyConnections => "53300",
-            ErrorKind::QueueTimeout => "53400",
-            ErrorKind::Cancelled => "57014",
-            ErrorKind::ShuttingDown => "57P01",
-            ErrorKind::Protocol => "08P01",
-            ErrorKind::InvalidAuthorization => "28000",
-            ErrorKind::InsufficientPrivilege => "42501",
-            ErrorKind::Corrupt => "XX001",
-            ErrorKind::Io => "58030",
-            ErrorKind::UndefinedFile => "58P01",
-            ErrorKind::DataDirectory => "F0000",
-            ErrorKind::Internal => "XX000",
-        }
-    }
-
     /// Whether the same statement, sent again, may succeed without anyone changing anything.
     pub fn is_retryable(self) -> bool {
         matches!(self, ErrorKind::Conflict)

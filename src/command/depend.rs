@@ -51,6 +51,7 @@ fn used(
     needed: Option<&HashMap<TableId, Vec<ColumnId>>>,
 ) -> Result<Option<ViewUse>> {
     let parts: Vec<&str> = written.iter().map(String::as_str).collect();
+    let written = names::of_object(reading, &parts)?;
     Ok(match names::resolve(reading, &parts, None) {
         Ok(Named::Table(table)) => {
             let columns = &table.schema().columns;

@@ -56,7 +56,7 @@ pub use cursor::{Declare, Fetch, FetchDirection};
 pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
 pub use grammar::fold;
 pub use mentions::{mentions, with_column_renamed};
-pub use query::{expression, parse, query, version_literal};
+pub use query::{expression, parse, query, refuse_write, version_literal};
 pub use rewrite::does_nothing;
 pub use sequence::{AlterObject, CreateSequence, ObjectChange, SequenceOptions};
 pub use setting::{Set, SettingValue, Show};

@@ -144,7 +144,10 @@ pub(super) fn highest_parameter(tokens: &[TokenWithSpan], source: &Source<'_>) -
 }
 
 /// A query writes nothing.
-pub(super) fn refuse_write(query: &Query) -> Result<()> {
+///
+/// # Errors
+/// Syntax.
+pub fn refuse_write(query: &Query) -> Result<()> {
     match query.body.as_ref() {
         SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => Err(
             Error::new(ErrorKind::Syntax, "a query was expected here, not a statement that writes"),

@@ -324,6 +324,21 @@ fn on_own_branch(reading: &Reading, table: Arc<Table>) -> Result<Arc<Table>> {
     }
 }
 
+/// The part of a name that names an object: without a version or metadata table at its end.
+///
+/// # Errors
+/// Whatever reading the catalog gives.
+pub fn of_object(reading: &Reading, written: &[&str]) -> Result<Vec<String>> {
+    let mut parts: Vec<String> = written.iter().map(|part| (*part).to_owned()).collect();
+    while any_relation(reading, &borrowed(&parts), &reading.snapshot)?.is_none() {
+        match peel(&borrowed(&parts)) {
+            Some((base, _)) => parts = base,
+            None => return Ok(written.iter().map(|part| (*part).to_owned()).collect()),
+        }
+    }
+    Ok(parts)
+}
+
 /// The last name, or what follows the last `$` or `@` in it, and the names before.
 fn peel<'p>(parts: &[&'p str]) -> Option<(Vec<String>, &'p str)> {
     let (last, before) = parts.split_last()?;

@@ -63,7 +63,7 @@ impl Build {
         let each = |values: &Values| values.json(row);
         Ok(Some(match self.shape {
             Shape::Value => match values {
-                [value] if value.array.is_null(row) => return Ok(None),
+                [value] if value.is_null(row) => return Ok(None),
                 [value] => value.json(row)?,
                 _ => return Err(invalid(format!("{} takes one argument", self.name))),
             },
@@ -93,6 +93,10 @@ struct Values {
 }
 
 impl Values {
+    fn is_null(&self, row: usize) -> bool {
+        *self.array.data_type() == DataType::Null || self.array.is_null(row)
+    }
+
     fn shown(&self, row: usize) -> Result<String> {
         let mut text = Vec::new();
         TextFormatter::new(&self.of, self.array.as_ref(), &self.options)?.write(row, &mut text);
@@ -100,14 +104,14 @@ impl Values {
     }
 
     fn key(&self, row: usize) -> Result<String> {
-        match self.array.is_null(row) {
+        match self.is_null(row) {
             true => Err(invalid("null value not allowed for object key".to_owned())),
             false => Ok(json_quoted(&self.shown(row)?)),
         }
     }
 
     fn json(&self, row: usize) -> Result<String> {
-        if self.array.is_null(row) {
+        if self.is_null(row) {
             return Ok("null".to_owned());
         }
         Ok(match &self.of {

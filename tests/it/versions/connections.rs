@@ -15,7 +15,7 @@ fn a_connection_reads_the_version_it_names() {
         let first = world.mains[0].clone();
         let numbered = format!("main@v{}", first.commit);
         let as_of = first.commit.to_string();
-        let cases: [(&str, Vec<(&str, &str)>, _, bool); 9] = [
+        let cases = [
             ("main@dev", vec![], of("dev"), true),
             ("main/dev", vec![], of("dev"), true),
             ("main@q1", vec![], of("q1"), false),

@@ -13,12 +13,10 @@ mod rounding;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Between, BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, TryCast,
 };
@@ -27,6 +25,7 @@ use datafusion::optimizer::AnalyzerRule;
 use self::arithmetic::CheckedInteger;
 use self::rounding::Rounded;
 use super::interval::IntervalAsTime;
+use crate::plan::expressions::rewrite_expressions;
 
 pub use constants::exact;
 
@@ -45,6 +44,7 @@ impl Numbers {
     fn rewrite_one(&self, expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
         Ok(match expr {
             Expr::BinaryExpr(binary) => checked(binary, schema),
+            Expr::Negative(inner) => negated(inner, schema)?,
             Expr::Cast(Cast { expr, field }) => match rounded(&expr, field.data_type(), schema) {
                 Some(rounded) => {
                     Transformed::yes(Expr::Cast(Cast { expr: Box::new(rounded), field }))
@@ -86,17 +86,7 @@ impl Numbers {
         if let LogicalPlan::Extension(_) = plan {
             return Ok(Transformed::no(plan));
         }
-        let mut schema = merge_schema(&plan.inputs());
-        if let LogicalPlan::TableScan(scan) = &plan {
-            let source = scan.source.schema();
-            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &source)?);
-        }
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| self.rewrite_one(expr, &schema))?;
-            Ok(expr.update_data(|expr| name.restore(expr)))
-        })
+        rewrite_expressions(plan, |expr, schema| self.rewrite_one(expr, schema))
     }
 }
 
@@ -107,6 +97,17 @@ impl AnalyzerRule for Numbers {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> DataFusionResult<LogicalPlan> {
         Ok(plan.transform_up_with_subqueries(|plan| self.rewrite_plan(plan))?.data)
+    }
+}
+
+/// The least integer has no opposite; of a literal the planner says so.
+fn negated(inner: Box<Expr>, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    match inner.get_type(schema) {
+        Ok(of) if of.is_signed_integer() && !matches!(*inner, Expr::Literal(..)) => {
+            let zero = Box::new(Expr::Literal(ScalarValue::new_zero(&of)?, None));
+            Ok(checked(BinaryExpr { left: zero, op: Operator::Minus, right: inner }, schema))
+        }
+        _ => Ok(Transformed::no(Expr::Negative(inner))),
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `FROM (SELECT count(*) …)` | `FROM (SELECT count(*) AS count …)` |
 //! | `CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE …)`, where there is no domain | without that arm |
 //! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
+//! | a sub-select on `pg_sequence` among the results | a left join |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
 //! Every rule keeps the meaning of any statement it matches; none looks at a statement's text. The
@@ -25,6 +26,7 @@ mod build;
 mod correlation;
 mod expressions;
 mod from;
+mod sequence;
 mod series;
 mod subqueries;
 mod unreachable;
@@ -41,6 +43,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::output_names::name_inner;
 use super::relation::{Relation, relation};
 use crate::error::{Error, Result};
+use crate::parse;
 
 /// Rewrites a statement, before it is planned.
 ///
@@ -82,6 +85,9 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
         self.depth += 1;
+        if let Err(error) = parse::refuse_write(query) {
+            return ControlFlow::Break(error);
+        }
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.ctes.insert(cte.alias.name.value.to_lowercase());
         }
@@ -100,6 +106,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         from::functions_to_from(select);
+        sequence::to_left_join(select);
         let scope = from::factors(select).filter_map(|factor| self.system_alias(factor)).collect();
         self.scopes.push(scope);
         if self.is_empty(select) {
