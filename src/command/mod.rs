@@ -1,4 +1,4 @@
-//! Statements that are not queries, a file a family: tables, rows, COPY, refs, merges, history.
+//! Statements that are not queries, a file a family: tables, rows, COPY, refs, merges, history, upkeep.
 //!
 //! Each works on what it is given: a [`Reading`] of one snapshot, a transaction to write to, a state
 //! to plan and run with. Nothing here knows sessions, transactions blocks or the protocol.
@@ -14,6 +14,7 @@ pub mod drop;
 mod generated;
 pub mod history;
 mod like;
+pub mod maintain;
 pub mod merge;
 pub mod object;
 pub mod past;

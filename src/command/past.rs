@@ -22,7 +22,8 @@ pub fn restore(writing: &mut Writing<'_>, restore: &RestoreTable) -> Result<bool
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let (named, _) = names::table(&writing.reading.at(writing.transaction.snapshot()), &parts)?;
     let table = table_then(&named, &writing.transaction.snapshot())?;
-    let at = version(&writing.reading, writing.state, &restore.to)?;
+    // A branch named here is what it has committed: what this transaction wrote goes.
+    let at = version(&writing.reading, writing.state, &restore.to)?.as_committed();
     let then = table_then(&table, &at)?;
     writing.transaction.restore_table(&table, &then)
 }

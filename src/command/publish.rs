@@ -77,18 +77,14 @@ fn how_to_decide(publish: &PublishBranch) -> String {
 }
 
 fn expect(publish: &PublishBranch, source: &Snapshot) -> Result<()> {
-    match publish.expect {
-        Some(expected) if source.commit().0 != expected => Err(Error::new(
-            ErrorKind::WrongState,
-            format!(
-                "branch \"{}\" is at commit {}, not at {expected}",
-                publish.branch,
-                source.commit()
-            ),
-        )
-        .hint("audit the new commits, then publish with their number")),
-        _ => Ok(()),
+    let Some(expected) = publish.expect else { return Ok(()) };
+    let commit = source.commit();
+    if commit.0 == expected || source.store().content(commit)?.0 == expected {
+        return Ok(());
     }
+    let message = format!("branch \"{}\" is at commit {commit}, not at {expected}", publish.branch);
+    Err(Error::new(ErrorKind::WrongState, message)
+        .hint("audit the new commits, then publish with their number"))
 }
 
 async fn check(

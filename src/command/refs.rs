@@ -95,8 +95,8 @@ pub async fn fast_forward(reading: &Reading, branch: &str, to: &str) -> Result<A
     let store = reading.snapshot.store();
     let target = store.at_ref(to)?;
     let head = store.head(branch)?;
-    let behind =
-        target.commit() != head.commit() && store.is_ancestor(target.commit(), head.commit())?;
+    let behind = store.content(target.commit())? != store.content(head.commit())?
+        && store.is_ancestor(store.content(target.commit())?, head.commit())?;
     if behind {
         return Err(Error::new(
             ErrorKind::WrongState,

@@ -7,38 +7,58 @@ use std::collections::BTreeMap;
 
 use super::{Records, Space, key};
 use crate::error::Result;
-use crate::spec::{Commit, CommitId};
+use crate::spec::{Commit, CommitId, CommitKind};
 
 /// Reads one commit.
 pub fn commit(records: &impl Records, id: CommitId) -> Result<Commit> {
     Commit::decode(&records.need(Space::Commits, &key([id.0]))?)
 }
 
-/// The depth and the jump of a commit whose parent this is.
+/// Reads one commit; None where it has expired.
+pub fn find(records: &impl Records, id: CommitId) -> Result<Option<Commit>> {
+    records.get(Space::Commits, &key([id.0]))?.map(|bytes| Commit::decode(&bytes)).transpose()
+}
+
+fn find_some(records: &impl Records, id: Option<CommitId>) -> Result<Option<Commit>> {
+    id.map_or(Ok(None), |id| find(records, id))
+}
+
+/// The depth and the jump of a commit whose parent this is. Behind an expired commit the jumps begin
+/// anew.
 pub fn below(records: &impl Records, parent: &Commit) -> Result<(u64, Option<CommitId>)> {
     let depth = parent.depth + 1;
-    let Some(jump) = parent.jump else { return Ok((depth, Some(parent.id))) };
-    let near = commit(records, jump)?;
-    let far = match near.jump {
-        Some(id) => commit(records, id)?,
-        None => return Ok((depth, Some(parent.id))),
-    };
+    let Some(near) = find_some(records, parent.jump)? else { return Ok((depth, Some(parent.id))) };
+    let Some(far) = find_some(records, near.jump)? else { return Ok((depth, Some(parent.id))) };
     let even = parent.depth - near.depth == near.depth - far.depth;
     Ok((depth, Some(if even { far.id } else { parent.id })))
 }
 
-/// The ancestor of `from` at this depth, `from` itself included.
+/// The ancestor of `from` at this depth, `from` itself included; the oldest one there is where that
+/// has expired.
 fn climb(records: &impl Records, from: Commit, depth: u64) -> Result<Commit> {
     let mut at = from;
     while at.depth > depth {
-        let jump = at.jump.map(|id| commit(records, id)).transpose()?;
-        at = match (jump, at.parent) {
-            (Some(jump), _) if jump.depth >= depth => jump,
-            (_, Some(parent)) => commit(records, parent)?,
-            (_, None) => break,
+        let jump = find_some(records, at.jump)?.filter(|jump| jump.depth >= depth);
+        at = match jump {
+            Some(jump) => jump,
+            None => match find_some(records, at.parent)? {
+                Some(parent) => parent,
+                None => break,
+            },
         };
     }
     Ok(at)
+}
+
+/// The ancestor of a commit at a depth, itself included; the oldest one there is where that has expired.
+pub fn at_depth(records: &impl Records, from: Commit, depth: u64) -> Result<Commit> {
+    climb(records, from, depth)
+}
+
+/// The ancestor of `from` whose parent is `old`; `from` where `old` is it.
+pub fn child_of(records: &impl Records, from: Commit, old: CommitId) -> Result<Commit> {
+    let depth = commit(records, old)?.depth + 1;
+    climb(records, from, depth)
 }
 
 /// Whether `old` is `new` or lies behind it along first parents.
@@ -50,26 +70,45 @@ pub fn is_ancestor(records: &impl Records, old: CommitId, new: CommitId) -> Resu
     Ok(climb(records, commit(records, new)?, depth)?.id == old)
 }
 
-/// The commit where the histories of two commits part; None where they share none.
+/// The commit where the histories of two commits part; None where they share none that has not
+/// expired.
 pub fn common(records: &impl Records, a: CommitId, b: CommitId) -> Result<Option<CommitId>> {
     let (a, b) = (commit(records, a)?, commit(records, b)?);
     let depth = a.depth.min(b.depth);
     let (mut a, mut b) = (climb(records, a, depth)?, climb(records, b, depth)?);
     while a.id != b.id {
-        // Equal depths have equal jump lengths, so both sides leap together.
-        let (next_a, next_b) = match (a.jump, b.jump) {
-            (Some(x), Some(y)) if x != y => (x, y),
-            _ => match (a.parent, b.parent) {
-                (Some(x), Some(y)) => (x, y),
-                _ => return Ok(None),
-            },
+        // Jumps that lead to different commits of one depth leap together; others may leap past what
+        // is sought.
+        let leap = match (find_some(records, a.jump)?, find_some(records, b.jump)?) {
+            (Some(x), Some(y)) if x.id != y.id && x.depth == y.depth => Some((x, y)),
+            _ => None,
         };
-        (a, b) = (commit(records, next_a)?, commit(records, next_b)?);
+        let step = match leap {
+            Some(leap) => Some(leap),
+            None => find_some(records, a.parent)?.zip(find_some(records, b.parent)?),
+        };
+        match step {
+            Some(next) => (a, b) = next,
+            None => return Ok(None),
+        }
     }
     Ok(Some(a.id))
 }
 
-/// The newest commit that both histories hold, merged ones included; None where they share none.
+/// The newest commit at or behind this one that is not upkeep: the one whose rows it has.
+pub fn content(records: &impl Records, from: CommitId) -> Result<CommitId> {
+    let mut at = commit(records, from)?;
+    while at.kind == CommitKind::Maintain {
+        match find_some(records, at.parent)? {
+            Some(parent) => at = parent,
+            None => break,
+        }
+    }
+    Ok(at.id)
+}
+
+/// The newest commit that both histories hold, merged ones included; None where they share none
+/// that has not expired.
 /// Ids grow from parent to child, so walking both from the newest down meets it first.
 pub fn merge_base(records: &impl Records, a: CommitId, b: CommitId) -> Result<Option<CommitId>> {
     let mut open: BTreeMap<CommitId, u8> = BTreeMap::new();
@@ -79,7 +118,7 @@ pub fn merge_base(records: &impl Records, a: CommitId, b: CommitId) -> Result<Op
         if sides == 3 {
             return Ok(Some(id));
         }
-        let at = commit(records, id)?;
+        let Some(at) = find(records, id)? else { continue };
         for parent in [at.parent, at.merge_parent].into_iter().flatten() {
             *open.entry(parent).or_default() |= sides;
         }
@@ -92,34 +131,36 @@ pub fn nth_before(records: &impl Records, from: CommitId, n: u64) -> Result<Opti
     let mut at = commit(records, from)?;
     let mut left = n;
     loop {
-        let hidden = at.kind == crate::spec::CommitKind::Maintain;
+        let hidden = at.kind == CommitKind::Maintain;
         if left == 0 && !hidden {
             return Ok(Some(at.id));
         }
         left -= u64::from(!hidden && left > 0);
-        match at.parent {
-            Some(parent) => at = commit(records, parent)?,
+        match find_some(records, at.parent)? {
+            Some(parent) => at = parent,
             None => return Ok(None),
         }
     }
 }
 
-/// The newest commit at or behind this one that was visible at a time (µs since 1970-01-01 UTC).
-/// Times grow along a history, so the jumps serve here as well.
+/// The newest commit at or behind this one that was visible at a time (µs since 1970-01-01 UTC); None
+/// where that has expired. Times grow along a history, so the jumps serve here as well.
 pub fn at_time(records: &impl Records, from: CommitId, time_us: i64) -> Result<Option<CommitId>> {
     let mut at = commit(records, from)?;
     while at.time_us > time_us {
-        let jump = at.jump.map(|id| commit(records, id)).transpose()?;
-        at = match (jump, at.parent) {
-            (Some(jump), _) if jump.time_us > time_us => jump,
-            (_, Some(parent)) => commit(records, parent)?,
-            (_, None) => return Ok(None),
+        let jump = find_some(records, at.jump)?.filter(|jump| jump.time_us > time_us);
+        at = match jump {
+            Some(jump) => jump,
+            None => match find_some(records, at.parent)? {
+                Some(parent) => parent,
+                None => return Ok(None),
+            },
         };
     }
     Ok(Some(at.id))
 }
 
-/// The first commit of a history.
+/// The first commit of a history that has not expired.
 pub fn first(records: &impl Records, from: CommitId) -> Result<Commit> {
     climb(records, commit(records, from)?, 0)
 }

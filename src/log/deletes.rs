@@ -62,22 +62,74 @@ pub fn load(records: &impl Records, tip: LinkId) -> Result<Deletes> {
     Ok(deletes)
 }
 
+/// One link; None where it has expired.
+pub fn find(records: &impl Records, id: LinkId) -> Result<Option<DeleteLink>> {
+    let found = records.get(Space::Links, &key([id.0]))?;
+    found.map(|bytes| DeleteLink::decode(&bytes)).transpose()
+}
+
+/// The links of a chain from its tip down, oldest first: those behind a union of this commit or an
+/// older one are left out, and those that have expired.
+pub fn history(records: &impl Records, tip: LinkId, floor: CommitId) -> Result<Vec<DeleteLink>> {
+    let mut links = Vec::new();
+    let mut at = Some(tip);
+    while let Some(id) = at {
+        let Some(link) = find(records, id)? else { break };
+        // Links behind a union are all older than it, also where upkeep wrote some again.
+        let is_last = link.union.is_some() && link.commit <= floor;
+        at = if is_last { None } else { link.parent };
+        links.push(link);
+    }
+    links.reverse();
+    Ok(links)
+}
+
+/// The links that were put on a chain since `stop` was its tip, oldest first; None where the chain
+/// does not lead there.
+pub fn since(
+    records: &impl Records,
+    tip: Option<LinkId>,
+    stop: Option<LinkId>,
+) -> Result<Option<Vec<DeleteLink>>> {
+    let mut links = Vec::new();
+    let mut at = tip;
+    while at != stop {
+        let Some(id) = at else { return Ok(None) };
+        let Some(link) = find(records, id)? else { return Ok(None) };
+        at = link.parent;
+        links.push(link);
+    }
+    links.reverse();
+    Ok(Some(links))
+}
+
 /// The rows of inline batches that were deleted after one link and up to another; None where the
-/// first does not lie behind the second.
+/// first does not lie behind the second, or what lies between has expired.
 pub fn rows_since(
     records: &impl Records,
     tip: Option<LinkId>,
-    since: Option<LinkId>,
+    stop: Option<LinkId>,
 ) -> Result<Option<HashSet<RowId>>> {
-    let mut rows = HashSet::new();
-    let mut at = tip;
-    while at != since {
-        let Some(id) = at else { return Ok(None) };
-        let link = DeleteLink::decode(&records.need(Space::Links, &key([id.0]))?)?;
-        rows.extend(link.rows);
-        at = link.parent;
-    }
-    Ok(Some(rows))
+    let links = since(records, tip, stop)?;
+    Ok(links.map(|links| links.into_iter().flat_map(|link| link.rows).collect()))
+}
+
+/// The positions of a link.
+pub fn positions_of(link: &DeleteLink) -> Result<Positions> {
+    bitmaps(&link.positions)
+}
+
+/// Writes a link that adds positions which an older commit deleted, at the place they lie in now.
+pub fn put_again(
+    transaction: &Transaction,
+    id: LinkId,
+    parent: Option<LinkId>,
+    commit: CommitId,
+    positions: &Positions,
+) -> Result<()> {
+    let positions = positions.iter().map(|(id, bitmap)| (*id, serialise(bitmap))).collect();
+    let link = DeleteLink { parent, commit, rows: Vec::new(), positions, depth: 0, union: None };
+    transaction.put(Space::Links, &key([id.0]), &link.encode())
 }
 
 /// Writes the link of one commit; `after` is everything deleted including it.

@@ -3,7 +3,7 @@
 use super::{Records, Space, Transaction, key};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::codec::{Reader, Writer};
-use crate::spec::{CommitId, LineRange, TableId};
+use crate::spec::{CommitId, LineId, LineRange, TableId};
 
 /// redb keeps a larger value in a run of pages rounded up to a power of two.
 const CHUNK_BYTES: usize = 60 << 10;
@@ -12,7 +12,7 @@ const CHUNK_BYTES: usize = 60 << 10;
 pub fn put(
     transaction: &Transaction,
     table: TableId,
-    line: crate::spec::LineId,
+    line: LineId,
     commit: CommitId,
     rows: &[u8],
 ) -> Result<()> {
@@ -47,6 +47,32 @@ pub fn read(
     Ok(found)
 }
 
+/// How many bytes of rows each line of each table has in the log.
+pub fn sizes(records: &impl Records) -> Result<Vec<(TableId, LineId, u64)>> {
+    let mut found: Vec<(TableId, LineId, u64)> = Vec::new();
+    records.scan(Space::Inline, &[], &[0xff; 40], &mut |at, value| {
+        let (table, line) = owner(at)?;
+        match found.last_mut() {
+            Some((t, l, bytes)) if (*t, *l) == (table, line) => *bytes += value.len() as u64,
+            _ => found.push((table, line, value.len() as u64)),
+        }
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
+/// Forgets the rows of some commits of a line.
+pub fn remove(transaction: &Transaction, table: TableId, range: &LineRange) -> Result<()> {
+    let mut gone = Vec::new();
+    let from = key([table.0, range.line.0, range.from.0, 0]);
+    let to = key([table.0, range.line.0, range.to.0 + 1, 0]);
+    transaction.scan(Space::Inline, &from, &to, &mut |at, _| {
+        gone.push(at.to_vec());
+        Ok(true)
+    })?;
+    gone.iter().try_for_each(|at| transaction.remove(Space::Inline, at))
+}
+
 /// Gives another table the batches of a range: pieces are copied, folded stretches named again.
 pub fn copy(
     transaction: &Transaction,
@@ -76,13 +102,26 @@ pub fn copy(
     Ok(())
 }
 
+/// The table and the line of a piece, from its key.
+pub fn owner(at: &[u8]) -> Result<(TableId, LineId)> {
+    match (part(at, 0), part(at, 1)) {
+        (Some(table), Some(line)) => Ok((TableId(table), LineId(line))),
+        _ => Err(damaged()),
+    }
+}
+
+/// The commit and the chunk number of a piece, from its key.
+pub fn parts(at: &[u8]) -> Result<(CommitId, u64)> {
+    match (part(at, 2), part(at, 3)) {
+        (Some(commit), Some(chunk)) => Ok((CommitId(commit), chunk)),
+        _ => Err(damaged()),
+    }
+}
+
 fn part(at: &[u8], i: usize) -> Option<u64> {
     at.get(i * 8..i * 8 + 8)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-fn parts(at: &[u8]) -> Result<(CommitId, u64)> {
-    match (part(at, 2), part(at, 3)) {
-        (Some(commit), Some(chunk)) => Ok((CommitId(commit), chunk)),
-        _ => Err(Error::new(ErrorKind::Corrupt, "the key of an inline batch is damaged")),
-    }
+fn damaged() -> Error {
+    Error::new(ErrorKind::Corrupt, "the key of an inline batch is damaged")
 }

@@ -14,6 +14,8 @@
 pub mod ancestry;
 mod backend;
 pub mod deletes;
+pub mod floors;
+pub mod folds;
 pub mod inline;
 pub mod refs;
 pub mod tree;
@@ -51,7 +53,7 @@ pub enum Space {
     Segments,
     /// (table, line, commit, chunk) → a piece of an inline batch ([`inline`])
     Inline,
-    /// (table, line, from, to) → the segment that took over these inline batches
+    /// (table, line, from, to) → the segment that took over these inline batches ([`folds`])
     Folds,
     /// link → [`crate::spec::DeleteLink`]
     Links,
@@ -63,10 +65,12 @@ pub enum Space {
     Pins,
     /// segment → a file that nothing names any more
     Collect,
+    /// (ref id, table; 0 for all) → the oldest commit that can still be read there ([`floors`])
+    Floors,
 }
 
 impl Space {
-    const ALL: [Space; 15] = [
+    const ALL: [Space; 16] = [
         Space::Refs,
         Space::Reflog,
         Space::Commits,
@@ -82,6 +86,7 @@ impl Space {
         Space::Counters,
         Space::Pins,
         Space::Collect,
+        Space::Floors,
     ];
 
     fn table(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
@@ -101,6 +106,7 @@ impl Space {
             Space::Counters => "counters",
             Space::Pins => "pins",
             Space::Collect => "collect",
+            Space::Floors => "floors",
         })
     }
 }

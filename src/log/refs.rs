@@ -75,8 +75,14 @@ pub fn commit_at(records: &impl Records, id: u64, time_us: i64) -> Result<Option
 
 /// The moves of a ref, oldest first.
 pub fn moves(records: &impl Records, id: u64) -> Result<Vec<ReflogEntry>> {
+    moves_since(records, id, 0)
+}
+
+/// The moves of a ref from a time on (µs since 1970-01-01 UTC, inclusive), oldest first.
+pub fn moves_since(records: &impl Records, id: u64, time_us: i64) -> Result<Vec<ReflogEntry>> {
     let mut found = Vec::new();
-    records.scan(Space::Reflog, &key([id, 0]), &key([id + 1, 0]), &mut |_, value| {
+    let from = key([id, time_us.max(0) as u64]);
+    records.scan(Space::Reflog, &from, &key([id + 1, 0]), &mut |_, value| {
         found.push(ReflogEntry::decode(value)?);
         Ok(true)
     })?;

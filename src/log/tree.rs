@@ -7,6 +7,8 @@
 //! A change copies the nodes on its path and shares the rest, so a commit costs what it changes and
 //! every root stays readable. Ten tables fit one bucket.
 
+use std::collections::HashSet;
+
 use super::{Records, Space, Transaction, key};
 use crate::error::Result;
 use crate::spec::codec::{Reader, Writer};
@@ -51,6 +53,26 @@ pub fn entries(records: &impl Records, root: u64) -> Result<Vec<(u64, Vec<u8>)>>
     let mut open = vec![root];
     while let Some(node) = open.pop() {
         if node == 0 {
+            continue;
+        }
+        match read(records, node)? {
+            Node::Bucket(entries) => found.extend(entries),
+            Node::Branch(children) => open.extend(children.iter().map(|(_, child)| child)),
+        }
+    }
+    Ok(found)
+}
+
+/// The entries below a root that lie in no node seen before; all its nodes are seen then.
+pub fn unseen(
+    records: &impl Records,
+    root: u64,
+    seen: &mut HashSet<u64>,
+) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut found = Vec::new();
+    let mut open = vec![root];
+    while let Some(node) = open.pop() {
+        if node == 0 || !seen.insert(node) {
             continue;
         }
         match read(records, node)? {

@@ -28,6 +28,12 @@ pub fn get(records: &impl Records, id: VersionId) -> Result<TableVersion> {
     TableVersion::decode(&records.need(Space::Versions, &key([id.0]))?)
 }
 
+/// Reads one version's record; None where it has expired.
+pub fn find(records: &impl Records, id: VersionId) -> Result<Option<TableVersion>> {
+    let found = records.get(Space::Versions, &key([id.0]))?;
+    found.map(|bytes| TableVersion::decode(&bytes)).transpose()
+}
+
 /// The segments of a version: its base and at most [`DEPTH_MAX`] deltas.
 pub fn segments(records: &impl Records, version: &TableVersion) -> Result<Vec<SegmentEntry>> {
     let mut deltas = Vec::new();

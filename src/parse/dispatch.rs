@@ -61,6 +61,7 @@ impl Grammar<'_> {
             "EXECUTE" => self.execute(),
             "DEALLOCATE" => self.deallocate(),
             "LISTEN" | "UNLISTEN" | "NOTIFY" => self.notification(),
+            "OPTIMIZE" => self.optimize(),
             "LOCK" | "VACUUM" | "ANALYZE" | "ANALYSE" | "CHECKPOINT" | "DO" => self.upkeep(),
             _ => Err(self.unknown_statement()),
         }
@@ -405,6 +406,25 @@ impl Grammar<'_> {
             mode = Some(words.join(" "));
         }
         Ok(Statement::Lock { tables, mode, nowait: self.accepts("NOWAIT") })
+    }
+
+    /// OPTIMIZE t [WHERE condition]: Delta's words for rewriting files.
+    fn optimize(&mut self) -> Result<Statement> {
+        self.expects("OPTIMIZE")?;
+        self.accepts("TABLE");
+        let table = self.object()?;
+        let parts = table.0.iter().filter_map(|part| part.as_ident()).map(fold);
+        let table = parts.collect::<Vec<_>>().join(".");
+        let argument = |name: &str, text: String| CallArgument {
+            name: Some(name.to_owned()),
+            value: Expr::value(ast::Value::SingleQuotedString(text)),
+        };
+        let mut arguments = vec![argument("table", table)];
+        if self.accepts("WHERE") {
+            arguments.push(argument("where", self.expr()?.to_string()));
+        }
+        let procedure = vec!["system".to_owned(), "rewrite_data_files".to_owned()];
+        Ok(Statement::Call(Call { procedure, arguments }))
     }
 
     fn vacuum(&mut self) -> Result<Statement> {

@@ -26,8 +26,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::changes::{ChangeScan, ChangeSummary, Moment, Period, Shown, State};
 use crate::fault;
 use crate::parse::{Slot, TableVersionSpec, version_literal};
-use crate::spec::{CommitId, CommitKind};
-use crate::store::{Relation, Snapshot, Table, Version};
+use crate::spec::{Commit, CommitId, CommitKind};
+use crate::store::{Relation, Snapshot, Table, TableStep, Version};
 
 /// A table at two points; None where it is not there.
 type TablePair = (Option<Arc<Table>>, Option<Arc<Table>>);
@@ -191,7 +191,7 @@ fn table_changes(reading: &Reading, values: &[Argument]) -> Result<LogicalPlan> 
         _ => CommitId(0),
     };
     let commits = end.store().table_commits(&end, table.id(), start)?;
-    let moments = commits.into_iter().map(|(_, step)| Moment::from(step)).collect();
+    let moments = told(&table, commits, start)?;
     let label = format!("table_changes({name},{},{})", start, end.commit());
     scan(&table, moments, Shown::Changes, &label)
 }
@@ -229,6 +229,24 @@ fn start_of(
     })
 }
 
+/// The changes that can be told. What was there before the oldest state that is kept has expired, so
+/// its change is left out, or refused where it was asked for.
+fn told(table: &Table, commits: Vec<(Commit, TableStep)>, start: CommitId) -> Result<Vec<Moment>> {
+    let mut moments = Vec::with_capacity(commits.len());
+    for (commit, step) in commits {
+        let before = commit.parent.filter(|_| step.old.is_some());
+        let is_kept = |parent| table.store().shows_table(parent, table.id());
+        if before.map_or(Ok(true), is_kept)? {
+            moments.push(Moment::from(step));
+        } else if start > CommitId(0) {
+            let message = format!("what was there before commit {} has expired", commit.id);
+            return Err(Error::new(ErrorKind::SnapshotExpired, message)
+                .hint(format!("begin after it: from_exclusive => {}", commit.id)));
+        }
+    }
+    Ok(moments)
+}
+
 fn scan(table: &Table, moments: Vec<Moment>, shown: Shown, label: &str) -> Result<LogicalPlan> {
     let (store, schema) = (table.store().clone(), Arc::clone(table.schema()));
     let source = provider_as_source(Arc::new(ChangeScan::new(store, schema, moments, shown)));
@@ -242,7 +260,7 @@ fn scan(table: &Table, moments: Vec<Moment>, shown: Shown, label: &str) -> Resul
 /// Every change of a table up to a snapshot.
 pub fn all_changes(table: &Table, at: &Snapshot) -> Result<Arc<dyn TableProvider>> {
     let commits = at.store().table_commits(at, table.id(), CommitId(0))?;
-    let moments = commits.into_iter().map(|(_, step)| Moment::from(step)).collect();
+    let moments = told(table, commits, CommitId(0))?;
     let (store, schema) = (table.store().clone(), Arc::clone(table.schema()));
     Ok(Arc::new(ChangeScan::new(store, schema, moments, Shown::Changes)))
 }

@@ -20,11 +20,16 @@ pub const ROW_ID_NAME: &str = "_row_id";
 /// The row's position in its segment, counted from 0.
 pub const POSITION_NAME: &str = "_position";
 
+/// The commit that hid the row version: only in files of dead rows.
+pub const UNTIL_NAME: &str = "_until";
+
 /// The Parquet field id of `_commit`: Iceberg reserves it for the number of the change that last
 /// touched the row, which is what a commit is.
 pub const COMMIT_FIELD_ID: i32 = 2_147_483_539;
 /// The Parquet field id of `_row_id`, as Iceberg reserves it.
 pub const ROW_ID_FIELD_ID: i32 = 2_147_483_540;
+/// The Parquet field id of `_until`, among those that Iceberg reserves and leaves free.
+pub const UNTIL_FIELD_ID: i32 = 2_147_483_520;
 /// Ids from here on are Iceberg's and ours; a table's columns stay below.
 const RESERVED_FIELD_IDS: u64 = 2_147_483_447;
 
@@ -33,8 +38,9 @@ pub(super) fn file_schema(
     schema: &TableSchema,
     row_ids: RowIds,
     commit_stored: bool,
+    until_stored: bool,
 ) -> Result<SchemaRef> {
-    let mut fields = Vec::with_capacity(schema.columns.len() + 2);
+    let mut fields = Vec::with_capacity(schema.columns.len() + 3);
     for column in &schema.columns {
         let field = column.data_type.field(&column.name, !column.not_null);
         let stored = file_type(field.data_type());
@@ -45,6 +51,9 @@ pub(super) fn file_schema(
     }
     if row_ids == RowIds::Stored {
         fields.push(with_id(Field::new(ROW_ID_NAME, DataType::UInt64, false), ROW_ID_FIELD_ID));
+    }
+    if until_stored {
+        fields.push(with_id(Field::new(UNTIL_NAME, DataType::UInt64, false), UNTIL_FIELD_ID));
     }
     Ok(Arc::new(Schema::new(fields)))
 }

@@ -22,17 +22,21 @@ mod filter;
 mod foreign;
 mod inline;
 mod keys;
+mod merge;
 mod order;
 pub mod read;
 mod sort;
 pub mod write;
 
 pub use cache::Cache;
-pub use columns::{COMMIT_FIELD_ID, COMMIT_NAME, POSITION_NAME, ROW_ID_FIELD_ID, ROW_ID_NAME};
+pub use columns::{
+    COMMIT_FIELD_ID, COMMIT_NAME, POSITION_NAME, ROW_ID_FIELD_ID, ROW_ID_NAME, UNTIL_NAME,
+};
 pub use filter::{ContainerStatistics, Filter, RowVisibility};
 pub use foreign::{ParquetOut, ParquetRows};
 pub use inline::InlineRows;
 pub use keys::KeyFilter;
+pub use merge::{Merge, SortedRows};
 pub use read::{Projection, Scan, ScanRequest, Segment, Side};
 pub use sort::sort_batches;
 pub use write::{SegmentOptions, SegmentSpec, SegmentWriter};

@@ -42,7 +42,7 @@ pub fn sort_batches(schema: &TableSchema, batches: Vec<RecordBatch>) -> Result<V
 }
 
 /// The columns to sort by, by position, and their types.
-fn sort_columns(schema: &TableSchema, width: usize) -> Vec<(usize, Type)> {
+pub(super) fn sort_columns(schema: &TableSchema, width: usize) -> Vec<(usize, Type)> {
     let order = schema.order();
     let visible = order.iter().filter_map(|id| schema.position(*id));
     let mut columns: Vec<_> = visible.map(|p| (p, schema.columns[p].data_type.clone())).collect();

@@ -18,12 +18,12 @@ use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
 use crate::command::call::{self, Calling};
 use crate::command::write::{self, Scene};
-use crate::command::{history, refs, run};
+use crate::command::{history, maintain, refs, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::stop::STOP_EXEC;
 use crate::fault;
 use crate::parse::{
-    Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes,
+    Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes, Vacuum,
 };
 use crate::plan::query::{Planned, same_columns};
 use crate::plan::time_travel::name_parts;
@@ -180,7 +180,7 @@ impl Session {
             Statement::Fetch(fetch) => self.fetch(fetch).await,
             Statement::Close(name) => self.close_cursor(name.as_deref()),
             Statement::Analyze { .. } => done("ANALYZE"),
-            Statement::Vacuum(_) => done("VACUUM"),
+            Statement::Vacuum(vacuum) => self.vacuum(vacuum).await,
             Statement::Checkpoint => done("CHECKPOINT"),
             other => Err(refuse(other)),
         }
@@ -233,6 +233,15 @@ impl Session {
         let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
         let batch = call::call(&calling).await?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
+    }
+
+    async fn vacuum(&mut self, vacuum: &Vacuum) -> Result<Outcome> {
+        self.need_no_block("VACUUM")?;
+        let reading = self.reading(None)?;
+        match maintain::vacuum(&reading, &self.state, vacuum).await? {
+            Some(batch) => Ok(rows_of(batch, RowsTag::Tagged("VACUUM"))),
+            None => done("VACUUM"),
+        }
     }
 
     /// What a query sees; `AS OF SYSTEM TIME` is of the whole statement.

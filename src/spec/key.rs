@@ -106,6 +106,15 @@ impl Keys {
         &self.bytes[self.offsets[row]..self.offsets[row + 1]]
     }
 
+    /// Adds a key that was encoded before.
+    pub fn push(&mut self, key: &[u8]) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        self.bytes.extend_from_slice(key);
+        self.offsets.push(self.bytes.len());
+    }
+
     /// All keys, in the order of rows.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.offsets.windows(2).map(|w| &self.bytes[w[0]..w[1]])

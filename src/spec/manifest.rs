@@ -63,6 +63,9 @@ pub struct TableVersion {
     pub removed: Vec<SegmentId>,
     /// Segments deleted whole since `previous`.
     pub retired: Vec<RetiredEntry>,
+    /// Files of dead rows that upkeep took out of segments, each until its last row was hidden; all of
+    /// them, whether this is a base or not.
+    pub history: Vec<RetiredEntry>,
     /// Ranges that do not overlap; several of one line where parts of it were taken over at other times.
     pub ranges: Vec<LineRange>,
     /// The tip of the deletion chain.
@@ -127,6 +130,17 @@ impl SegmentEntry {
     }
 }
 
+impl RetiredEntry {
+    fn write(&self, w: &mut Writer) {
+        self.entry.write(w);
+        w.u64(self.until.0);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<RetiredEntry> {
+        Ok(RetiredEntry { entry: SegmentEntry::read(r)?, until: CommitId(r.u64()?) })
+    }
+}
+
 impl TableVersion {
     /// The record of this version.
     pub fn encode(&self) -> Vec<u8> {
@@ -140,10 +154,8 @@ impl TableVersion {
         w.list(&self.pages, |w, id| w.u64(*id));
         w.list(&self.added, |w, e| e.write(w));
         w.list(&self.removed, |w, id| w.u64(id.0));
-        w.list(&self.retired, |w, e| {
-            e.entry.write(w);
-            w.u64(e.until.0);
-        });
+        w.list(&self.retired, |w, e| e.write(w));
+        w.list(&self.history, |w, e| e.write(w));
         w.list(&self.ranges, |w, range| {
             w.u64(range.line.0);
             w.u64(range.from.0);
@@ -169,9 +181,8 @@ impl TableVersion {
             pages: r.list(Reader::u64)?,
             added: r.list(SegmentEntry::read)?,
             removed: r.list(|r| Ok(SegmentId(r.u64()?)))?,
-            retired: r.list(|r| {
-                Ok(RetiredEntry { entry: SegmentEntry::read(r)?, until: CommitId(r.u64()?) })
-            })?,
+            retired: r.list(RetiredEntry::read)?,
+            history: r.list(RetiredEntry::read)?,
             ranges: r.list(|r| {
                 Ok(LineRange {
                     line: LineId(r.u64()?),
@@ -277,6 +288,7 @@ mod tests {
             added: vec![entry],
             removed: vec![SegmentId(8)],
             retired: vec![RetiredEntry { entry, until: CommitId(9) }],
+            history: vec![RetiredEntry { entry, until: CommitId(8) }],
             ranges: vec![LineRange {
                 line: LineId(1),
                 from: CommitId(1),

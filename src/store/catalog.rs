@@ -71,14 +71,20 @@ pub fn named(
 /// All objects, in the order they were made.
 pub fn objects(records: &impl Records, root: u64) -> Result<Vec<Object>> {
     let mut found = Vec::new();
-    for (k, bytes) in tree::entries(records, root)? {
-        if k & 1 == 0 {
-            let mut r = Reader::open_version(&bytes, "catalog entry", 1)?;
-            found.push(decode(TableId(r.u64()?), &bytes)?);
-        }
+    for entry in tree::entries(records, root)? {
+        found.extend(object_of(&entry)?);
     }
     found.sort_by_key(|object| object.id());
     Ok(found)
+}
+
+/// The object of an entry; None where it is a name's.
+pub fn object_of((at, bytes): &(u64, Vec<u8>)) -> Result<Option<Object>> {
+    if at & 1 == 1 {
+        return Ok(None);
+    }
+    let mut r = Reader::open_version(bytes, "catalog entry", 1)?;
+    decode(TableId(r.u64()?), bytes).map(Some)
 }
 
 /// Makes the changes and returns the new root.

@@ -1,14 +1,18 @@
 //! Does everything in the folder hold? Every record, every reference, every byte of every segment.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::Store;
 use super::catalog::{self, Object};
+use super::expire::kept_commits;
+use super::floors::Floors;
+use super::folded::split;
 use super::open::parse_name;
+use super::{Folded, Relation, Snapshot, Store};
 use crate::error::Result;
-use crate::log::{Records, Space, View, deletes, inline, refs, versions};
+use crate::log::floors::ALL_TABLES;
+use crate::log::{Records, Space, View, ancestry, deletes, folds, inline, refs, versions};
 use crate::segment::SEGMENTS_DIR;
-use crate::spec::{Commit, SegmentMeta, VersionId};
+use crate::spec::{Commit, CommitId, LineRange, RefKind, SegmentMeta, TableId, VersionId};
 
 /// One thing that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +26,9 @@ pub struct Problem {
 struct Checker<'a> {
     store: &'a Store,
     view: View,
-    roots: HashSet<u64>,
+    floors: Floors,
+    /// Of the tables with floors of their own the commits that show them.
+    kept: HashMap<TableId, HashSet<CommitId>>,
     versions: HashSet<VersionId>,
     problems: Vec<Problem>,
 }
@@ -34,15 +40,22 @@ impl Store {
     /// Only where the check itself cannot go on; what it finds is in its answer.
     pub fn check(&self, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Problem>> {
         let view = self.shared.log.read()?;
+        let floors = Floors::read(&view)?;
+        let mut kept = HashMap::new();
+        for table in floors.tables() {
+            kept.insert(table, kept_commits(&view, &floors, table, &[])?);
+        }
         let mut checker = Checker {
             store: self,
             view,
-            roots: HashSet::new(),
+            floors,
+            kept,
             versions: HashSet::new(),
             problems: Vec::new(),
         };
         checker.commits()?;
         checker.refs()?;
+        checker.heads()?;
         let segments = checker.segments()?;
         let total = segments.len() as u64;
         for (done, meta) in segments.into_iter().enumerate() {
@@ -82,26 +95,39 @@ impl Checker<'_> {
         Ok(good)
     }
 
+    /// Every commit that can be read; of others, expiry may have left half.
     fn commits(&mut self) -> Result<()> {
+        let kept = kept_commits(&self.view, &self.floors, ALL_TABLES, &[])?;
+        let highest = self.floors.highest(ALL_TABLES);
+        let mut roots = HashSet::new();
         for commit in self.each(Space::Commits, Commit::decode)? {
+            if !kept.contains(&commit.id) {
+                continue;
+            }
             let what = format!("commit {}", commit.id);
-            if let Some(parent) = commit.parent
-                && let Err(error) = crate::log::ancestry::commit(&self.view, parent)
+            let parent = commit.parent.filter(|parent| *parent >= highest);
+            if let Some(parent) = parent
+                && let Err(error) = ancestry::commit(&self.view, parent)
             {
                 self.problem(&what, &error);
             }
-            if self.roots.insert(commit.root) {
-                match catalog::objects(&self.view, commit.root) {
-                    Ok(objects) => objects.into_iter().for_each(|object| self.object(object)),
-                    Err(error) => self.problem(&what, &error),
+            let seen = !roots.insert(commit.root);
+            if seen && self.kept.is_empty() {
+                continue;
+            }
+            match catalog::objects(&self.view, commit.root) {
+                Ok(objects) => {
+                    objects.into_iter().for_each(|object| self.object(commit.id, object));
                 }
+                Err(error) => self.problem(&what, &error),
             }
         }
         Ok(())
     }
 
-    fn object(&mut self, object: Object) {
+    fn object(&mut self, commit: CommitId, object: Object) {
         match object {
+            Object::Table(id, _) if self.kept.get(&id).is_some_and(|k| !k.contains(&commit)) => {}
             Object::Table(id, version) => {
                 if self.versions.insert(version)
                     && let Err(error) = self.version(version)
@@ -131,11 +157,55 @@ impl Checker<'_> {
         if let Some(tip) = record.deletes {
             deletes::load(&self.view, tip)?;
         }
-        // Older versions' ranges are beginnings of this one's, so a line's newest commit suffices.
+        for entry in record.history.iter().filter(|h| h.until > self.floors.highest(record.table)) {
+            self.store.segment_meta(&self.view, entry.entry.segment)?;
+        }
         for range in &record.ranges {
-            let newest = crate::spec::LineRange { from: range.to, ..*range };
-            for (_, bytes) in inline::read(&self.view, record.table, &newest)? {
-                self.store.decode_inline(&bytes)?;
+            let stretches = folds::of_line(&self.view, record.table, range.line)?;
+            let (folded, gaps) = split(range, &stretches);
+            for (_, stretch) in &folded {
+                self.store.segment_meta(&self.view, stretch.segment)?;
+            }
+            // Older versions' ranges are beginnings of this one's, so the newest commit suffices.
+            if let Some(gap) = gaps.last() {
+                let newest = LineRange { from: gap.to, ..*gap };
+                for (_, bytes) in inline::read(&self.view, record.table, &newest)? {
+                    self.store.decode_inline(&bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a head counts is what it has, wherever upkeep put it.
+    fn heads(&mut self) -> Result<()> {
+        for found in refs::list(&self.view, refs::DATABASE)? {
+            if found.kind == RefKind::Tag {
+                continue;
+            }
+            let what = format!("branch \"{}\"", found.name);
+            let counted = self.store.head(&found.name).and_then(|head| wrong_counts(&head));
+            match counted {
+                Ok(wrong) => wrong.iter().for_each(|why| self.problem(&what, why)),
+                Err(error) => self.problem(&what, &error),
+            }
+            self.window(&found)?;
+        }
+        Ok(())
+    }
+
+    /// Down to its floor a branch has all its commits.
+    fn window(&mut self, branch: &crate::spec::Ref) -> Result<()> {
+        let floor = self.floors.of(branch.id, ALL_TABLES).map_or(CommitId(0), |f| f.commit);
+        let mut at = Some(branch.commit);
+        while let Some(id) = at.filter(|id| *id == branch.commit || *id >= floor) {
+            match ancestry::find(&self.view, id)? {
+                Some(commit) => at = commit.parent,
+                None => {
+                    let why = format!("commit {id} is gone, and the floor is commit {floor}");
+                    self.problem(&format!("branch \"{}\"", branch.name), &why);
+                    break;
+                }
             }
         }
         Ok(())
@@ -161,7 +231,11 @@ impl Checker<'_> {
     fn strangers(&mut self) -> Result<()> {
         for name in self.store.shared.vfs.list(SEGMENTS_DIR)?.0 {
             let known = match parse_name(&name) {
-                Some((_, id)) => self.view.get(Space::Segments, &crate::log::key([id]))?.is_some(),
+                Some((_, id)) => {
+                    let at = crate::log::key([id]);
+                    self.view.get(Space::Segments, &at)?.is_some()
+                        || self.view.get(Space::Collect, &at)?.is_some()
+                }
                 None => false,
             };
             if !known {
@@ -170,4 +244,20 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+fn wrong_counts(head: &Snapshot) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    for relation in head.relations()? {
+        let Relation::Table(table) = relation else { continue };
+        let mut rows: u64 = table.segments().iter().map(|segment| segment.rows()).sum();
+        for batch in table.loose_rows(&Folded::default())? {
+            rows += batch.num_rows() as u64;
+        }
+        if rows != table.row_count() {
+            let (name, counted) = (&table.schema().name, table.row_count());
+            wrong.push(format!("table \"{name}\" has {rows} rows and says {counted}"));
+        }
+    }
+    Ok(wrong)
 }

@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use super::Store;
 use super::table::{Table, hidden_columns, internal, reshape, stored_schema};
 use crate::error::Result;
-use crate::log::inline;
+use crate::log::{Records, inline};
 use crate::segment::InlineRows;
 use crate::spec::{CommitId, LineId, LineRange, SchemaId, TableId, TableSchema};
 
@@ -67,20 +67,11 @@ pub struct InlineBatch {
 }
 
 impl Table {
-    /// Every row of a range, dead ones too, in a shape, wherever they lie.
-    pub(super) fn rows_of_range(
-        &self,
-        schema: &Arc<TableSchema>,
-        range: &LineRange,
-    ) -> Result<Vec<RecordBatch>> {
-        self.store.inline_run(self.lines_of, schema, range)
-    }
-
-    /// The inline batches of this version, by line and commit.
+    /// The batches of this version that lie in the log, by line and commit.
     pub fn inline_batches(&self) -> Result<Vec<InlineBatch>> {
         let mut found: Vec<InlineBatch> = Vec::new();
-        for range in self.version().map_or(&[][..], |version| &version.ranges) {
-            for batch in self.rows_of_range(self.schema(), range)? {
+        for range in self.ranges() {
+            for batch in self.store.lay(self, range)?.rows {
                 let size = |column: &arrow::array::ArrayRef| {
                     column.to_data().get_slice_memory_size().unwrap_or(0) as u64
                 };
@@ -108,15 +99,17 @@ impl Table {
 }
 
 impl Store {
-    /// The rows of a range of a table's inline batches, deleted ones included, as stored batches.
+    /// The rows of a range that lies in the log whole, deleted ones included, as stored batches.
     pub(super) fn inline_run(
         &self,
+        records: &impl Records,
         table: TableId,
         schema: &Arc<TableSchema>,
         range: &LineRange,
     ) -> Result<Vec<RecordBatch>> {
         let at = (table, range.line, schema.id);
-        let known = self.shared.inline_runs.get(&at).filter(|run| run.from <= range.from);
+        let joins = |run: &Arc<Run>| run.from <= range.from && range.from.0 <= run.to.0 + 1;
+        let known = self.shared.inline_runs.get(&at).filter(joins);
         if let Some(run) = &known
             && run.to >= range.to
         {
@@ -127,7 +120,7 @@ impl Store {
             |run| run.as_ref().clone(),
         );
         let missing = LineRange { from: CommitId(run.to.0 + 1), ..*range };
-        let encoded = inline::read(&self.shared.log.read()?, table, &missing)?;
+        let encoded = inline::read(records, table, &missing)?;
         let mut fresh = Vec::with_capacity(encoded.len());
         for (commit, bytes) in encoded {
             let rows = self.decode_inline(&bytes)?;
@@ -140,6 +133,24 @@ impl Store {
         let rows = run.stretch(range.from, range.to);
         self.shared.inline_runs.insert(at, Arc::new(run));
         Ok(rows)
+    }
+
+    /// The rows of these ranges of a table, if memory has them all.
+    pub(super) fn known_rows(
+        &self,
+        table: TableId,
+        schema: &TableSchema,
+        ranges: &[LineRange],
+    ) -> Option<Vec<RecordBatch>> {
+        let mut rows = Vec::new();
+        for range in ranges {
+            let run = self.shared.inline_runs.get(&(table, range.line, schema.id))?;
+            if run.from > range.from || run.to < range.to {
+                return None;
+            }
+            rows.extend(run.stretch(range.from, range.to));
+        }
+        Some(rows)
     }
 
     pub(super) fn decode_inline(&self, bytes: &[u8]) -> Result<InlineRows> {

@@ -12,7 +12,7 @@ use super::commit::TableProposal;
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, ObjectNames, Result};
-use crate::segment::{Projection, ScanRequest};
+use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
 use crate::spec::{
     ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value,
@@ -119,6 +119,15 @@ impl KeyBatch {
         })
     }
 
+    /// Some of the keys, by number.
+    pub(super) fn only(&self, numbers: &[u64]) -> Result<KeyBatch> {
+        let mut encoded = Keys::default();
+        numbers.iter().for_each(|at| encoded.push(self.encoded.get(*at as usize)));
+        let rows = numbers.iter().map(|at| self.row(*at as usize) as u64).collect();
+        let columns = pick(&self.columns, numbers)?;
+        Ok(KeyBatch { columns, encoded, rows: Some(rows), order: OnceLock::new() })
+    }
+
     /// How many keys.
     pub fn len(&self) -> usize {
         self.encoded.len()
@@ -198,14 +207,15 @@ pub(super) fn check_distinct(schema: &TableSchema, keys: &[KeyBatch]) -> Result<
 }
 
 impl Table {
-    /// The keys of the living inline rows; built once a version, then handed on by commits.
+    /// The keys of the living rows that lay in the log when it was built: once a version, then handed
+    /// on by commits. Rows may have been folded since.
     pub(super) fn inline_keys(&self) -> Result<&KeyMaps> {
         if let Some(keys) = self.inline_keys.get() {
             return Ok(keys);
         }
         let mut maps = KeyMaps::default();
         if !self.schema.enforced_keys().is_empty() {
-            for batch in self.inline_rows()? {
+            for batch in self.unfolded_rows()? {
                 let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
                 let (commits, rows) = hidden_columns(&batch);
                 maps.insert_with(&keys, |row| {
@@ -235,6 +245,8 @@ impl Table {
         since: CommitId,
     ) -> Result<()> {
         let inline = self.inline_keys()?;
+        // After the map: a row that is folded in between is in both, not in neither.
+        let folded = self.folded_since(since)?;
         let living = |(commit, id)| commit > since && !self.deletes.hides(id, commit);
         for (at, (key, keys)) in self.schema.enforced_keys().into_iter().zip(keys).enumerate() {
             if let Some(map) = inline.of(at) {
@@ -244,7 +256,7 @@ impl Table {
                     }
                 }
             }
-            for segment in segments {
+            for segment in folded.files.iter().chain(segments) {
                 let found = self.positions_of(&self.schema, segment, key.columns, keys)?;
                 if let Some(row) = found.into_iter().map(|(row, _)| row).min() {
                     return Err(duplicate(&self.schema, key, keys, row));
@@ -351,7 +363,12 @@ impl Table {
             check_distinct(&self.schema, &keys)?;
             self.check_absent(&keys, &segments, CommitId(0))?;
             let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
-            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None });
+            segments.push(TableSegment {
+                meta: Arc::clone(meta),
+                entry,
+                deleted: None,
+                visibility: None,
+            });
         }
         Ok(())
     }
@@ -395,22 +412,14 @@ impl Table {
             return Ok(Vec::new());
         }
         let file = self.store.open_segment(&segment.meta)?;
-        let mut candidates = Vec::new();
-        let filter = file.key_filter(schema, columns)?;
-        for row in near {
-            let key = keys.encoded.get(*row as usize);
-            let maybe = filter.as_ref().map_or(Ok(true), |filter| filter.may_contain(key))?;
-            if maybe {
-                candidates.push(*row);
-            }
-        }
+        let candidates = maybe_there(&file, schema, columns, keys, near)?;
         if candidates.is_empty() {
             return Ok(Vec::new());
         }
         let living = |position: &u64| {
             !segment.deleted.as_ref().is_some_and(|d| d.contains(*position as u32))
         };
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, u64)> = Vec::new();
         match in_file_order(&segment.meta, columns) {
             Some(order) => {
                 let picked = pick(&keys.columns, &candidates)?;
@@ -441,8 +450,47 @@ impl Table {
                 }
             }
         }
-        Ok(found)
+        match &segment.visibility {
+            Some(visibility) => self.keep_visible(&file, visibility.as_ref(), found),
+            None => Ok(found),
+        }
     }
+
+    /// Those of the rows found in a folded file that this version has.
+    fn keep_visible(
+        &self,
+        file: &Segment,
+        visibility: &dyn RowVisibility,
+        mut found: Vec<(usize, u64)>,
+    ) -> Result<Vec<(usize, u64)>> {
+        found.sort_unstable_by_key(|(_, position)| *position);
+        let positions: Vec<u64> = found.iter().map(|(_, position)| *position).collect();
+        let mut projection = Projection::new(Arc::clone(&self.schema), Vec::new());
+        (projection.commit, projection.row_id) = (true, true);
+        let named = file.take(&projection, &positions)?;
+        let (commits, row_ids) = hidden_columns(&named);
+        let visible = visibility.visible(commits, row_ids);
+        let pairs = found.into_iter().zip(&visible);
+        Ok(pairs.filter(|(_, keep)| *keep).map(|(pair, _)| pair).collect())
+    }
+}
+
+/// Those of some keys that the file's key filter does not rule out.
+fn maybe_there(
+    file: &Segment,
+    schema: &TableSchema,
+    columns: &[ColumnId],
+    keys: &KeyBatch,
+    near: &[u64],
+) -> Result<Vec<u64>> {
+    let Some(filter) = file.key_filter(schema, columns)? else { return Ok(near.to_vec()) };
+    let mut candidates = Vec::new();
+    for row in near {
+        if filter.may_contain(keys.encoded.get(*row as usize))? {
+            candidates.push(*row);
+        }
+    }
+    Ok(candidates)
 }
 
 /// For each leading column of the file's order, which key column it is; None where the file is not

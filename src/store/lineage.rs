@@ -31,7 +31,8 @@ pub struct TableStep {
 }
 
 impl Store {
-    /// The commits behind a snapshot that changed a table, oldest first, down to one commit.
+    /// The commits behind a snapshot that changed a table, oldest first, down to one commit or to the
+    /// oldest at which the table can be read.
     ///
     /// # Errors
     /// Those of reading the log.
@@ -43,7 +44,8 @@ impl Store {
     ) -> Result<Vec<(Commit, TableStep)>> {
         let mut found = Vec::new();
         self.history(from, |commit| {
-            if commit.id < oldest {
+            let is_kept = commit.id == from.commit() || self.shows_table(commit.id, table)?;
+            if commit.id < oldest || !is_kept {
                 return Ok(false);
             }
             if let Some(step) = step_of(commit, table)
@@ -58,26 +60,39 @@ impl Store {
     }
 
     /// The states of a table that a snapshot's branch showed, each since when: by the reflog, so that
-    /// what was rolled back is among them. A tag or a commit has its own past.
+    /// what was rolled back is among them. A tag or a commit has its own past. Where the past has
+    /// expired, the first state is the oldest that can be read, since its commit.
     ///
     /// # Errors
     /// Those of reading the log.
     pub fn table_history(&self, at: &Snapshot, table: TableId) -> Result<TableHistory> {
         let mut moves = self.moves_up_to(at)?;
+        while let Some(first) = moves.first()
+            && !self.shows_table(first.commit, table)?
+        {
+            moves.remove(0);
+        }
         let origin = moves.first().map_or(at.commit(), |made| made.commit);
-        let mut commits = Vec::new();
+        let (mut commits, mut oldest) = (Vec::new(), None);
         self.history(&self.snapshot_of(origin)?, |commit| {
+            if commit.id != origin && !self.shows_table(commit.id, table)? {
+                return Ok(false);
+            }
             commits.push((commit.kind, step_of(commit, table)));
+            oldest = Some((commit.id, commit.time_us, commit.parent.is_none()));
             Ok(true)
         })?;
         let mut states = States { store: self, table, found: TableHistory::default() };
+        if let Some((commit, time_us, false)) = oldest {
+            states.begin(commit, time_us)?;
+        }
         for (kind, step) in commits.into_iter().rev() {
             if let Some(step) = step {
                 states.show(kind, step.commit, step.time_us, step.new);
             }
         }
-        for moved in moves.drain(..).skip(1) {
-            states.follow(&moved)?;
+        for moved in moves.iter().skip(1) {
+            states.follow(moved)?;
         }
         Ok(states.found)
     }
@@ -114,16 +129,28 @@ impl States<'_> {
         }
     }
 
+    /// What was there when the past that is kept begins.
+    fn begin(&mut self, commit: CommitId, time_us: i64) -> Result<()> {
+        let new = self.state_at(commit)?;
+        self.show(CommitKind::Overwrite, commit, time_us, new);
+        Ok(())
+    }
+
+    fn state_at(&self, commit: CommitId) -> Result<Option<VersionId>> {
+        let there = self.store.snapshot_of(commit)?.table_by_id(self.table)?;
+        Ok(there.and_then(|table| table.version().map(|v| v.id)))
+    }
+
     fn follow(&mut self, moved: &ReflogEntry) -> Result<()> {
-        let commit = ancestry::commit(&self.store.shared.log.read()?, moved.commit)?;
+        let found = ancestry::find(&self.store.shared.log.read()?, moved.commit)?;
+        let Some(commit) = found else { return Ok(()) };
         match (moved.action, step_of(&commit, self.table)) {
             (ReflogAction::Commit, Some(step)) => {
                 self.show(commit.kind, commit.id, moved.time_us, step.new);
             }
             (ReflogAction::Commit, None) => {}
             _ => {
-                let there = self.store.snapshot_of(moved.commit)?.table_by_id(self.table)?;
-                let new = there.and_then(|table| table.version().map(|v| v.id));
+                let new = self.state_at(commit.id)?;
                 // However the branch got there, rows may differ.
                 self.show(CommitKind::Overwrite, commit.id, moved.time_us, new);
             }

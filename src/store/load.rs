@@ -245,10 +245,10 @@ impl Load {
         let meta = thread
             .join()
             .map_err(|_| Error::new(ErrorKind::Internal, "writing a segment panicked"))??;
-        let meta = Arc::new(meta);
+        let meta = self.table.store.published(meta);
         self.loaded.segments.push(Arc::clone(&meta));
         let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
-        let segment = TableSegment { meta, entry, deleted: None };
+        let segment = TableSegment { meta, entry, deleted: None, visibility: None };
         Arc::make_mut(&mut self.table.segments).push(segment);
         Ok(())
     }

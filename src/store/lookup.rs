@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 
+use super::folded::split;
 use super::keys::KeyBatch;
 use super::table::{Table, UNCOMMITTED, hidden_columns, internal};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,24 +23,47 @@ impl Table {
             let message = format!("table \"{}\" has no enforced primary key", self.schema.name);
             return Err(Error::new(ErrorKind::Internal, message));
         };
+        // The map before the files: a row that is folded in between is in both, not in neither.
         let inline = self.inline_keys()?.of(0);
-        let mut missing = 0;
-        for encoded in keys.encoded.iter() {
+        let mut missing = Vec::new();
+        for (at, encoded) in keys.encoded.iter().enumerate() {
             let named = inline.and_then(|keys| keys.get(encoded));
-            match named.filter(|(commit, row)| !self.deletes.hides(*row, *commit)) {
-                Some((commit, row)) => {
-                    found.extend(self.inline_row(commit, row, columns, &schema)?);
-                }
-                None => missing += 1,
+            let known = named.filter(|(commit, row)| !self.deletes.hides(*row, *commit));
+            let row = match known {
+                Some((commit, row)) => self.inline_row(commit, row, columns, &schema)?,
+                None => None,
+            };
+            match row {
+                Some(row) => found.push(row),
+                None => missing.push(at as u64),
             }
         }
+        if !missing.is_empty() {
+            self.find_in_files(&key.columns, keys.only(&missing)?, columns, &schema, &mut found)?;
+        }
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            _ => concat_batches(&schema, &found).map_err(internal),
+        }
+    }
+
+    fn find_in_files(
+        &self,
+        key: &[ColumnId],
+        keys: KeyBatch,
+        columns: &[usize],
+        schema: &SchemaRef,
+        found: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
+        let mut missing = keys.len();
+        let folded = self.folded()?;
         // Newest first: that is where the rows asked for most often lie.
-        for segment in self.segments.iter().rev() {
+        for segment in folded.files.iter().rev().chain(self.segments.iter().rev()) {
             if missing == 0 {
                 break;
             }
             let mut positions: Vec<u64> = self
-                .positions_of(&self.schema, segment, &key.columns, keys)?
+                .positions_of(&self.schema, segment, key, &keys)?
                 .into_iter()
                 .map(|(_, p)| p)
                 .collect();
@@ -52,14 +76,12 @@ impl Table {
             let projection = Projection::new(Arc::clone(&self.schema), ids);
             let rows = self.store.open_segment(&segment.meta)?.take(&projection, &positions)?;
             let columns: Vec<ArrayRef> = rows.columns().to_vec();
-            found.push(RecordBatch::try_new(Arc::clone(&schema), columns).map_err(internal)?);
+            found.push(RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)?);
         }
-        match found.len() {
-            1 => Ok(found.remove(0)),
-            _ => concat_batches(&schema, &found).map_err(internal),
-        }
+        Ok(())
     }
 
+    /// A row of the log; None where it lies in a file by now.
     fn inline_row(
         &self,
         commit: CommitId,
@@ -68,8 +90,9 @@ impl Table {
         schema: &SchemaRef,
     ) -> Result<Option<RecordBatch>> {
         for batch in self.inline_batches_of(commit)? {
-            let ids = hidden_columns(&batch).1.values();
-            if let Some(at) = ids.iter().position(|id| *id == row.0) {
+            let (commits, ids) = hidden_columns(&batch);
+            let is_it = |at: &usize| ids.value(*at) == row.0 && commits.value(*at) == commit.0;
+            if let Some(at) = (0..batch.num_rows()).find(is_it) {
                 let picked = batch.project(columns).map_err(internal)?;
                 let at = UInt64Array::from(vec![at as u64]);
                 let picked = take_record_batch(&picked, &at).map_err(internal)?;
@@ -88,12 +111,16 @@ impl Table {
             return self.pending.iter().map(stored).collect();
         }
         let mut batches = Vec::new();
-        for range in self.record.iter().flat_map(|record| &record.ranges) {
+        for range in self.ranges() {
             if (range.from..=range.to).contains(&commit) {
-                // Asking for the full range first keeps the cached run whole.
-                self.store.inline_run(self.lines_of, &self.schema, range)?;
                 let one = LineRange { from: commit, to: commit, ..*range };
-                batches.extend(self.store.inline_run(self.lines_of, &self.schema, &one)?);
+                let (_, gaps) =
+                    split(&one, &self.store.shared.folds.of_line(self.lines_of, one.line));
+                batches.extend(match self.store.known_rows(self.lines_of, &self.schema, &gaps) {
+                    Some(rows) => rows,
+                    // Asking for the full range keeps the cached run whole.
+                    None => self.store.lay(self, range)?.rows,
+                });
             }
         }
         Ok(batches)

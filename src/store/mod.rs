@@ -13,8 +13,14 @@
 mod catalog;
 mod changes;
 mod check;
+mod collect;
 mod commit;
+mod compact;
 mod define;
+mod expire;
+mod floors;
+mod fold;
+mod folded;
 mod format;
 mod inline;
 mod keys;
@@ -22,9 +28,12 @@ mod lineage;
 mod load;
 mod lookup;
 mod merge;
+mod moved;
 mod open;
+mod orphans;
 mod past;
 mod probe;
+mod readers;
 mod refs;
 mod resolve;
 mod sequence;
@@ -34,8 +43,8 @@ mod temporary;
 mod transaction;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use quick_cache::Weighter;
@@ -44,6 +53,10 @@ use quick_cache::sync::Cache;
 pub use catalog::DEFAULT_NAMESPACE;
 pub use changes::{RowBatches, RowDifference, RowShape, RowSources};
 pub use check::Problem;
+pub use compact::{CompactOptions, CompactReport};
+pub use expire::{ExpireOptions, ExpireReport};
+pub use fold::FoldReport;
+pub use folded::Folded;
 pub use inline::InlineBatch;
 pub use keys::KeyBatch;
 pub use lineage::{TableHistory, TableStep};
@@ -122,6 +135,19 @@ struct Shared {
     tables: Cache<VersionId, table::TableState>,
     schemas: Cache<SchemaId, Arc<TableSchema>>,
     inline_runs: Cache<inline::RunKey, Arc<inline::Run>, RunBytes>,
+    folds: folded::Folds,
+    floors: RwLock<Arc<floors::Floors>>,
+    readers: Arc<readers::Readers>,
+    /// Files that nothing names, and the era that began when they were let go.
+    collecting: Mutex<Vec<(u64, u64)>>,
+    /// Segments that this process published, by whoever may still commit them.
+    published: Mutex<HashMap<SegmentId, Weak<SegmentMeta>>>,
+    /// Held by whoever folds, so that there is one.
+    folding: tokio::sync::Mutex<()>,
+    /// The same for compactions.
+    compacting: tokio::sync::Mutex<()>,
+    /// The same for expiry.
+    expiring: tokio::sync::Mutex<()>,
     segments: Cache<SegmentId, Arc<Segment>>,
     pages: Arc<segment::Cache>,
     queue: commit::Queue,

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 
+use super::collect::{self, TRASH_DIR};
 use super::commit::{self, Counters};
+use super::floors::Floors;
+use super::folded::Folds;
 use super::snapshot::{Heads, Point};
 use super::{INLINE_RUN_BYTES, MAIN, OPEN_SEGMENTS, RunBytes, Shared, Store, StoreOptions, format};
 use crate::error::Result;
@@ -17,9 +20,6 @@ use crate::spec::{
     Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry, Retention,
 };
 use crate::vfs::Vfs;
-
-/// Files on their way out.
-const TRASH_DIR: &str = "trash";
 
 impl Store {
     /// Opens a data folder, or makes it.
@@ -44,12 +44,16 @@ impl Store {
         vfs.point("op.tmp")?;
         empty(&vfs, TMP_DIR)?;
         empty(&vfs, TRASH_DIR)?;
+        vfs.point("op.collect")?;
+        collect::finish(&vfs, &log)?;
         vfs.point("op.orphan")?;
         remove_orphans(&vfs, &log, epoch)?;
         let view = log.read()?;
         let counters = Counters::read(&view)?;
         let next_id = commit::next_id(&view)?;
         let heads = heads(&view)?;
+        let folds = Folds::read(&view)?;
+        let floors = Floors::read(&view)?;
         drop(view);
         let (queue, intake) = commit::queue();
         let shared = Arc::new(Shared {
@@ -70,6 +74,14 @@ impl Store {
             tables: Cache::new(1024),
             schemas: Cache::new(4096),
             inline_runs: Cache::with_weighter(1024, INLINE_RUN_BYTES, RunBytes),
+            folds,
+            floors: RwLock::new(Arc::new(floors)),
+            readers: Arc::default(),
+            collecting: Mutex::default(),
+            published: Mutex::default(),
+            folding: tokio::sync::Mutex::new(()),
+            compacting: tokio::sync::Mutex::new(()),
+            expiring: tokio::sync::Mutex::new(()),
             segments: Cache::new(OPEN_SEGMENTS),
             pages: segment::Cache::new(super::PAGE_CACHE_BYTES, super::KEY_CACHE_BYTES),
             queue,

@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::table::Table;
 use super::transaction::Transaction;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{ancestry, refs};
+use crate::log::{ancestry, refs, versions};
 use crate::spec::{Commit, CommitId, CommitKind, SchemaId, TableId, TableSchema, VersionId};
 
 /// Which rows differ is asked of states that do not follow each other.
@@ -123,7 +123,11 @@ impl Store {
         self.history(from, |commit| {
             let view = self.shared.log.read()?;
             for change in commit.changes.iter().filter(|change| change.new.is_none()) {
+                // What it was before may have expired.
                 let Some(old) = change.old else { continue };
+                if versions::find(&view, old)?.is_none() {
+                    continue;
+                }
                 let table = self.table_at(&view, old)?;
                 if (table.schema.namespace.as_str(), table.schema.name.as_str())
                     == (namespace, name)
@@ -162,6 +166,9 @@ impl Store {
         let mut walked: HashSet<CommitId> = HashSet::new();
         let mut open = vec![head.commit()];
         while let Some(start) = open.pop() {
+            if ancestry::find(&self.shared.log.read()?, start)?.is_none() {
+                continue;
+            }
             self.history(&self.snapshot_of(start)?, |commit| {
                 if !walked.insert(commit.id) {
                     return Ok(false);

@@ -1,9 +1,9 @@
 //! Many keys at once: where the living rows that have them are, and those rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
@@ -16,7 +16,7 @@ use crate::spec::{ColumnId, CommitId, RowId, SegmentId};
 /// Where a living row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// In no segment.
+    /// In no segment, whether in the log or in a folded file.
     Inline(CommitId, RowId),
     /// In a segment, at a position.
     Segment(SegmentId, u64),
@@ -37,8 +37,38 @@ impl Table {
                 found.push((keys.row(at), Place::Inline(commit, id)));
             }
         }
+        // After the map: a row that is folded in between is in both, not in neither.
+        let known: HashSet<(usize, Place)> = found.iter().copied().collect();
+        for file in &self.folded()?.files {
+            let there = self.names_in(file, which, keys)?;
+            found.extend(there.into_iter().filter(|place| !known.contains(place)));
+        }
         found.extend(self.places_in(&self.segments, which, keys)?);
         Ok(found)
+    }
+
+    /// Which of the keys living rows of a folded file have.
+    fn names_in(
+        &self,
+        file: &TableSegment,
+        which: usize,
+        keys: &KeyBatch,
+    ) -> Result<Vec<(usize, Place)>> {
+        let enforced = self.schema.enforced_keys();
+        let Some(key) = enforced.get(which) else { return Ok(Vec::new()) };
+        let mut there = self.positions_of(&self.schema, file, key.columns, keys)?;
+        if there.is_empty() {
+            return Ok(Vec::new());
+        }
+        there.sort_unstable_by_key(|(_, position)| *position);
+        let positions: Vec<u64> = there.iter().map(|(_, position)| *position).collect();
+        let mut projection = Projection::new(Arc::clone(&self.schema), Vec::new());
+        (projection.commit, projection.row_id) = (true, true);
+        let named = self.store.open_segment(&file.meta)?.take(&projection, &positions)?;
+        let (commits, rows) = hidden_columns(&named);
+        let name = |at: usize| Place::Inline(CommitId(commits.value(at)), RowId(rows.value(at)));
+        let named = there.iter().enumerate().map(|(at, (which, _))| (keys.row(*which), name(at)));
+        Ok(named.collect())
     }
 
     /// The same of some segments only.
@@ -87,9 +117,7 @@ impl Table {
             }
             sources.push(self.taken(id, &positions, &schema)?);
         }
-        for (commit, rows) in inline {
-            self.inline_at(commit, &rows, &schema, &mut sources, &mut picks)?;
-        }
+        self.inline_at(inline, &schema, &mut sources, &mut picks)?;
         if places.is_empty() {
             return Ok(RecordBatch::new_empty(schema));
         }
@@ -114,20 +142,46 @@ impl Table {
         RecordBatch::try_new(Arc::clone(schema), rows.columns().to_vec()).map_err(internal)
     }
 
-    /// Rows of one commit; `rows` says which, and which of `picks` each is.
+    /// Rows outside segments; `rows` says which of each commit, and which of `picks` each is.
     fn inline_at(
         &self,
-        commit: CommitId,
-        rows: &[(RowId, usize)],
+        rows: BTreeMap<CommitId, Vec<(RowId, usize)>>,
         schema: &SchemaRef,
         sources: &mut Vec<RecordBatch>,
         picks: &mut [(usize, usize)],
     ) -> Result<()> {
-        let mut wanted: HashMap<u64, usize> = rows.iter().map(|(id, at)| (id.0, *at)).collect();
-        for batch in self.inline_batches_of(commit)? {
-            let ids: &UInt64Array = hidden_columns(&batch).1;
-            for (row, id) in ids.values().iter().enumerate() {
-                if let Some(at) = wanted.remove(id) {
+        let names = |(commit, rows): (&CommitId, &Vec<(RowId, usize)>)| -> Vec<_> {
+            rows.iter().map(|(row, at)| ((*commit, *row), *at)).collect()
+        };
+        let mut wanted: HashMap<(CommitId, RowId), usize> = rows.iter().flat_map(names).collect();
+        let mut batches = Vec::new();
+        for commit in rows.keys() {
+            batches.extend(self.inline_batches_of(*commit)?);
+        }
+        self.pick_rows(batches, &mut wanted, schema, sources, picks)?;
+        if !wanted.is_empty() {
+            let batches = self.rows_in_files(wanted.keys().copied().collect())?;
+            self.pick_rows(batches, &mut wanted, schema, sources, picks)?;
+        }
+        match wanted.is_empty() {
+            true => Ok(()),
+            false => Err(lost(&self.schema.name)),
+        }
+    }
+
+    /// Takes the wanted rows of stored batches.
+    fn pick_rows(
+        &self,
+        batches: Vec<RecordBatch>,
+        wanted: &mut HashMap<(CommitId, RowId), usize>,
+        schema: &SchemaRef,
+        sources: &mut Vec<RecordBatch>,
+        picks: &mut [(usize, usize)],
+    ) -> Result<()> {
+        for batch in batches {
+            let (commits, ids) = hidden_columns(&batch);
+            for (row, (commit, id)) in commits.values().iter().zip(ids.values()).enumerate() {
+                if let Some(at) = wanted.remove(&(CommitId(*commit), RowId(*id))) {
                     picks[at] = (sources.len(), row);
                 }
             }
@@ -135,10 +189,7 @@ impl Table {
             columns.remove(batch.num_columns() - 2);
             sources.push(RecordBatch::try_new(Arc::clone(schema), columns).map_err(internal)?);
         }
-        match wanted.is_empty() {
-            true => Ok(()),
-            false => Err(lost(&self.schema.name)),
-        }
+        Ok(())
     }
 }
 

@@ -129,10 +129,13 @@ impl Store {
     pub async fn fast_forward(&self, branch: &str, to: &Snapshot) -> Result<Advance> {
         let head = self.head(branch)?;
         let view = self.shared.log.read()?;
-        if ancestry::is_ancestor(&view, to.commit(), head.commit())? {
+        // Upkeep changes no rows, so it stands in nobody's way.
+        let ours = ancestry::content(&view, head.commit())?;
+        let theirs = ancestry::content(&view, to.commit())?;
+        if ancestry::is_ancestor(&view, theirs, head.commit())? {
             return Ok(Advance::UpToDate);
         }
-        if !ancestry::is_ancestor(&view, head.commit(), to.commit())? {
+        if !ancestry::is_ancestor(&view, ours, to.commit())? {
             return Err(Error::new(
                 ErrorKind::WrongState,
                 format!("branch \"{branch}\" has commits that commit {} lacks", to.commit()),
@@ -162,12 +165,17 @@ impl Store {
     ) -> Result<()> {
         let request = RefRequest::Move { name: name.to_owned(), from, to, action };
         match self.submit(Request::Ref(request)).await? {
-            Answer::Done(_) => Ok(()),
+            Answer::Done(_) | Answer::Noted => Ok(()),
             Answer::Stale => {
                 Err(Error::new(ErrorKind::Conflict, format!("branch \"{name}\" moved meanwhile"))
                     .hint("run the statement again"))
             }
         }
+    }
+
+    /// The commit whose rows a commit has: itself, or the newest behind it that is not upkeep.
+    pub fn content(&self, commit: CommitId) -> Result<CommitId> {
+        ancestry::content(&self.shared.log.read()?, commit)
     }
 
     /// Whether `old` is `new` or lies behind it.

@@ -8,6 +8,7 @@ use super::Store;
 use super::refs::unknown_ref;
 use super::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::floors::ALL_TABLES;
 use crate::log::{Records, Space, ancestry, key, refs};
 use crate::spec::{Commit, CommitId, RefKind};
 
@@ -32,11 +33,11 @@ impl Store {
     /// first commit or after now. Both name the nearest that can be read.
     pub fn resolve(&self, base: &Snapshot, version: &Version) -> Result<Snapshot> {
         let found = match version {
-            Version::Ref(name) => match base.branch(name) {
+            Version::Ref(name) => match base.branch(name)? {
                 Some(found) => return Ok(found),
                 None => self.at_ref(name)?,
             },
-            Version::Commit(number) => self.at_commit(*number)?,
+            Version::Commit(number) => self.at_commit(base, *number)?,
             Version::Time(time_us) => self.at_time(base, *time_us)?,
             Version::Back(steps) => self.back(base, *steps)?,
         };
@@ -51,18 +52,26 @@ impl Store {
         match target.kind {
             RefKind::Branch => self.head(name),
             RefKind::Tag => {
-                let mut snapshot = self.snapshot_of(target.commit)?;
-                snapshot.reference = Some((Arc::from(name), RefKind::Tag));
+                let guard = self.shared.readers.hold(target.commit);
+                // It may have been dropped, and its commit expired, before that was held.
+                let still = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+                let still = still.filter(|now| now.commit == target.commit);
+                let target = still.ok_or_else(|| unknown_ref(name))?;
+                let named = Some((Arc::from(name), RefKind::Tag));
+                let snapshot = self.snapshot_at(self.point(target.commit)?, named, Arc::default());
+                drop(guard);
                 Ok(snapshot)
             }
         }
     }
 
-    fn at_commit(&self, number: u64) -> Result<Snapshot> {
+    fn at_commit(&self, base: &Snapshot, number: u64) -> Result<Snapshot> {
         let view = self.shared.log.read()?;
-        if view.get(Space::Commits, &key([number]))?.is_some() {
+        // Of a number below a floor nobody knows any more whether it was a commit.
+        let below = CommitId(number) < self.shared.floors.read().highest(ALL_TABLES);
+        if below || view.get(Space::Commits, &key([number]))?.is_some() {
             drop(view);
-            return self.snapshot_of(CommitId(number));
+            return self.readable(CommitId(number), base);
         }
         let nearest = view.last(Space::Commits, &key([0]), &key([number]))?;
         let nearest = match nearest {
@@ -88,6 +97,13 @@ impl Store {
             Some((name, RefKind::Branch)) => refs::get(&view, refs::DATABASE, name)?,
             Some((_, RefKind::Tag)) | None => None,
         };
+        let floor = on_branch
+            .as_ref()
+            .and_then(|branch| self.shared.floors.read().of(branch.id, ALL_TABLES));
+        let expired = || format!("what was there at {} has expired", show_time(time_us));
+        if floor.is_some_and(|floor| time_us < floor.time_us) {
+            return Err(self.expired(base, &expired())?);
+        }
         let found = match &on_branch {
             Some(branch) => match refs::commit_at(&view, branch.id, time_us)? {
                 Some(commit) => Some(commit),
@@ -102,10 +118,13 @@ impl Store {
         match found {
             Some(commit) => {
                 drop(view);
-                self.snapshot_of(commit)
+                self.readable(commit, base)
             }
             None => {
                 let first = ancestry::first(&view, base.commit())?;
+                if first.parent.is_some() {
+                    return Err(self.expired(base, &expired())?);
+                }
                 Err(Error::new(
                     ErrorKind::InvalidValue,
                     format!("there was no commit yet at {}", show_time(time_us)),
@@ -122,20 +141,26 @@ impl Store {
     fn back(&self, base: &Snapshot, steps: u64) -> Result<Snapshot> {
         let found = ancestry::nth_before(&self.shared.log.read()?, base.commit(), steps)?;
         match found {
-            Some(commit) => self.snapshot_of(commit),
-            None => Err(Error::new(
-                ErrorKind::UndefinedObject,
-                format!("history does not go back {steps} commits from commit {}", base.commit()),
-            )
-            .hint("SHOW LOG lists the commits there are")),
+            Some(commit) => self.readable(commit, base),
+            None => {
+                let first = ancestry::first(&self.shared.log.read()?, base.commit())?;
+                let message = format!(
+                    "history does not go back {steps} commits from commit {}",
+                    base.commit()
+                );
+                if first.parent.is_some() {
+                    return Err(self.expired(base, &message)?);
+                }
+                Err(Error::new(ErrorKind::UndefinedObject, message)
+                    .hint("SHOW LOG lists the commits there are"))
+            }
         }
     }
 
     /// The database as of a commit that is known to be there.
     pub fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
         let point = self.point(commit)?;
-        let (heads, store) = (self.shared.heads.read().clone(), self.clone());
-        Ok(Snapshot { store, point, reference: None, overlay: None, heads, written: None })
+        Ok(self.snapshot_at(point, None, Arc::default()))
     }
 
     /// One commit's record.
@@ -143,7 +168,8 @@ impl Store {
         ancestry::commit(&self.shared.log.read()?, id)
     }
 
-    /// The commits behind a snapshot, itself included, newest first, until `visit` says stop.
+    /// The commits behind a snapshot, itself included, newest first, until `visit` says stop or they
+    /// have expired.
     pub fn history(
         &self,
         from: &Snapshot,
@@ -151,8 +177,8 @@ impl Store {
     ) -> Result<()> {
         let mut at = Some(from.commit());
         while let Some(id) = at {
-            let commit = ancestry::commit(&self.shared.log.read()?, id)?;
-            if !visit(&commit)? {
+            let Some(commit) = ancestry::find(&self.shared.log.read()?, id)? else { break };
+            if (id != from.commit() && !self.is_readable(id)?) || !visit(&commit)? {
                 break;
             }
             at = commit.parent;

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 
 use super::Store;
 use super::catalog::{self, Object};
+use super::readers::Guard;
 use super::table::{Table, TableSegment, TableState};
 use super::temporary::TEMPORARY_NAMESPACE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
-use crate::log::{Records, ancestry, deletes, versions};
+use crate::log::{self, Records, ancestry, deletes, versions};
 use crate::spec::{
     Commit, CommitId, LineId, RefKind, Sequence, TableId, TableSchema, TableVersion, VersionId,
     View, ref_label,
@@ -76,6 +77,10 @@ pub struct Snapshot {
     /// The ref it was reached through.
     pub(super) reference: Option<(Arc<str>, RefKind)>,
     pub(super) overlay: Option<Arc<Overlay>>,
+    /// Keeps what it shows.
+    pub(super) guard: Arc<Guard>,
+    /// Tables whose floor lay above this commit when it was opened.
+    pub(super) expired: Arc<[TableId]>,
     /// Where every branch stood when it was taken: the other branches stand still with it.
     pub(super) heads: Heads,
     /// The branch that this transaction writes, where it is not this one.
@@ -114,6 +119,12 @@ impl Point {
         }
         point
     }
+
+    /// Reads a table anew when it is next asked for.
+    pub(super) fn forget(&self, table: TableId) {
+        let is_it = |kept: &Option<Kept>| matches!(kept, Some(Kept::Table(state)) if state.table_id() == table);
+        self.relations.lock().retain(|_, kept| !is_it(kept));
+    }
 }
 
 impl Snapshot {
@@ -137,23 +148,33 @@ impl Snapshot {
         self.overlay.is_some()
     }
 
+    /// The same without the changes of a transaction.
+    pub fn as_committed(self) -> Snapshot {
+        Snapshot { overlay: None, written: None, ..self }
+    }
+
     /// The same, where `t@branch` shows what a transaction wrote on that branch.
     pub fn with_written(self, written: Snapshot) -> Snapshot {
         Snapshot { written: Some(Arc::new(written)), ..self }
     }
 
     /// A branch as it stood when this snapshot was taken, this one and the one written included.
-    pub(super) fn branch(&self, name: &str) -> Option<Snapshot> {
+    ///
+    /// # Errors
+    /// SnapshotExpired where the branch moved on and what it was then is not kept.
+    pub(super) fn branch(&self, name: &str) -> Result<Option<Snapshot>> {
         let is = |of: &Snapshot| of.reference().is_some_and(|(own, _)| own == name);
         if is(self) {
-            return Some(self.clone());
+            return Ok(Some(self.clone()));
         }
         if let Some(written) = self.written.as_deref().filter(|written| is(written)) {
-            return Some(written.clone());
+            return Ok(Some(written.clone()));
         }
-        let point = Arc::clone(self.heads.get(name)?);
+        let Some(point) = self.heads.get(name).map(Arc::clone) else { return Ok(None) };
         let reference = Some((name.into(), RefKind::Branch));
-        Some(Snapshot { point, reference, overlay: None, ..self.clone() })
+        let (heads, written) = (self.heads.clone(), self.written.clone());
+        let held = self.store.readable(point.commit, self)?;
+        Ok(Some(Snapshot { point, reference, heads, written, ..held }))
     }
 
     /// The store.
@@ -192,8 +213,11 @@ impl Snapshot {
             }
         }
         let view = self.store.shared.log.read()?;
-        let Some(object) = catalog::object(&view, self.point.root, id)? else { return Ok(None) };
-        self.store.relation_of(&view, object)
+        match catalog::object(&view, self.point.root, id)? {
+            Some(Object::Table(..)) => Ok(self.table_by_id(id)?.map(Relation::Table)),
+            Some(object) => self.store.relation_of(&view, object),
+            None => Ok(None),
+        }
     }
 
     /// The table of this id, whatever its name is here.
@@ -208,7 +232,10 @@ impl Snapshot {
         }
         let view = self.store.shared.log.read()?;
         match catalog::object(&view, self.point.root, id)? {
-            Some(Object::Table(_, version)) => self.store.table_at(&view, version).map(Some),
+            Some(Object::Table(_, version)) => {
+                self.check_kept(id)?;
+                self.guarded(&view, version).map(Some)
+            }
             Some(Object::View(..) | Object::Sequence(..) | Object::Namespace(..)) | None => {
                 Ok(None)
             }
@@ -220,7 +247,14 @@ impl Snapshot {
         let view = self.store.shared.log.read()?;
         let mut found = Vec::new();
         for object in catalog::objects(&view, self.point.root)? {
-            found.extend(self.store.relation_of(&view, object)?);
+            match object {
+                Object::Table(id, version) => {
+                    if !self.expired.contains(&id) {
+                        found.push(Relation::Table(self.guarded(&view, version)?));
+                    }
+                }
+                other => found.extend(self.store.relation_of(&view, other)?),
+            }
         }
         if let Some(overlay) = &self.overlay {
             found.retain(|r| !overlay.dropped.contains(&r.id()));
@@ -260,12 +294,35 @@ impl Snapshot {
         let at = (namespace.to_owned(), name.to_owned());
         let known = self.point.relations.lock().get(&at).cloned();
         if let Some(known) = known {
-            return Ok(known.map(|kept| kept.relation(&self.store)));
+            if let Some(Kept::Table(state)) = &known {
+                self.check_kept(state.table_id())?;
+            }
+            return Ok(known.map(|kept| kept.relation(&self.store, &self.guard)));
         }
         let view = self.store.shared.log.read()?;
-        let found = self.store.named(&view, self.point.root, namespace, name)?;
-        self.point.relations.lock().insert(at, found.as_ref().map(Kept::of));
-        Ok(found)
+        let check = |id| self.check_kept(id);
+        let found = self.store.named(&view, self.point.root, namespace, name, check)?;
+        let kept = found.as_ref().map(Kept::of);
+        self.point.relations.lock().insert(at, kept.clone());
+        Ok(kept.map(|kept| kept.relation(&self.store, &self.guard)))
+    }
+
+    /// # Errors
+    /// SnapshotExpired where the table's floor lies above this commit.
+    fn check_kept(&self, table: TableId) -> Result<()> {
+        if !self.expired.contains(&table) {
+            return Ok(());
+        }
+        let commit = self.point.commit;
+        let highest = self.store.shared.floors.read().highest(table);
+        let message = format!("the table as it was at commit {commit} has expired");
+        Err(Error::new(ErrorKind::SnapshotExpired, message)
+            .hint(format!("every commit from {highest} on can be read; tags keep what they name")))
+    }
+
+    fn guarded(&self, view: &log::View, version: VersionId) -> Result<Arc<Table>> {
+        let state = self.store.table_at(view, version)?.state();
+        Ok(Arc::new(state.table(&self.store, Some(&self.guard))))
     }
 }
 
@@ -278,9 +335,9 @@ impl Kept {
         }
     }
 
-    fn relation(self, store: &Store) -> Relation {
+    fn relation(self, store: &Store, guard: &Arc<Guard>) -> Relation {
         match self {
-            Kept::Table(state) => Relation::Table(Arc::new(state.table(store))),
+            Kept::Table(state) => Relation::Table(Arc::new(state.table(store, Some(guard)))),
             Kept::View(view) => Relation::View(view),
             Kept::Sequence(sequence) => Relation::Sequence(sequence),
         }
@@ -330,15 +387,19 @@ impl Relation {
 }
 
 impl Store {
-    /// What a name stands for under a root.
+    /// What a name stands for under a root; `check` hears which table before it is read.
     pub(super) fn named(
         &self,
         records: &impl Records,
         root: u64,
         namespace: &str,
         name: &str,
+        check: impl Fn(TableId) -> Result<()>,
     ) -> Result<Option<Relation>> {
         for object in catalog::named(records, root, namespace, name)? {
+            if let Object::Table(id, _) = object {
+                check(id)?;
+            }
             let Some(relation) = self.relation_of(records, object)? else { continue };
             if relation.name() == (namespace, name) {
                 return Ok(Some(relation));
@@ -361,7 +422,7 @@ impl Store {
     /// A table in one of its states.
     pub(super) fn table_at(&self, view: &impl Records, id: VersionId) -> Result<Arc<Table>> {
         if let Some(state) = self.shared.tables.get(&id) {
-            return Ok(Arc::new(state.table(self)));
+            return Ok(Arc::new(state.table(self, None)));
         }
         let record = versions::get(view, id)?;
         let deletes = match record.deletes {
@@ -372,7 +433,7 @@ impl Store {
         for entry in versions::segments(view, &record)? {
             let deleted = deletes.positions.get(&entry.segment).cloned();
             let meta = self.segment_meta(view, entry.segment)?;
-            segments.push(TableSegment { meta, entry, deleted });
+            segments.push(TableSegment { meta, entry, deleted, visibility: None });
         }
         let schema = self.table_schema_from(view, &record)?;
         let table = Arc::new(self.table_of(schema, record, segments, deletes));
@@ -410,6 +471,7 @@ impl Store {
             deletes: Arc::new(deletes),
             pending: Arc::default(),
             inline_keys: Arc::default(),
+            _guard: None,
         }
     }
 
@@ -429,21 +491,31 @@ impl Store {
     /// # Errors
     /// UndefinedObject where there is no such branch.
     pub fn head(&self, branch: &str) -> Result<Snapshot> {
-        let heads = self.shared.heads.read();
-        let (name, point) = heads.get_key_value(branch).ok_or_else(|| {
-            Error::new(
-                ErrorKind::UndefinedObject,
-                format!("branch \"{}\" does not exist", ref_label(branch)),
-            )
-            .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one")
-        })?;
-        Ok(Snapshot {
-            store: self.clone(),
-            point: Arc::clone(point),
-            reference: Some((name.as_str().into(), RefKind::Branch)),
-            overlay: None,
-            heads: heads.clone(),
-            written: None,
-        })
+        let mut heads = self.shared.heads.read().clone();
+        while let Some((name, head)) = heads.get_key_value(branch) {
+            let named = Some((Arc::from(name.as_str()), RefKind::Branch));
+            let snapshot = self.snapshot_at(Arc::clone(head), named, Arc::default());
+            // A branch that moved on may have left this commit to expiry before it was held.
+            let now = self.shared.heads.read().clone();
+            if now.get(branch).is_some_and(|now| now.commit == head.commit) {
+                return Ok(Snapshot { heads, ..snapshot });
+            }
+            heads = now;
+        }
+        let message = format!("branch \"{}\" does not exist", ref_label(branch));
+        Err(Error::new(ErrorKind::UndefinedObject, message)
+            .hint("SHOW BRANCHES lists those that do; CREATE BRANCH makes one"))
+    }
+
+    /// A snapshot, held from now on; the caller makes sure that the commit has not expired.
+    pub(super) fn snapshot_at(
+        &self,
+        point: Arc<Point>,
+        reference: Option<(Arc<str>, RefKind)>,
+        expired: Arc<[TableId]>,
+    ) -> Snapshot {
+        let guard = self.shared.readers.hold(point.commit);
+        let (heads, store) = (self.shared.heads.read().clone(), self.clone());
+        Snapshot { store, point, reference, overlay: None, guard, expired, heads, written: None }
     }
 }

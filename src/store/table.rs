@@ -1,6 +1,7 @@
 //! One table at one version: its shape, its segments with what was deleted from them, and its inline
 //! rows. A value: nothing about it changes after it was made.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -11,11 +12,13 @@ use roaring::RoaringBitmap;
 
 use super::Store;
 use super::keys::KeyMaps;
+use super::readers::Guard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Deletes;
-use crate::segment::InlineRows;
+use crate::segment::{InlineRows, RowVisibility};
 use crate::spec::{
     CommitId, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema, TableVersion,
+    Value,
 };
 
 /// The hidden columns that name a row version and its place.
@@ -36,12 +39,45 @@ pub struct TableSegment {
     pub entry: SegmentEntry,
     /// Positions that are deleted.
     pub deleted: Option<Arc<RoaringBitmap>>,
+    /// Which rows count, where that depends on what they are and not on where they lie: of a folded
+    /// file, whose rows have no positions to those who delete.
+    pub visibility: Option<Arc<dyn RowVisibility>>,
 }
 
 impl TableSegment {
-    /// Living rows.
+    /// Living rows; of a folded file all rows.
     pub fn rows(&self) -> u64 {
         self.meta.rows - self.deleted.as_ref().map_or(0, |d| d.len())
+    }
+
+    /// Which file begins with the lower value in the leading column of its order.
+    pub fn compare_starts(&self, other: &TableSegment) -> Ordering {
+        compare(self.bounds().0, other.bounds().0)
+    }
+
+    /// Whether every row comes before every row of another file. Equal bounds do not tell.
+    pub fn is_before(&self, other: &TableSegment) -> bool {
+        let leading = self.meta.order.first().and_then(|c| self.meta.statistics_of(*c));
+        let exact = leading.is_some_and(|s| s.exact);
+        let (Some(max), Some(min)) = (self.bounds().1, other.bounds().0) else { return false };
+        exact && self.meta.order == other.meta.order && compare(Some(max), Some(min)).is_lt()
+    }
+
+    /// The bounds of the leading column of the file's order.
+    fn bounds(&self) -> (Option<&Value>, Option<&Value>) {
+        let leading = self.meta.order.first().and_then(|c| self.meta.statistics_of(*c));
+        leading.map_or((None, None), |s| (s.min.as_ref(), s.max.as_ref()))
+    }
+}
+
+fn compare(a: Option<&Value>, b: Option<&Value>) -> Ordering {
+    match (a, b) {
+        (Some(Value::Int(a)), Some(Value::Int(b))) => a.cmp(b),
+        (Some(Value::Decimal(a)), Some(Value::Decimal(b))) => a.cmp(b),
+        (Some(Value::Bytes(a)), Some(Value::Bytes(b))) => a.cmp(b),
+        (Some(Value::Bool(a)), Some(Value::Bool(b))) => a.cmp(b),
+        // Floats would need NaN and -0.0 put in order; they seldom lead a key.
+        _ => Ordering::Equal,
     }
 }
 
@@ -67,6 +103,8 @@ pub struct Table {
     /// Built when first asked for, handed on from commit to commit.
     pub(super) inline_keys: Arc<OnceLock<KeyMaps>>,
     pub(super) rows: u64,
+    /// Keeps what the table lies in, where a snapshot gave it.
+    pub(super) _guard: Option<Arc<Guard>>,
 }
 
 /// What is kept of a table between statements. It must not name the store, which keeps it: they would
@@ -83,7 +121,7 @@ pub(super) struct TableState {
 
 impl TableState {
     /// The table again.
-    pub(super) fn table(self, store: &Store) -> Table {
+    pub(super) fn table(self, store: &Store, guard: Option<&Arc<Guard>>) -> Table {
         Table {
             store: store.clone(),
             lines_of: self.schema.table,
@@ -94,7 +132,12 @@ impl TableState {
             pending: Arc::default(),
             inline_keys: self.inline_keys,
             rows: self.rows,
+            _guard: guard.cloned(),
         }
+    }
+
+    pub(super) fn table_id(&self) -> TableId {
+        self.schema.table
     }
 }
 
@@ -122,6 +165,7 @@ impl Table {
             pending: Arc::default(),
             inline_keys: Arc::default(),
             rows: 0,
+            _guard: None,
         }
     }
 
@@ -165,7 +209,7 @@ impl Table {
         self.record.as_deref()
     }
 
-    /// The schema of [`Table::inline_rows`]: the visible columns, `_commit`, `_row_id`.
+    /// The schema of [`Table::loose_rows`]: the visible columns, `_commit`, `_row_id`.
     pub fn stored_schema(&self) -> SchemaRef {
         stored_schema(&self.schema)
     }
@@ -173,25 +217,6 @@ impl Table {
     /// Whether no row ever came inline; false does not promise that one lives.
     pub fn is_inline_empty(&self) -> bool {
         self.pending.is_empty() && self.record.as_ref().is_none_or(|r| r.ranges.is_empty())
-    }
-
-    /// The living rows that are in no segment, in the order they were committed.
-    pub fn inline_rows(&self) -> Result<Vec<RecordBatch>> {
-        let mut batches = Vec::new();
-        if let Some(record) = &self.record {
-            for range in &record.ranges {
-                batches.extend(self.store.inline_run(self.lines_of, &self.schema, range)?);
-            }
-        }
-        for rows in self.pending.iter() {
-            batches.push(self.store.stored_batch(&self.schema, rows, UNCOMMITTED)?);
-        }
-        let living = |batch: RecordBatch| self.living(batch);
-        batches
-            .into_iter()
-            .map(living)
-            .filter(|b| !matches!(b, Ok(b) if b.num_rows() == 0))
-            .collect()
     }
 
     /// The same under another shape's name, in a shape of its own.
@@ -210,7 +235,7 @@ impl Table {
         self.deletes.hides(row, commit)
     }
 
-    fn living(&self, batch: RecordBatch) -> Result<RecordBatch> {
+    pub(super) fn living(&self, batch: RecordBatch) -> Result<RecordBatch> {
         if self.deletes.rows.is_empty() {
             return Ok(batch);
         }

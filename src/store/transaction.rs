@@ -202,7 +202,12 @@ impl Transaction {
         let segments = Arc::make_mut(&mut next.segments);
         for meta in &loaded.segments {
             let entry = SegmentEntry { segment: meta.id, commit: UNCOMMITTED, since: None };
-            segments.push(TableSegment { meta: Arc::clone(meta), entry, deleted: None });
+            segments.push(TableSegment {
+                meta: Arc::clone(meta),
+                entry,
+                deleted: None,
+                visibility: None,
+            });
         }
         next.rows += loaded.rows;
         if !self.is_temporary(table.id()) {
@@ -229,7 +234,7 @@ impl Transaction {
     pub fn delete_all(&mut self, table: &Table) -> Result<u64> {
         let latest = self.latest(table)?;
         let mut all = RowRefs::default();
-        for batch in latest.inline_rows()? {
+        for batch in latest.loose_rows(&super::Folded::default())? {
             all.rows.extend(hidden_columns(&batch).1.values().iter().map(|id| RowId(*id)));
         }
         for segment in latest.segments.iter() {
@@ -320,8 +325,17 @@ impl Transaction {
             {
                 same_rows(&seen, &theirs)?;
             }
-            theirs.check_living(&proposal.deleted, self.base.commit())?;
-            theirs.check_unique_again(mine, proposal, self.base.commit())?;
+            let base = self.base.commit();
+            theirs.check_living(&proposal.deleted, base)?;
+            let mut proposal = proposal.clone();
+            if let Some(old) = self.base.table_by_id(*id)?
+                && old.is_moved(&theirs, &proposal.deleted)
+            {
+                proposal.deleted = old.follow_rows(&theirs, &proposal.deleted, base)?;
+            }
+            let without = theirs.without(&proposal.deleted.positions);
+            without.check_unique_again(mine, &proposal, base)?;
+            moved.tables.insert(*id, proposal);
         }
         Ok(moved)
     }

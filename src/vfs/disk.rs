@@ -39,6 +39,7 @@ pub(super) trait Disk: Send + Sync {
     fn sync_dir(&self, name: &str) -> io::Result<()>;
     fn list(&self, name: &str) -> io::Result<Vec<Entry>>;
     fn len(&self, name: &str) -> io::Result<u64>;
+    fn modified_us(&self, name: &str) -> io::Result<i64>;
     fn free_bytes(&self) -> io::Result<u64>;
 }
 
@@ -161,6 +162,11 @@ impl Disk for RealDisk {
 
     fn len(&self, name: &str) -> io::Result<u64> {
         Ok(rustix::fs::statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW)?.st_size as u64)
+    }
+
+    fn modified_us(&self, name: &str) -> io::Result<i64> {
+        let stat = rustix::fs::statat(&self.root, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(stat.st_mtime as i64 * 1_000_000 + stat.st_mtime_nsec as i64 / 1000)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

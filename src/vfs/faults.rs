@@ -86,6 +86,11 @@ impl Disk for FaultyDisk {
         self.disk.len(name)
     }
 
+    fn modified_us(&self, name: &str) -> io::Result<i64> {
+        self.faults.call()?;
+        self.disk.modified_us(name)
+    }
+
     fn free_bytes(&self) -> io::Result<u64> {
         self.faults.call()?;
         self.disk.free_bytes()

@@ -165,6 +165,12 @@ impl Vfs {
         self.0.disk.len(name).map_err(|e| io_error("cannot stat", name, e))
     }
 
+    /// When a file was last written: µs since 1970-01-01 UTC, by the machine's clock.
+    pub fn modified_us(&self, name: &str) -> Result<i64> {
+        check_name(name)?;
+        self.0.disk.modified_us(name).map_err(|e| io_error("cannot stat", name, e))
+    }
+
     /// Whether there is a file or folder of this name.
     pub fn exists(&self, name: &str) -> Result<bool> {
         match self.len(name) {

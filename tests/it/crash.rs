@@ -77,7 +77,7 @@ fn any_moment_is_survived() {
     let mut witnesses = new_database(folder.path());
     for n in 0..6_u64 {
         let mut server = Program::start(folder.path(), &[]);
-        let moment = Duration::from_millis(40 + n * 97 % 400);
+        let moment = Duration::from_millis(40 + n * 397 % 1900);
         load(&mut server, &mut witnesses, Some(moment));
         verify(folder.path(), &mut witnesses, &format!("killed after {moment:?}"));
     }
@@ -153,6 +153,7 @@ fn load(server: &mut Program, witnesses: &mut Vec<Witness>, moment: Option<Durat
             let client = server.connect().await;
             tasks.push(tokio::spawn(write(n as i32, client, witness, Arc::clone(&stop))));
         }
+        let caring = tokio::spawn(care(server.connect().await, Arc::clone(&stop)));
         let patience = moment.unwrap_or(PATIENCE);
         let deadline = tokio::time::Instant::now() + patience;
         while server.is_running() && tokio::time::Instant::now() < deadline {
@@ -165,6 +166,7 @@ fn load(server: &mut Program, witnesses: &mut Vec<Witness>, moment: Option<Durat
         for task in tasks {
             witnesses.push(task.await.expect("no panic"));
         }
+        caring.await.expect("no panic");
     });
 }
 
@@ -198,6 +200,25 @@ async fn write(name: i32, client: Client, mut witness: Witness, stop: Arc<Atomic
         }
     }
     witness
+}
+
+/// Moves rows and forgets the past beside the writers, who must not notice.
+async fn care(client: Client, stop: Arc<AtomicBool>) {
+    const UPKEEP: [&str; 3] = [
+        "CALL system.rewrite_data_files('note')",
+        "CALL system.rewrite_data_files(table => 'part', options => 'rewrite-all=true')",
+        "CALL system.expire_snapshots(older_than => now(), retain_last => 3)",
+    ];
+    for sql in UPKEEP.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if let Err(error) = client.batch_execute(sql).await {
+            let ended = error.as_db_error().is_none_or(|e| e.code().code() == "57P01");
+            assert!(ended, "{sql}: {error:?}");
+            break;
+        }
+    }
 }
 
 type Done = Result<(), tokio_postgres::Error>;

@@ -14,6 +14,7 @@ mod process;
 mod shape;
 mod sql;
 mod time;
+mod upkeep;
 mod versions;
 mod wire;
 

@@ -3,7 +3,8 @@
 //!
 //! Column `u` of every table is that identity: it is given once and never changes. The model joins
 //! states row by row; the database by segments, lines and deletes. Both must come to the same rows at
-//! every commit, also after the folder was opened again, and refuse the same merges.
+//! every commit, also after the folder was opened again, and refuse the same merges. Upkeep between
+//! any two steps changes nothing.
 
 mod model;
 mod world;
@@ -44,6 +45,8 @@ enum Step {
     CherryPick { commit: usize },
     CherryPickTable { commit: usize, table: usize },
     ForwardTable { table: usize, branch: usize, to: usize },
+    Fold,
+    Compact(usize),
     Reopen,
 }
 
@@ -75,6 +78,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (pick(), pick()).prop_map(|(commit, table)| CherryPickTable { commit, table }),
         1 => (pick(), pick(), pick())
             .prop_map(|(table, branch, to)| ForwardTable { table, branch, to }),
+        2 => Just(Fold),
+        3 => pick().prop_map(Compact),
         1 => Just(Reopen),
     ]
 }

@@ -14,6 +14,7 @@ mod roll_back;
 use arrow::array::RecordBatch;
 use datafusion::execution::session_state::SessionState;
 
+use super::maintain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::Call;
 use crate::plan::Reading;
@@ -48,7 +49,11 @@ const PROCEDURES: [&str; 7] = [
 /// UndefinedFunction for one that is not there; InvalidValue for arguments that do not fit; whatever
 /// the procedure gives.
 pub async fn call(calling: &Calling<'_>) -> Result<RecordBatch> {
-    match calling.call.procedure.last().map_or("", String::as_str) {
+    let Calling { reading, state, call, .. } = calling;
+    if let Some(batch) = maintain::call(reading, state, call).await? {
+        return Ok(batch);
+    }
+    match call.procedure.last().map_or("", String::as_str) {
         "fast_forward" => fast_forward::call(calling).await,
         "rollback_to_snapshot" => roll_back::to_snapshot(calling).await,
         "rollback_to_timestamp" => roll_back::to_timestamp(calling).await,
@@ -58,8 +63,13 @@ pub async fn call(calling: &Calling<'_>) -> Result<RecordBatch> {
         "ancestors_of" => ancestors::call(calling),
         _ => Err(Error::new(
             ErrorKind::UndefinedFunction,
-            format!("procedure {} does not exist", calling.call.procedure.join(".")),
+            format!("procedure {} does not exist", call.procedure.join(".")),
         )
-        .hint(format!("procedures: {}", PROCEDURES.map(|p| format!("system.{p}")).join(", ")))),
+        .hint(usages())),
     }
+}
+
+fn usages() -> String {
+    let known = PROCEDURES.iter().chain(&maintain::USAGES).map(|usage| format!("system.{usage}"));
+    format!("procedures: {}", known.collect::<Vec<_>>().join(", "))
 }

@@ -29,7 +29,7 @@ use super::provider::{HIDDEN, external};
 use super::runs::Piece;
 use crate::segment::{Filter, Projection, ScanRequest, sort_batches};
 use crate::spec::ColumnId;
-use crate::store::{Table, hidden_columns};
+use crate::store::{Folded, Table, hidden_columns};
 
 /// What a scan reads.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(super) struct ScanPlan {
     /// Rows wanted of each run, at most.
     pub limit: Option<usize>,
     pub runs: Vec<Vec<Piece>>,
+    /// The files among the runs' segments that hold rows of the log: [`Piece::Inline`] is the rest.
+    pub folded: Folded,
     /// Segments that statistics ruled out.
     pub pruned: usize,
 }
@@ -249,17 +251,19 @@ impl RunRows {
         let mut request = ScanRequest::new(projection);
         request.filter = plan.filter.clone().map(|filter| filter as Arc<dyn Filter>);
         request.deleted = segment.deleted.clone();
+        request.visibility = segment.visibility.clone();
         request.rows = Some(rows.clone());
         request.batch_rows = self.batch_rows;
         request.limit = plan.limit;
         let scan = file.scan(request).map_err(external)?;
-        let id = segment.meta.id.0;
+        let id = segment.visibility.is_none().then_some(segment.meta.id.0);
         Ok(Box::new(scan.map(move |batch| arrange(&plan, &batch.map_err(external)?, id))))
     }
 }
 
-/// The reader's columns (visible, then commit, row id and position as asked) as the plan's.
-fn arrange(plan: &ScanPlan, batch: &RecordBatch, segment: u64) -> Result<RecordBatch> {
+/// The reader's columns (visible, then commit, row id and position as asked) as the plan's. A row of a
+/// folded file is found by its id, so it shows no place.
+fn arrange(plan: &ScanPlan, batch: &RecordBatch, segment: Option<u64>) -> Result<RecordBatch> {
     let rows = batch.num_rows();
     let visible = plan.table.schema().columns.len();
     let mut shown = 0;
@@ -274,7 +278,8 @@ fn arrange(plan: &ScanPlan, batch: &RecordBatch, segment: u64) -> Result<RecordB
                 shown += 1;
                 Arc::clone(batch.column(shown - 1))
             }
-            Some(2) => Arc::new(UInt64Array::from_value(segment, rows)),
+            Some(2 | 3) if segment.is_none() => new_null_array(&DataType::UInt64, rows),
+            Some(2) => Arc::new(UInt64Array::from_value(segment.unwrap_or_default(), rows)),
             Some(hidden) => Arc::clone(batch.column(behind(hidden))),
         });
     }
@@ -284,7 +289,7 @@ fn arrange(plan: &ScanPlan, batch: &RecordBatch, segment: u64) -> Result<RecordB
 /// The inline rows in the order of the run, filtered and projected.
 fn inline(plan: &ScanPlan) -> Result<Vec<RecordBatch>> {
     let schema = plan.table.schema();
-    let stored = plan.table.inline_rows().map_err(external)?;
+    let stored = plan.table.loose_rows(&plan.folded).map_err(external)?;
     let visible = schema.columns.len();
     let mut batches = Vec::new();
     for batch in sort_batches(schema, stored).map_err(external)? {

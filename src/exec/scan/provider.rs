@@ -66,6 +66,12 @@ impl TableScan {
         ties.map(|c| c.name.clone()).chain([COMMIT.to_owned(), ROW_ID.to_owned()]).collect()
     }
 
+    /// The segments that may have rows for a condition on visible columns.
+    pub fn matching(&self, state: &dyn Session, condition: &Expr) -> Result<Vec<TableSegment>> {
+        let filter = self.filter(state, std::slice::from_ref(condition))?;
+        self.living(self.table.segments().to_vec(), filter.as_ref())
+    }
+
     fn visible(&self) -> usize {
         self.table.schema().columns.len()
     }
@@ -87,9 +93,13 @@ impl TableScan {
         Ok(Some(PredicateFilter::new(predicate, schema, ids)))
     }
 
-    fn living(&self, filter: Option<&PredicateFilter>) -> Result<Vec<TableSegment>> {
-        let segments = self.table.segments();
-        let Some(filter) = filter else { return Ok(segments.to_vec()) };
+    /// Those of the segments that may have rows for the filter.
+    fn living(
+        &self,
+        segments: Vec<TableSegment>,
+        filter: Option<&PredicateFilter>,
+    ) -> Result<Vec<TableSegment>> {
+        let Some(filter) = filter else { return Ok(segments) };
         let metas: Vec<_> = segments.iter().map(|s| s.meta.as_ref()).collect();
         let schema = self.table.schema();
         let store = self.table.store();
@@ -97,8 +107,8 @@ impl TableScan {
         let columns = filter.columns();
         let statistics = ContainerStatistics::of_segments(&metas, schema, columns, written);
         let keep = statistics.and_then(|s| filter.may_match(&s)).map_err(external)?;
-        let pairs = segments.iter().zip(keep);
-        Ok(pairs.filter(|(_, keep)| *keep).map(|(segment, _)| segment.clone()).collect())
+        let pairs = segments.into_iter().zip(keep);
+        Ok(pairs.filter(|(_, keep)| *keep).map(|(segment, _)| segment).collect())
     }
 
     /// The order of every run, as far as the projection shows it; none where a segment was written
@@ -182,8 +192,11 @@ impl TableProvider for TableScan {
             None => (0..self.schema.fields().len()).collect(),
         };
         let filter = self.filter(state, filters)?;
-        let segments = self.living(filter.as_ref())?;
-        let pruned = self.table.segments().len() - segments.len();
+        let folded = self.table.folded().map_err(external)?;
+        let all: Vec<_> = self.table.segments().iter().chain(&folded.files).cloned().collect();
+        let total = all.len();
+        let segments = self.living(all, filter.as_ref())?;
+        let pruned = total - segments.len();
         let wanted = state.config().target_partitions();
         let ordering = self.ordering(&projection, &segments);
         let runs = runs(&self.table, segments, wanted).map_err(external)?;
@@ -197,6 +210,7 @@ impl TableProvider for TableScan {
             filter: filter.map(Arc::new),
             limit,
             runs,
+            folded,
             pruned,
         })?))
     }

@@ -1,10 +1,9 @@
 //! A table cut into partitions: each a run of rows that is in the clustering order.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::error::Result;
-use crate::spec::{SegmentMeta, TableSchema, Value};
+use crate::spec::{SegmentMeta, TableSchema};
 use crate::store::{Table, TableSegment};
 
 /// A stretch of one partition.
@@ -59,11 +58,11 @@ fn is_of_todays_type(table: &Table, meta: &SegmentMeta) -> Result<bool> {
 }
 
 fn chains_of(mut segments: Vec<TableSegment>) -> Vec<Vec<TableSegment>> {
-    segments.sort_by(|a, b| compare(bounds(&a.meta).0, bounds(&b.meta).0));
+    segments.sort_by(TableSegment::compare_starts);
     let mut chains: Vec<Vec<TableSegment>> = Vec::new();
     for segment in segments {
         let follows = |chain: &&mut Vec<TableSegment>| {
-            chain.last().is_some_and(|last| is_before(&last.meta, &segment.meta))
+            chain.last().is_some_and(|last| last.is_before(&segment))
         };
         match chains.iter_mut().find(follows) {
             Some(chain) => chain.push(segment),
@@ -93,28 +92,4 @@ fn split(table: &Table, chain: Vec<TableSegment>, parts: u64) -> Result<Vec<Vec<
         }
     }
     Ok(runs)
-}
-
-/// The bounds of the leading column of a file's order.
-fn bounds(meta: &Arc<SegmentMeta>) -> (Option<&Value>, Option<&Value>) {
-    let leading = meta.order.first().and_then(|column| meta.statistics_of(*column));
-    leading.map_or((None, None), |s| (s.min.as_ref(), s.max.as_ref()))
-}
-
-/// Whether every row of `a` comes before every row of `b`. Equal bounds do not tell.
-fn is_before(a: &Arc<SegmentMeta>, b: &Arc<SegmentMeta>) -> bool {
-    let exact = a.order.first().and_then(|c| a.statistics_of(*c)).is_some_and(|s| s.exact);
-    let (Some(max), Some(min)) = (bounds(a).1, bounds(b).0) else { return false };
-    exact && a.order == b.order && compare(Some(max), Some(min)).is_lt()
-}
-
-fn compare(a: Option<&Value>, b: Option<&Value>) -> std::cmp::Ordering {
-    match (a, b) {
-        (Some(Value::Int(a)), Some(Value::Int(b))) => a.cmp(b),
-        (Some(Value::Decimal(a)), Some(Value::Decimal(b))) => a.cmp(b),
-        (Some(Value::Bytes(a)), Some(Value::Bytes(b))) => a.cmp(b),
-        (Some(Value::Bool(a)), Some(Value::Bool(b))) => a.cmp(b),
-        // Floats would need NaN and -0.0 put in order; they seldom lead a key.
-        _ => std::cmp::Ordering::Equal,
-    }
 }

@@ -115,6 +115,9 @@ fn list(table: &Table, which: Which, text: &TextOptions) -> Result<Vec<File>> {
         for segment in table.segments() {
             files.push(File::of_segment(table.schema(), segment, text)?);
         }
+        for folded in &table.folded()?.files {
+            files.push(File::of_segment(table.schema(), folded, text)?);
+        }
         files.extend(table.inline_batches()?.iter().map(File::of_batch));
     }
     if which != Which::Data {

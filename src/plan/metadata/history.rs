@@ -22,7 +22,8 @@ fn changes(table: &Table, at: &Snapshot) -> Result<Vec<Change>> {
     let mut found = Vec::new();
     let mut walk = |from: &Snapshot, name: &str| {
         store.history(from, |commit| {
-            if !seen.insert(commit.id) {
+            let is_kept = commit.id == from.commit() || store.shows_table(commit.id, table.id())?;
+            if !seen.insert(commit.id) || !is_kept {
                 return Ok(false);
             }
             let change = commit.changes.iter().find(|change| change.table == table.id());
@@ -99,7 +100,11 @@ fn said(commit: &Commit, name: &str) -> Option<String> {
 fn summary((commit, change, _): &Change, at: &Snapshot) -> Result<Vec<(String, String)>> {
     let store = at.store();
     let state = |id| store.table_version(id);
-    let (new, old) = (change.new.map(state).transpose()?, change.old.map(state).transpose()?);
+    let before = match commit.parent {
+        Some(parent) if store.shows_table(parent, change.table)? => change.old,
+        _ => None,
+    };
+    let (new, old) = (change.new.map(state).transpose()?, before.map(state).transpose()?);
     let segments = |table: &Option<Arc<Table>>| -> HashSet<u64> {
         table.iter().flat_map(|t| t.segments().iter().map(|s| s.meta.id.0)).collect()
     };

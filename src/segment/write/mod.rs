@@ -39,6 +39,8 @@ pub struct SegmentOptions {
     pub row_group_rows: usize,
     /// Bytes to reserve on disk before writing; 0 reserves nothing.
     pub expected_bytes: u64,
+    /// Whether rows carry `_until` behind all other columns: dead rows, kept for readers of the past.
+    pub until_stored: bool,
 }
 
 impl Default for SegmentOptions {
@@ -48,6 +50,7 @@ impl Default for SegmentOptions {
             page_rows: 8192,
             row_group_rows: 131_072,
             expected_bytes: 0,
+            until_stored: false,
         }
     }
 }
@@ -102,7 +105,9 @@ struct Key {
 impl SegmentWriter {
     /// Starts a file in the folder of temporary files, which must exist ([`super::make_dirs`]).
     pub fn create(vfs: &Vfs, spec: SegmentSpec) -> Result<SegmentWriter> {
-        let file_schema = file_schema(&spec.schema, spec.row_ids, spec.commit_stored)?;
+        let until_stored = spec.options.until_stored;
+        let file_schema =
+            file_schema(&spec.schema, spec.row_ids, spec.commit_stored, until_stored)?;
         let keys = Key::of_table(&spec.schema)?;
         let name = format!("e{}-{}.parquet", spec.epoch, spec.id);
         let file = Unpublished::create(vfs, &name, spec.options.expected_bytes)?;

@@ -10,6 +10,7 @@ use super::proposal::{CatalogWrite, Proposal, TableProposal};
 use super::take::{renamed, segments_between, taken_rows};
 use super::validate::{Verdict, judge, same_rows, same_shape};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::floors::Floor;
 use crate::log::versions::{SegmentChange, put as put_version};
 use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
 use crate::spec::{
@@ -19,6 +20,7 @@ use crate::spec::{
 };
 use crate::store::Store;
 use crate::store::catalog::{self, Change, Object};
+use crate::store::collect::Wait;
 use crate::store::keys::keys_of;
 use crate::store::refs::check_unprotected;
 use crate::store::snapshot::Point;
@@ -34,6 +36,14 @@ pub(super) struct Batch<'a> {
     pub(super) heads: HashMap<String, Option<Arc<Point>>>,
     /// Tables that this batch changed.
     tables: HashMap<VersionId, Arc<Table>>,
+    /// Whether there is more to make durable than commits and refs.
+    pub(super) changed: bool,
+    /// Lines whose rows moved to other files.
+    pub(super) moved_rows: Vec<(TableId, LineId)>,
+    /// Files that nothing names any more.
+    pub(super) let_go: Vec<(u64, Wait)>,
+    /// Floors that were raised.
+    pub(super) raised: Vec<Floor>,
 }
 
 impl<'a> Batch<'a> {
@@ -47,6 +57,10 @@ impl<'a> Batch<'a> {
             before,
             heads: HashMap::new(),
             tables: HashMap::new(),
+            changed: false,
+            moved_rows: Vec::new(),
+            let_go: Vec::new(),
+            raised: Vec::new(),
         })
     }
 
@@ -62,8 +76,7 @@ impl<'a> Batch<'a> {
             Err(refused) if refused.kind() == ErrorKind::Corrupt => return Err(refused),
             Err(refused) => return Ok(Err(refused)),
         }
-        let id = CommitId(self.counters.next_commit);
-        self.counters.next_commit += 1;
+        let id = self.next_commit();
         let line = self.line(&head, id, self.needs_line(&proposal, &head)?)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
         entries.extend(self.write_catalog(&proposal.catalog, head.root)?);
@@ -80,8 +93,9 @@ impl<'a> Batch<'a> {
 
     /// Makes the batch durable, then visible.
     pub fn finish(self) -> Result<()> {
-        let unchanged =
-            self.heads.is_empty() && self.before.last_time_us == self.counters.last_time_us;
+        let unchanged = !self.changed
+            && self.heads.is_empty()
+            && self.before.last_time_us == self.counters.last_time_us;
         if unchanged {
             return Ok(());
         }
@@ -106,10 +120,27 @@ impl<'a> Batch<'a> {
                 None => drop(heads.remove(&name)),
             }
         }
+        drop(heads);
+        shared.raise_floors(&self.raised);
+        Self::publish_moves(self.store, &self.moved_rows)?;
+        shared.collect_later(&self.let_go);
         Ok(())
     }
 
-    fn branch(&self, name: &str) -> Result<Result<(Ref, Arc<Point>)>> {
+    pub(super) fn next_commit(&mut self) -> CommitId {
+        self.counters.next_commit += 1;
+        CommitId(self.counters.next_commit - 1)
+    }
+
+    pub(super) fn take_table(&mut self, version: VersionId, table: &Arc<Table>) {
+        self.tables.insert(version, Arc::clone(table));
+    }
+
+    pub(super) fn take_head(&mut self, branch: String, point: Arc<Point>) {
+        self.heads.insert(branch, Some(point));
+    }
+
+    pub(super) fn branch(&self, name: &str) -> Result<Result<(Ref, Arc<Point>)>> {
         let Some(target) = refs::get(&self.transaction, refs::DATABASE, name)? else {
             return Ok(Err(crate::store::refs::unknown(RefKind::Branch, name)));
         };
@@ -158,8 +189,13 @@ impl<'a> Batch<'a> {
             let table = self.table(head.root, *id)?;
             if let (Some(table), Some(old)) = (&table, self.table(base.root, *id)?) {
                 same_shape(&old, table)?;
+                // Checked first: what was deleted since is a conflict wherever it lies.
+                table.check_living(&change.deleted, proposal.base)?;
                 if proposal.verified(*id) {
                     same_rows(&old, table)?;
+                }
+                if old.is_moved(table, &change.deleted) {
+                    return Ok(Verdict::Stale);
                 }
             }
             if let Verdict::Stale = judge(proposal, change, table.as_ref())? {
@@ -188,7 +224,7 @@ impl<'a> Batch<'a> {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let Some((namespace, name)) = write.takes() else { return Ok(()) };
-        let there = self.store.named(&self.transaction, head.root, namespace, name)?;
+        let there = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
         let freed = before.iter().any(|earlier| earlier.frees(namespace, name));
         match there.filter(|there| !freed && !proposal.renames(there)) {
             Some(_) => Err(catalog::duplicate(name)),
@@ -196,7 +232,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn line(&mut self, head: &Point, id: CommitId, new: bool) -> Result<LineId> {
+    pub(super) fn line(&mut self, head: &Point, id: CommitId, new: bool) -> Result<LineId> {
         let tip = line_tip(&self.transaction, head.line)?;
         let on = tip == head.commit && !new;
         let line = if on { head.line } else { LineId(self.store.next_id()) };
@@ -295,6 +331,8 @@ impl<'a> Batch<'a> {
             added: Vec::new(),
             removed: Vec::new(),
             retired: Vec::new(),
+            // A state that was taken over has dead rows that this branch never showed.
+            history: old.and_then(Table::version).map(|v| v.history.clone()).unwrap_or_default(),
             ranges: start.map(|v| v.ranges.clone()).unwrap_or_default(),
             deletes: start.and_then(|v| v.deletes),
             rows: next.rows,
@@ -308,7 +346,8 @@ impl<'a> Batch<'a> {
             self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
             let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
             segments.added.push(entry);
-            let segment = TableSegment { meta: Arc::clone(meta), entry, deleted: None };
+            let segment =
+                TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None };
             Arc::make_mut(&mut next.segments).push(segment);
         }
         self.write_deletes(&mut next, &mut record, change, id)?;
@@ -448,7 +487,7 @@ impl<'a> Batch<'a> {
         Ok(record)
     }
 
-    fn update_catalog(&self, root: u64, entries: &[Change]) -> Result<u64> {
+    pub(super) fn update_catalog(&self, root: u64, entries: &[Change]) -> Result<u64> {
         catalog::update(&self.transaction, root, entries, &mut || self.store.next_id())
     }
 
@@ -504,13 +543,18 @@ impl<'a> Batch<'a> {
         {
             return Ok(Err(refused));
         }
-        if target.commit != from {
+        let content = |commit| ancestry::content(&self.transaction, commit);
+        if target.commit != from && content(target.commit)? != content(from)? {
             return Ok(Ok(Answer::Stale));
         }
+        let old = target.commit;
         let commit = ancestry::commit(&self.transaction, to)?;
         let moved = ReflogEntry { time_us: self.next_time(), action, commit: to };
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: to, ..target }, &moved)?;
         self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
+        if action == ReflogAction::FastForward {
+            self.carry_upkeep(name, old, &commit)?;
+        }
         Ok(Ok(Answer::Done(to)))
     }
 }

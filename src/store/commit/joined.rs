@@ -27,6 +27,7 @@ impl Store {
         proposal.exact = exact;
         match self.submit(Request::Commit(Box::new(proposal))).await? {
             Answer::Done(commit) => Ok(Some(commit)),
+            Answer::Noted => unreachable!("a commit has a number"),
             Answer::Stale => Ok(None),
         }
     }

@@ -10,11 +10,13 @@
 //! newer head and comes again.
 
 mod apply;
+mod compact;
 mod counters;
 mod joined;
 mod proposal;
 mod refs;
 mod take;
+mod upkeep;
 mod validate;
 
 use std::sync::atomic::Ordering;
@@ -31,6 +33,7 @@ pub use self::proposal::NewRef;
 pub(super) use self::proposal::{
     CatalogWrite, Proposal, RefRequest, TableProposal, Taken, verified,
 };
+pub(super) use self::upkeep::Upkeep;
 pub(super) use self::validate::same_rows;
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};
@@ -46,11 +49,14 @@ const ROUNDS: usize = 3;
 pub(super) enum Request {
     Commit(Box<Proposal>),
     Ref(RefRequest),
+    Upkeep(Upkeep),
 }
 
 pub(super) enum Answer {
     /// Durable and visible.
     Done(CommitId),
+    /// Durable; there is no commit to name.
+    Noted,
     /// The head moved in a way that the committer cannot judge.
     Stale,
 }
@@ -128,6 +134,7 @@ fn try_commit(
         results.push(match request {
             Request::Commit(proposal) => batch.commit(*proposal)?,
             Request::Ref(request) => batch.change_ref(&request)?,
+            Request::Upkeep(upkeep) => batch.upkeep(upkeep)?,
         });
     }
     batch.finish()?;
@@ -156,6 +163,7 @@ impl Store {
             match self.submit(Request::Commit(proposal)).await? {
                 Answer::Done(commit) => return Ok(commit),
                 Answer::Stale => transaction = self.rebase(&transaction)?,
+                Answer::Noted => unreachable!("a commit has a number"),
             }
         }
         let _alone = self.shared.turnstile.write().await;

@@ -43,6 +43,9 @@ impl Batch<'_> {
             protected: false,
         };
         self.put_ref(&target, action, time_us)?;
+        if target.kind == RefKind::Branch && action == ReflogAction::Create {
+            self.start_floors(target.id, target.commit)?;
+        }
         Ok(Ok(Answer::Done(made.at)))
     }
 

@@ -51,8 +51,9 @@ impl Batch<'_> {
                 return Ok(true);
             }
             let schema = taken.table.schema();
+            let (namespace, name) = (&schema.namespace, &schema.name);
             let named =
-                self.store.named(&self.transaction, head.root, &schema.namespace, &schema.name)?;
+                self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
             if named.is_some_and(|relation| relation.id() != *id) && there.is_some() {
                 return Err(catalog::duplicate(&schema.name));
             }
@@ -97,6 +98,7 @@ impl Batch<'_> {
             let from = table.lines_of;
             for range in &record.ranges {
                 inline::copy(&self.transaction, from, table.id(), range)?;
+                self.moved_rows.push((table.id(), range.line));
             }
             table.lines_of = table.id();
         }

@@ -30,7 +30,8 @@ pub(super) fn judge(
         return Ok(Verdict::Stands);
     }
     let came = head.segments().iter().any(|s| s.entry.commit > proposal.base);
-    if came || !change.segments.is_empty() {
+    // Keys of rows that were folded since are in a file, which the committer does not read.
+    if came || !change.segments.is_empty() || head.is_folded_since(proposal.base) {
         return Ok(Verdict::Stale);
     }
     if let Some(rows) = &change.inline {

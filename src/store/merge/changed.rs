@@ -16,7 +16,7 @@ pub(super) fn tables(
     let mut found = HashSet::new();
     let mut at = head;
     while at > base {
-        let commit = ancestry::commit(records, at)?;
+        let Some(commit) = ancestry::find(records, at)? else { return Ok(None) };
         if commit.kind != CommitKind::Maintain {
             found.extend(commit.changes.iter().map(|change| change.table));
         }
@@ -32,7 +32,7 @@ pub(super) fn tables(
 pub(super) fn any(records: &impl Records, base: CommitId, head: CommitId) -> Result<bool> {
     let mut at = head;
     while at > base {
-        let commit = ancestry::commit(records, at)?;
+        let Some(commit) = ancestry::find(records, at)? else { break };
         match commit.parent {
             Some(parent) if commit.kind == CommitKind::Maintain => at = parent,
             _ => return Ok(true),

@@ -48,6 +48,7 @@ pub(super) fn unwritten(
         added: Vec::new(),
         removed: Vec::new(),
         retired: Vec::new(),
+        history: Vec::new(),
         ranges,
         deletes: known.and_then(|version| version.deletes),
         rows: table.row_count(),

@@ -17,7 +17,7 @@ use crate::store::table::{Table, TableSegment, hidden_columns};
 /// Where a row version lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// In an inline batch.
+    /// In an inline batch, or the file it was folded into.
     Line(LineId),
     /// At a position of a segment.
     At(SegmentId, u32),
@@ -208,7 +208,7 @@ pub(super) fn on_line(
     range: &LineRange,
     mut visit: impl FnMut(Version),
 ) -> Result<()> {
-    for batch in table.store().inline_run(table.lines_of, table.schema(), range)? {
+    for batch in table.rows_of_range(table.schema(), range)? {
         let (commits, rows) = hidden_columns(&batch);
         for (commit, row) in commits.values().iter().zip(rows.values()) {
             let (row, commit) = (RowId(*row), CommitId(*commit));

@@ -11,6 +11,7 @@ use super::diff::{Place, Version, ranges_of};
 use crate::error::Result;
 use crate::segment::{Projection, ScanRequest};
 use crate::spec::{ColumnId, LineId, SegmentId, TableSchema};
+use crate::store::Folded;
 use crate::store::table::{Table, hidden_columns, internal};
 
 /// Some columns of these versions of a table's rows, in their order, in the types of `schema`.
@@ -45,7 +46,8 @@ impl Table {
     /// Whether any row has NULL in a column. Looks at the rows: a plan would believe the shape.
     pub fn has_null(&self, column: ColumnId) -> Result<bool> {
         let Some(at) = self.schema().position(column) else { return Ok(false) };
-        if self.inline_rows()?.iter().any(|batch| batch.column(at).null_count() > 0) {
+        let loose = self.loose_rows(&Folded::default())?;
+        if loose.iter().any(|batch| batch.column(at).null_count() > 0) {
             return Ok(true);
         }
         for segment in self.segments() {
@@ -104,7 +106,7 @@ impl Found {
             .map(|id| schema.position(*id).expect("the columns are the schema's"))
             .collect();
         for range in ranges_of(table).iter().filter(|range| range.line == line) {
-            for batch in table.store().inline_run(table.lines_of, schema, range)? {
+            for batch in table.rows_of_range(schema, range)? {
                 let (commits, rows) = hidden_columns(&batch);
                 let names = commits.values().iter().zip(rows.values()).enumerate();
                 let mut kept = Vec::new();

@@ -8,6 +8,7 @@ use asofdb::config::Settings;
 use asofdb::error::{ErrorKind, Result};
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
+use asofdb::store::CompactOptions;
 
 use super::model::{Commit, Joined, Model, Row, Rows, State, Table};
 use super::{Mode, Step};
@@ -94,9 +95,11 @@ impl World {
         self.open.as_mut().expect("open").0.must(sql).await
     }
 
+    /// The newest commit of a branch that is not upkeep.
     fn head(&self, branch: &str) -> u64 {
         let store = self.open.as_ref().expect("open").1.store();
-        store.head(branch).expect("the branch is there").commit().0
+        let head = store.head(branch).expect("the branch is there").commit();
+        store.content(head).expect("it is in the log").0
     }
 
     async fn take(&mut self, step: &Step) {
@@ -125,6 +128,8 @@ impl World {
                 self.cherry_pick(*commit, Some(*table)).await;
             }
             Step::ForwardTable { table, branch, to } => self.forward(*table, *branch, *to).await,
+            Step::Fold => self.fold().await,
+            Step::Compact(table) => self.compact(*table).await,
             Step::Reopen => self.reopen().await,
         }
     }
@@ -421,6 +426,23 @@ impl World {
                 assert!(["55000", "42P01"].contains(&state), "{sql}: {error:?}");
             }
         }
+    }
+
+    async fn fold(&mut self) {
+        let store = self.open.as_ref().expect("open").1.store().clone();
+        store.fold_one(None, 1).await.expect("it folds");
+        store.collect().await.expect("it collects");
+    }
+
+    async fn compact(&mut self, n: usize) {
+        let Some((_, table)) = self.nth_table(n) else { return };
+        let store = self.open.as_ref().expect("open").1.store().clone();
+        let on = self.model.on.clone();
+        let head = store.head(&on).expect("the branch is there");
+        let found = head.table("public", &table.name).expect("it reads").expect("it is there");
+        let options = CompactOptions { all: true, ..CompactOptions::default() };
+        store.compact_one(&on, found.id(), &options).await.expect("it compacts");
+        store.collect().await.expect("it collects");
     }
 
     /// Every commit that can be reached is as it was.
