@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::cast;
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::DFSchema;
@@ -19,7 +18,7 @@ use super::write::values::{check_columns, default_of};
 use crate::activity::{CancelToken, Copying};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
-    ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
+    ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter, fit,
 };
 use crate::fault;
 use crate::parse;
@@ -45,6 +44,7 @@ pub struct CopyInto {
     binary: bool,
     copying: Copying,
     cancel: CancelToken,
+    text: TextOptions,
 }
 
 enum Source {
@@ -93,6 +93,7 @@ impl CopyInto {
             reader,
             copying,
             cancel: writing.reading.cancel.clone(),
+            text: writing.reading.text.clone(),
         })
     }
 
@@ -184,7 +185,7 @@ impl CopyInto {
                 Source::Field(at) if *batch.column(*at).data_type() == storage => {
                     Ok(Arc::clone(batch.column(*at)))
                 }
-                Source::Field(at) => cast(batch.column(*at), &storage).map_err(fault::of_arrow),
+                Source::Field(at) => fit(batch.column(*at), &column.data_type, &self.text),
                 Source::Value(value) => {
                     let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
                     let none = Arc::new(Schema::empty());

@@ -13,6 +13,7 @@
 //! `COPY flights, line 123, column dep_time: "abc"`. Start reading at [`CopyReader::read`].
 
 mod csv;
+mod fit;
 mod lines;
 mod options;
 mod place;
@@ -24,6 +25,7 @@ mod text;
 mod tuples;
 mod write;
 
+pub use fit::fit;
 pub use options::{ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions};
 pub use read::CopyReader;
 pub use write::CopyWriter;
