@@ -16,11 +16,11 @@ pub struct SequenceOptions {
     pub start: Option<i64>,
     /// INCREMENT BY.
     pub increment: Option<i64>,
-    /// [NO] MINVALUE.
+    /// `[NO] MINVALUE`.
     pub min: Option<Option<i64>>,
-    /// [NO] MAXVALUE.
+    /// `[NO] MAXVALUE`.
     pub max: Option<Option<i64>>,
-    /// [NO] CYCLE.
+    /// `[NO] CYCLE`.
     pub cycle: Option<bool>,
     /// RESTART [WITH n]: the inner None begins at START.
     pub restart: Option<Option<i64>>,
