@@ -74,11 +74,10 @@ pub fn version_for(
     table: Option<TableId>,
     spec: &TableVersionSpec,
 ) -> Result<Snapshot> {
-    if let Some(label) = spec.within_name() {
-        let base = of_ref(&reading.snapshot, table, None, label)?;
-        let inner = TableVersionSpec { within: None, ..spec.clone() };
-        return version_for(&reading.at(base), state, table, &inner);
-    }
+    let reading = match spec.within_name() {
+        Some(label) => &reading.at(of_ref(&reading.snapshot, table, None, label)?),
+        None => reading,
+    };
     let expr = plan_constant(reading, state, &spec.value)?;
     let value = constant(reading, state, expr)?.ok_or_else(|| {
         Error::new(ErrorKind::UndefinedParameter, "the version is a parameter without a value")

@@ -175,6 +175,11 @@ pub fn snapshot_of(
 ) -> Result<Snapshot> {
     let store = base.store();
     let (base, version) = named_version(reading, base, table, spec, value)?;
+    if let (Some(within), Version::Ref(name)) = (spec.within_name(), &version) {
+        let message = format!("a table has one version, not \"{within}\" and \"{name}\"");
+        return Err(Error::new(ErrorKind::Syntax, message)
+            .hint("after a branch or tag may stand a number or a time of its past"));
+    }
     let found = match (spec.before, &version) {
         (true, Version::Time(time_us)) => store.resolve(&base, &Version::Time(time_us - 1))?,
         (true, _) => {
