@@ -42,6 +42,8 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(25);
 /// So many looks does a cancelled statement get to give its memory back before the next one goes,
 /// which it does only if memory has grown since.
 const LOOKS_PER_VICTIM: u32 = 50;
+/// So many does a statement that is over: its memory goes back after its answer.
+const LOOKS_SINCE_END: u32 = 20;
 /// Consumers that an error about reservations names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(5).expect("5 is not 0");
 
@@ -121,6 +123,8 @@ struct Victim {
     id: u64,
     /// Looks since.
     looks: u32,
+    /// Looks since it is over.
+    looks_since_end: u32,
     /// What was allocated then.
     allocated_bytes: u64,
 }
@@ -200,12 +204,22 @@ impl Memory {
             statements.victim = None;
             return;
         }
-        if let Some(victim) = statements.victim
-            && statements.running.contains_key(&victim.id)
-            && (victim.looks < LOOKS_PER_VICTIM || allocated_bytes <= victim.allocated_bytes)
-        {
-            statements.victim = Some(Victim { looks: victim.looks + 1, ..victim });
-            return;
+        if let Some(victim) = statements.victim {
+            let grows = allocated_bytes > victim.allocated_bytes;
+            let (waits, next) = match statements.running.contains_key(&victim.id) {
+                true => (
+                    victim.looks < LOOKS_PER_VICTIM || !grows,
+                    Victim { looks: victim.looks + 1, ..victim },
+                ),
+                false => (
+                    victim.looks_since_end < LOOKS_SINCE_END && !grows,
+                    Victim { looks_since_end: victim.looks_since_end + 1, ..victim },
+                ),
+            };
+            if waits {
+                statements.victim = Some(next);
+                return;
+            }
         }
         let largest = statements
             .running
@@ -220,7 +234,8 @@ impl Memory {
                 statement_bytes = running.bytes(),
                 "cancelled the largest statement"
             );
-            statements.victim = Some(Victim { id: *id, looks: 0, allocated_bytes });
+            statements.victim =
+                Some(Victim { id: *id, looks: 0, looks_since_end: 0, allocated_bytes });
         }
     }
 }
