@@ -67,8 +67,6 @@ pub struct Changing {
     pub twice_is_wrong: bool,
     /// Whether the key's columns are assigned.
     pub moves_keys: bool,
-    /// Whether rows are to come in the order they lie in.
-    pub in_order: bool,
     /// RETURNING.
     pub returning: Option<Returning>,
 }
@@ -102,10 +100,7 @@ impl Changing {
         change.check_keys(fresh, versions);
         change.twice_is_wrong = self.twice_is_wrong;
         let (reading, state) = (&writing.reading, writing.state);
-        let mut stream = match self.in_order {
-            true => run::start_in_order(reading, state, self.plan).await?,
-            false => run::start(reading, state, self.plan).await?,
-        };
+        let mut stream = run::start_in_order(reading, state, self.plan).await?;
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(fault::of_datafusion)?;
             match self.action {

@@ -59,7 +59,6 @@ pub fn plan(scene: &Scene<'_>, delete: &Delete) -> Result<Changing> {
         action: Some(Action::Delete),
         twice_is_wrong: false,
         moves_keys: false,
-        in_order: returning.is_some(),
         returning,
     })
 }

@@ -165,10 +165,7 @@ async fn run_insert(writing: &mut Writing<'_>, inserting: Inserting) -> Result<C
     }
     let mut change = Change::new(writing, &target.table, returning.as_ref())?;
     let (reading, state) = (&writing.reading, writing.state);
-    let mut stream = match returning {
-        Some(_) => run::start_in_order(reading, state, source).await?,
-        None => run::start(reading, state, source).await?,
-    };
+    let mut stream = run::start_in_order(reading, state, source).await?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(fault::of_datafusion)?;
         let rows = change.insert(batch.columns().to_vec())?;

@@ -97,7 +97,6 @@ pub fn plan(scene: &Scene<'_>, merge: &Merge) -> Result<Changing> {
         plan,
         action: None,
         twice_is_wrong: true,
-        in_order: returning.is_some(),
         returning,
     })
 }

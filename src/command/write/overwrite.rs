@@ -54,7 +54,7 @@ pub(super) async fn overwrite(
     target.table = snapshot.table_by_id(target.table.id())?.unwrap_or(target.table);
     let width = target.schema().columns.len();
     let mut change = Change::new(writing, &target.table, returning.as_ref())?;
-    let mut stream = run::start(&writing.reading, writing.state, evaluated.plan).await?;
+    let mut stream = run::start_in_order(&writing.reading, writing.state, evaluated.plan).await?;
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(fault::of_datafusion)?;
         if let Some(fits) = batch.columns().get(width) {

@@ -62,7 +62,6 @@ pub fn plan(scene: &Scene<'_>, update: &Update) -> Result<Changing> {
         plan,
         action: Some(Action::Update),
         twice_is_wrong: false,
-        in_order: others.is_empty() || returning.is_some(),
         returning,
     })
 }

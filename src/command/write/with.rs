@@ -43,7 +43,7 @@ pub async fn with(writing: &mut Writing<'_>, with: &With) -> Result<Changed> {
     let given = &writing.before.given;
     let planned = plan_query_over(&writing.reading, writing.state, query, given)?;
     let columns = planned.columns();
-    let mut stream = run::start(&writing.reading, writing.state, planned.plan).await?;
+    let mut stream = run::start_in_order(&writing.reading, writing.state, planned.plan).await?;
     let mut rows = Spool::new(stream.schema(), &writing.reading.runtime);
     while let Some(batch) = stream.next().await {
         rows.push(batch.map_err(fault::of_datafusion)?)?;
