@@ -5,26 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Answer;
-use super::counters::{Counters, line_tip, put_line_tip, put_row_ids};
-use super::proposal::{CatalogWrite, Proposal, TableProposal};
-use super::take::{renamed, segments_between, taken_rows};
-use super::validate::{Verdict, judge, same_rows, same_shape};
+use super::counters::{Counters, line_tip, put_line_tip};
+use super::proposal::Proposal;
+use super::validate::Verdict;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::Floor;
-use crate::log::versions::{SegmentChange, put as put_version};
-use crate::log::{Space, Transaction, ancestry, deletes, inline, key, refs};
+use crate::log::{Space, Transaction, ancestry, key, refs};
 use crate::spec::{
-    Commit, CommitId, CommitKind, LineId, LineRange, LinkId, Ref, RefKind, ReflogAction,
-    ReflogEntry, RetiredEntry, SchemaId, SegmentEntry, TableChange, TableId, TableVersion,
-    VersionId, View,
+    Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry, TableChange,
+    TableId, VersionId,
 };
 use crate::store::Store;
 use crate::store::catalog::{self, Change, Object};
 use crate::store::collect::Wait;
-use crate::store::keys::keys_of;
 use crate::store::refs::check_unprotected;
 use crate::store::snapshot::Point;
-use crate::store::table::{Table, TableSegment};
+use crate::store::table::Table;
 
 pub(super) struct Batch<'a> {
     pub(super) store: &'a Store,
@@ -35,7 +31,7 @@ pub(super) struct Batch<'a> {
     /// Branches that this batch moved or made; None for those it dropped.
     pub(super) heads: HashMap<String, Option<Arc<Point>>>,
     /// Tables that this batch changed.
-    tables: HashMap<VersionId, Arc<Table>>,
+    pub(super) tables: HashMap<VersionId, Arc<Table>>,
     /// Whether there is more to make durable than commits and refs.
     pub(super) changed: bool,
     /// Lines whose rows moved to other files.
@@ -170,321 +166,12 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn judge(&self, proposal: &Proposal, head: &Point) -> Result<Verdict> {
-        for (at, write) in proposal.catalog.iter().enumerate() {
-            self.judge_names(proposal, (write, &proposal.catalog[..at]), head)?;
-        }
-        if proposal.base == head.commit {
-            return Ok(Verdict::Stands);
-        }
-        if self.is_overtaken(proposal, head)? {
-            return Ok(Verdict::Stale);
-        }
-        let base = self.store.point(proposal.base)?;
-        for (id, change) in &proposal.tables {
-            let made = proposal.catalog.iter().any(|write| write.made() == Some(*id));
-            if made || change.taken.is_some() {
-                continue;
-            }
-            let table = self.table(head.root, *id)?;
-            if let (Some(table), Some(old)) = (&table, self.table(base.root, *id)?) {
-                same_shape(&old, table)?;
-                // Checked first: what was deleted since is a conflict wherever it lies.
-                table.check_living(&change.deleted, proposal.base)?;
-                if proposal.verified(*id) {
-                    same_rows(&old, table)?;
-                }
-                if old.is_moved(table, &change.deleted) {
-                    return Ok(Verdict::Stale);
-                }
-            }
-            if let Verdict::Stale = judge(proposal, change, table.as_ref())? {
-                return Ok(Verdict::Stale);
-            }
-        }
-        Ok(Verdict::Stands)
-    }
-
-    /// `before` is what the same proposal did to the catalogue earlier: it may have freed the name.
-    fn judge_names(
-        &self,
-        proposal: &Proposal,
-        (write, before): (&CatalogWrite, &[CatalogWrite]),
-        head: &Point,
-    ) -> Result<()> {
-        let gone = match write {
-            CatalogWrite::Drop { id, name, .. } => Some((*id, name.as_str())),
-            _ => write.alters().map(|id| (id, write.name())),
-        };
-        if let Some((id, name)) = gone
-            && !before.iter().any(|earlier| earlier.made() == Some(id))
-            && catalog::object(&self.transaction, head.root, id)?.is_none()
-        {
-            let message = format!("\"{name}\" was dropped by another transaction");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
-        let Some((namespace, name)) = write.takes() else { return Ok(()) };
-        let there = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
-        let freed = before.iter().any(|earlier| earlier.frees(namespace, name));
-        match there.filter(|there| !freed && !proposal.renames(there)) {
-            Some(_) => Err(catalog::duplicate(name)),
-            None => Ok(()),
-        }
-    }
-
     pub(super) fn line(&mut self, head: &Point, id: CommitId, new: bool) -> Result<LineId> {
         let tip = line_tip(&self.transaction, head.line)?;
         let on = tip == head.commit && !new;
         let line = if on { head.line } else { LineId(self.store.next_id()) };
         put_line_tip(&self.transaction, line, id)?;
         Ok(line)
-    }
-
-    #[expect(clippy::type_complexity, reason = "three lists of one walk, used by one caller")]
-    fn write_tables(
-        &mut self,
-        proposal: &Proposal,
-        head: &Point,
-        id: CommitId,
-        line: LineId,
-    ) -> Result<(Vec<TableChange>, Vec<Change>, Vec<Arc<Table>>)> {
-        let (mut changes, mut entries, mut tables) = (Vec::new(), Vec::new(), Vec::new());
-        for (table, change) in &proposal.tables {
-            let made = proposal.catalog.iter().find_map(|write| match write {
-                CatalogWrite::CreateTable(schema) if schema.table == *table => Some(schema),
-                _ => None,
-            });
-            let old = match made {
-                Some(_) => None,
-                None => self.table(head.root, *table)?,
-            };
-            let altered = proposal.catalog.iter().rev().find_map(|write| match write {
-                CatalogWrite::AlterTable { schema, .. } if schema.table == *table => Some(schema),
-                _ => None,
-            });
-            let from = match (&change.taken, &old, made) {
-                (Some(taken), _, _) => {
-                    entries.extend(renamed(old.as_deref(), &taken.table));
-                    self.take_over(taken, old.as_deref(), id)?
-                }
-                (None, Some(old), _) => old.as_ref().clone(),
-                (None, None, Some(schema)) => Table::empty(self.store.clone(), Arc::clone(schema)),
-                (None, None, None) => {
-                    unreachable!("a proposal for a table that is gone was refused")
-                }
-            };
-            let from = match altered {
-                Some(schema) => from.in_shape(Arc::clone(schema)),
-                None => from,
-            };
-            let next = Arc::new(self.write_table(&from, old.as_deref(), change, (id, line))?);
-            let version = next.version().expect("it was just written").id;
-            self.tables.insert(version, Arc::clone(&next));
-            entries.push(Change::Put(Object::Table(*table, version)));
-            changes.push(TableChange {
-                table: *table,
-                old: old.as_ref().and_then(|old| old.version()).map(|v| v.id),
-                new: Some(version),
-                added_rows: change.added_rows + taken_rows(change, |taken| taken.added_rows),
-                deleted_rows: change.deleted_rows + taken_rows(change, |taken| taken.deleted_rows),
-            });
-            tables.push(next);
-        }
-        for write in &proposal.catalog {
-            if let CatalogWrite::Drop { id, .. } = write
-                && let Some(old) = self.table(head.root, *id)?
-            {
-                let old_id = old.version().map(|v| v.id);
-                changes.push(TableChange {
-                    table: *id,
-                    old: old_id,
-                    new: None,
-                    added_rows: 0,
-                    deleted_rows: old.row_count(),
-                });
-            }
-        }
-        Ok((changes, entries, tables))
-    }
-
-    /// Writes one table's next version, `from` with the change, and returns it as it will be read.
-    fn write_table(
-        &mut self,
-        from: &Table,
-        old: Option<&Table>,
-        change: &TableProposal,
-        (id, line): (CommitId, LineId),
-    ) -> Result<Table> {
-        let start = from.version();
-        let mut next = from.clone();
-        next.pending = Arc::default();
-        next.inline_keys = Arc::default();
-        next.rows = from.rows + change.added_rows - change.deleted_rows;
-        let mut record = TableVersion {
-            id: VersionId(self.store.next_id()),
-            table: from.id(),
-            schema: from.schema().id,
-            previous: None,
-            depth: 0,
-            drift: 0,
-            pages: Vec::new(),
-            added: Vec::new(),
-            removed: Vec::new(),
-            retired: Vec::new(),
-            // A state that was taken over has dead rows that this branch never showed.
-            history: old.and_then(Table::version).map(|v| v.history.clone()).unwrap_or_default(),
-            ranges: start.map(|v| v.ranges.clone()).unwrap_or_default(),
-            deletes: start.and_then(|v| v.deletes),
-            rows: next.rows,
-            segments: 0,
-        };
-        let mut segments = match &change.taken {
-            Some(_) => segments_between(old, from),
-            None => SegmentChange::default(),
-        };
-        for meta in &change.segments {
-            self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;
-            let entry = SegmentEntry { segment: meta.id, commit: id, since: None };
-            segments.added.push(entry);
-            let segment =
-                TableSegment { meta: Arc::clone(meta), entry, deleted: None, visibility: None };
-            Arc::make_mut(&mut next.segments).push(segment);
-        }
-        self.write_deletes(&mut next, &mut record, change, id)?;
-        retire(&mut next, &mut segments, id);
-        self.write_inline(from, &mut next, &mut record, change, (id, line))?;
-        if !change.segments.is_empty() || change.inline.is_some() || change.taken.is_some() {
-            let counter = self.store.row_id_counter(from.id())?.load(Ordering::Acquire);
-            put_row_ids(&self.transaction, from.id(), counter)?;
-        }
-        let (store, previous) = (self.store, old.and_then(Table::version));
-        let record =
-            put_version(&self.transaction, previous, record, segments, &mut || store.next_id())?;
-        next.record = Some(Arc::new(record));
-        Ok(next)
-    }
-
-    fn write_deletes(
-        &mut self,
-        next: &mut Table,
-        record: &mut TableVersion,
-        change: &TableProposal,
-        id: CommitId,
-    ) -> Result<()> {
-        if change.deleted.is_empty() {
-            return Ok(());
-        }
-        let deleted = &change.deleted;
-        let after = Arc::make_mut(&mut next.deletes);
-        after.add(id, &deleted.rows, &deleted.positions);
-        for segment in Arc::make_mut(&mut next.segments) {
-            if deleted.positions.contains_key(&segment.meta.id) {
-                segment.deleted = after.positions.get(&segment.meta.id).cloned();
-            }
-        }
-        let link = LinkId(self.store.next_id());
-        let mut rows = deleted.rows.clone();
-        rows.sort_unstable();
-        let positions = &deleted.positions;
-        deletes::put(&self.transaction, link, record.deletes, id, rows, positions, after)?;
-        record.deletes = Some(link);
-        Ok(())
-    }
-
-    fn write_inline(
-        &mut self,
-        from: &Table,
-        next: &mut Table,
-        record: &mut TableVersion,
-        change: &TableProposal,
-        (id, line): (CommitId, LineId),
-    ) -> Result<()> {
-        let known = from.inline_keys.get();
-        let Some(rows) = &change.inline else {
-            if let Some(keys) = known {
-                let _ = next.inline_keys.set(keys.clone());
-            }
-            return Ok(());
-        };
-        if let Some(keys) = known {
-            let mut keys = keys.clone();
-            let more = keys_of(from.schema(), std::slice::from_ref(&rows.batch))?;
-            keys.insert(&more, &rows.row_ids, id);
-            let _ = next.inline_keys.set(keys);
-        }
-        inline::put(&self.transaction, from.id(), line, id, &rows.encode()?)?;
-        match record.ranges.iter_mut().find(|range| range.line == line) {
-            Some(range) => range.to = id,
-            None => record.ranges.push(LineRange { line, from: id, to: id, since: None }),
-        }
-        Ok(())
-    }
-
-    fn write_catalog(&mut self, writes: &[CatalogWrite], root: u64) -> Result<Vec<Change>> {
-        let mut entries = Vec::new();
-        for write in writes {
-            match write {
-                CatalogWrite::CreateTable(schema) => {
-                    let at = key([schema.id.0]);
-                    self.transaction.put(Space::Schemas, &at, &schema.encode())?;
-                    let (namespace, name) = (schema.namespace.clone(), schema.name.clone());
-                    entries.push(Change::Name(namespace, name, schema.table));
-                }
-                CatalogWrite::AlterTable { was, schema, .. } => {
-                    let at = key([schema.id.0]);
-                    self.transaction.put(Space::Schemas, &at, &schema.encode())?;
-                    rename(&mut entries, write, was, schema.table);
-                }
-                CatalogWrite::CreateView(view) => {
-                    let record = self.write_view(view)?;
-                    entries.push(Change::Put(Object::View(view.id, record)));
-                    let (namespace, name) = (view.namespace.clone(), view.name.clone());
-                    entries.push(Change::Name(namespace, name, view.id));
-                }
-                CatalogWrite::AlterView { was, view } => {
-                    let record = self.write_view(view)?;
-                    entries.push(Change::Put(Object::View(view.id, record)));
-                    rename(&mut entries, write, was, view.id);
-                }
-                CatalogWrite::CreateSequence(sequence) => {
-                    let record = self.write_record(&sequence.encode())?;
-                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
-                    let (namespace, name) = (sequence.namespace.clone(), sequence.name.clone());
-                    entries.push(Change::Name(namespace, name, sequence.id));
-                }
-                CatalogWrite::AlterSequence { was, sequence } => {
-                    let record = self.write_record(&sequence.encode())?;
-                    entries.push(Change::Put(Object::Sequence(sequence.id, record)));
-                    rename(&mut entries, write, was, sequence.id);
-                }
-                CatalogWrite::CreateNamespace(name) => {
-                    let id = TableId(self.store.next_id());
-                    let namespace = View { id, namespace: name.clone(), ..View::default() };
-                    let record = self.write_view(&namespace)?;
-                    entries.push(Change::Put(Object::Namespace(id, record)));
-                }
-                CatalogWrite::DropNamespace(name) => {
-                    if let Some(id) = catalog::namespace(&self.transaction, root, name)? {
-                        entries.push(Change::Remove(id));
-                    }
-                }
-                CatalogWrite::Drop { id, namespace, name } => {
-                    entries.push(Change::Unname(namespace.clone(), name.clone(), *id));
-                    entries.push(Change::Remove(*id));
-                }
-            }
-        }
-        Ok(entries)
-    }
-
-    fn write_view(&self, view: &View) -> Result<SchemaId> {
-        self.write_record(&view.encode())
-    }
-
-    fn write_record(&self, bytes: &[u8]) -> Result<SchemaId> {
-        let record = SchemaId(self.store.next_id());
-        self.transaction.put(Space::Schemas, &key([record.0]), bytes)?;
-        Ok(record)
     }
 
     pub(super) fn update_catalog(&self, root: u64, entries: &[Change]) -> Result<u64> {
@@ -556,35 +243,6 @@ impl<'a> Batch<'a> {
             self.carry_upkeep(name, old, &commit)?;
         }
         Ok(Ok(Answer::Done(to)))
-    }
-}
-
-fn rename(
-    entries: &mut Vec<Change>,
-    write: &CatalogWrite,
-    (namespace, name): &(String, String),
-    id: TableId,
-) {
-    if let Some((new_namespace, new_name)) = write.takes() {
-        entries.push(Change::Unname(namespace.clone(), name.clone(), id));
-        entries.push(Change::Name(new_namespace.to_owned(), new_name.to_owned(), id));
-    }
-}
-
-/// Segments of which no row lives go to the history list.
-fn retire(next: &mut Table, change: &mut SegmentChange, until: CommitId) {
-    if next.segments.iter().all(|segment| segment.rows() > 0) {
-        return;
-    }
-    let (living, dead): (Vec<_>, Vec<_>) =
-        next.segments.iter().cloned().partition(|segment| segment.rows() > 0);
-    next.segments = Arc::new(living);
-    for segment in dead {
-        // A segment that came and went within one transaction leaves no trace.
-        match change.added.iter().position(|added| added.segment == segment.meta.id) {
-            Some(added) => drop(change.added.remove(added)),
-            None => change.retired.push(RetiredEntry { entry: segment.entry, until }),
-        }
     }
 }
 

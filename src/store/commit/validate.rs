@@ -1,11 +1,12 @@
 //! May this proposal stand on this head? Decided from memory alone.
 
-use std::sync::Arc;
-
-use super::proposal::{Proposal, TableProposal};
+use super::apply::Batch;
+use super::proposal::{CatalogWrite, Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CommitId;
+use crate::store::catalog;
 use crate::store::keys::{conflict, duplicate, keys_of};
+use crate::store::snapshot::Point;
 use crate::store::table::Table;
 
 /// What the head says to a proposal.
@@ -15,16 +16,77 @@ pub(super) enum Verdict {
     Stale,
 }
 
-/// Judges the change of one table. `head` is the table now, None where it is gone.
-pub(super) fn judge(
-    proposal: &Proposal,
-    change: &TableProposal,
-    head: Option<&Arc<Table>>,
-) -> Result<Verdict> {
-    let Some(head) = head else {
-        return Err(serialization("a table it writes was dropped"));
-    };
-    head.check_living(&change.deleted, proposal.base)?;
+impl Batch<'_> {
+    pub(super) fn judge(&self, proposal: &Proposal, head: &Point) -> Result<Verdict> {
+        for (at, write) in proposal.catalog.iter().enumerate() {
+            self.judge_names(proposal, (write, &proposal.catalog[..at]), head)?;
+        }
+        if proposal.base == head.commit {
+            return Ok(Verdict::Stands);
+        }
+        if self.is_overtaken(proposal, head)? {
+            return Ok(Verdict::Stale);
+        }
+        let base = self.store.point(proposal.base)?;
+        for (id, change) in &proposal.tables {
+            let made = proposal.catalog.iter().any(|write| write.made() == Some(*id));
+            if made || change.taken.is_some() {
+                continue;
+            }
+            let Some(table) = self.table(head.root, *id)? else {
+                return Err(serialization("a table it writes was dropped"));
+            };
+            let old = self.table(base.root, *id)?;
+            if let Some(old) = &old {
+                same_shape(old, &table)?;
+            }
+            // Checked first: what was deleted since is a conflict wherever it lies.
+            table.check_living(&change.deleted, proposal.base)?;
+            if let Some(old) = &old {
+                if proposal.verified(*id) {
+                    same_rows(old, &table)?;
+                }
+                if old.is_moved(&table, &change.deleted) {
+                    return Ok(Verdict::Stale);
+                }
+            }
+            if let Verdict::Stale = judge_keys(proposal, change, &table)? {
+                return Ok(Verdict::Stale);
+            }
+        }
+        Ok(Verdict::Stands)
+    }
+
+    /// `before` is what the same proposal did to the catalogue earlier: it may have freed the name.
+    fn judge_names(
+        &self,
+        proposal: &Proposal,
+        (write, before): (&CatalogWrite, &[CatalogWrite]),
+        head: &Point,
+    ) -> Result<()> {
+        let gone = match write {
+            CatalogWrite::Drop { id, name, .. } => Some((*id, name.as_str())),
+            _ => write.alters().map(|id| (id, write.name())),
+        };
+        if let Some((id, name)) = gone
+            && !before.iter().any(|earlier| earlier.made() == Some(id))
+            && catalog::object(&self.transaction, head.root, id)?.is_none()
+        {
+            let message = format!("\"{name}\" was dropped by another transaction");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        let Some((namespace, name)) = write.takes() else { return Ok(()) };
+        let there = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
+        let freed = before.iter().any(|earlier| earlier.frees(namespace, name));
+        match there.filter(|there| !freed && !proposal.renames(there)) {
+            Some(_) => Err(catalog::duplicate(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Judges the keys that a change brings to a table.
+fn judge_keys(proposal: &Proposal, change: &TableProposal, head: &Table) -> Result<Verdict> {
     let brings = change.inline.is_some() || !change.segments.is_empty();
     if !brings || head.schema().enforced_keys().is_empty() || !changed_since(head, proposal.base) {
         return Ok(Verdict::Stands);
@@ -58,7 +120,7 @@ pub(super) fn judge(
 }
 
 /// Whether the table's shape is still the one the rows were made for.
-pub(super) fn same_shape(base: &Table, head: &Table) -> Result<()> {
+fn same_shape(base: &Table, head: &Table) -> Result<()> {
     if base.schema().id == head.schema().id {
         return Ok(());
     }
