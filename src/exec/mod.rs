@@ -3,6 +3,7 @@
 pub mod asof_join;
 pub mod changes;
 pub mod copy;
+mod pass;
 pub mod scan;
 pub mod slice;
 pub mod spool;

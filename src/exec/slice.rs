@@ -11,17 +11,14 @@ use std::task::{Context, Poll, ready};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_expr::expressions::Literal;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
 use futures::{Stream, StreamExt};
+
+use super::pass::{PassExec, Passage};
 
 /// Constants that are shorter are spread without a thought.
 const SHORT_BYTES: usize = 4096;
@@ -37,8 +34,7 @@ pub fn sliced(plan: Arc<dyn ExecutionPlan>, bytes_max: usize) -> Result<Arc<dyn 
         match inputs.as_slice() {
             [input] if constants > SHORT_BYTES => {
                 let rows = (bytes_max / constants).max(1);
-                let input: Arc<dyn ExecutionPlan> =
-                    Arc::new(SliceExec { input: Arc::clone(input), rows });
+                let input = PassExec::over(Arc::clone(input), FewAtOnce(rows));
                 let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
                 plan.replace_children(vec![input], options).map(Transformed::yes)
             }
@@ -61,69 +57,19 @@ fn constant_bytes(plan: &Arc<dyn ExecutionPlan>) -> Result<usize> {
     Ok(bytes)
 }
 
-/// Passes its input on, so many rows at a time.
-#[derive(Debug)]
-struct SliceExec {
-    input: Arc<dyn ExecutionPlan>,
-    rows: usize,
-}
+/// Passes rows on, so many at a time.
+#[derive(Clone, Debug)]
+struct FewAtOnce(usize);
 
-impl DisplayAs for SliceExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SliceExec: rows={}", self.rows)
-    }
-}
+impl Passage for FewAtOnce {
+    const NAME: &str = "SliceExec";
 
-impl ExecutionPlan for SliceExec {
-    fn name(&self) -> &str {
-        "SliceExec"
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SliceExec: rows={}", self.0)
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(SliceExec { input, rows: self.rows })),
-            None => internal_err!("SliceExec needs an input"),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(Slices { input, rows: self.rows, rest: None }))
+    fn pass(&self, input: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        Box::pin(Slices { input, rows: self.0, rest: None })
     }
 }
 

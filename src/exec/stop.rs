@@ -2,7 +2,7 @@
 //!
 //! DataFusion's operators yield at their leaves and at exchanges. A join between the two may make a
 //! billion rows of one batch, and a filter inside it may throw all of them away, before any leaf is
-//! asked again. [`stoppable`] puts a [`StopExec`] on top of every operator that has inputs, which ends
+//! asked again. [`stoppable`] puts a `StopExec` on top of every operator that has inputs, which ends
 //! its stream once the token is cancelled and gives the thread back now and then, and has the filters
 //! of joins ask the token each time they are evaluated.
 
@@ -15,25 +15,23 @@ use std::task::{Context, Poll};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::common::internal_err;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder,
 };
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions,
-};
 use futures::{Stream, StreamExt};
 
+use super::pass::{PassExec, Passage};
 use crate::activity::CancelToken;
 
-/// The name under which EXPLAIN ANALYZE shows [`StopExec`], for whoever hides it.
+/// The name under which EXPLAIN ANALYZE shows what stops a plan, for whoever hides it.
 pub const STOP_EXEC: &str = "StopExec";
 
 /// The same plan, which ends with the token's error soon after it is cancelled.
@@ -49,7 +47,7 @@ pub fn stoppable(
             return Ok(Transformed::no(plan));
         }
         let input = filtering(plan, cancel)?;
-        Ok(Transformed::yes(Arc::new(StopExec { input, cancel: cancel.clone() }) as _))
+        Ok(Transformed::yes(PassExec::over(input, UntilCancelled(cancel.clone()))))
     };
     plan.transform_up(stop).data()
 }
@@ -83,69 +81,15 @@ fn filtering(plan: Arc<dyn ExecutionPlan>, cancel: &CancelToken) -> Result<Arc<d
     Ok(plan)
 }
 
-/// Passes its input on until the token is cancelled.
-#[derive(Debug)]
-struct StopExec {
-    input: Arc<dyn ExecutionPlan>,
-    cancel: CancelToken,
-}
+/// Passes rows on until the token is cancelled.
+#[derive(Clone, Debug)]
+struct UntilCancelled(CancelToken);
 
-impl DisplayAs for StopExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(STOP_EXEC)
-    }
-}
+impl Passage for UntilCancelled {
+    const NAME: &str = STOP_EXEC;
 
-impl ExecutionPlan for StopExec {
-    fn name(&self) -> &str {
-        STOP_EXEC
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(StopExec { input, cancel: self.cancel.clone() })),
-            None => internal_err!("StopExec needs an input"),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
-    }
-
-    fn execute(
-        &self,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let rows = self.input.execute(partition, context)?;
-        Ok(Box::pin(cooperative(Stoppable { rows, cancel: self.cancel.clone() })))
+    fn pass(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        Box::pin(cooperative(Stoppable { rows, cancel: self.0.clone() }))
     }
 }
 
