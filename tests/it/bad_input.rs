@@ -182,6 +182,7 @@ fn a_statement_that_wants_all_memory_is_ended() {
             "SELECT max(length(repeat(repeat('x', 10000), n::int))) FROM generate_series(1, 10000) g(n)",
             "SELECT length(lpad('x', 2000000000, 'y'))",
             "SELECT array_length(array_repeat(1, 1000000000))",
+            "SELECT length(ARRAY[a, a][1]) FROM (SELECT repeat('x', 60000000) AS a) b",
             "SELECT length(replace(repeat('a', 100000), 'a', repeat('b', 100000)))",
             "SELECT length(regexp_replace(repeat('a', 100000), 'a', repeat('b', 10000), 'g'))",
             "SELECT length(a || a) FROM (SELECT a || a AS a FROM (SELECT repeat('x', 60000000) AS a) b) c",

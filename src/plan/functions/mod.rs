@@ -12,10 +12,10 @@ mod at_time_zone;
 mod bigint_sum;
 mod casts;
 mod catalog;
+mod changed;
 mod clock;
 mod date_part;
 mod facts;
-mod floats;
 mod folding;
 mod interval;
 mod json;
@@ -87,7 +87,6 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
     }
     casts::install(state, facts)?;
     state.add_analyzer_rule(Arc::new(numbers::Numbers::new()));
-    state.add_analyzer_rule(Arc::new(floats::CheckFloats));
     Ok(())
 }
 
@@ -109,7 +108,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(similar_to::functions());
     functions.extend(json::functions());
     functions.extend(json_build::functions(facts));
-    functions.extend(unknown_literal::functions());
+    functions.extend(unknown_literal::functions(facts.call_bytes_max));
     functions.extend(uuid::functions());
     functions.extend(versions::functions(facts));
     functions

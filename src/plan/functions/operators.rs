@@ -27,6 +27,7 @@ pub struct PostgresOperators {
     interval_multiply: Arc<ScalarUDF>,
     interval_divide: Arc<ScalarUDF>,
     text_concat: Arc<ScalarUDF>,
+    make_array: Arc<ScalarUDF>,
     interval_as_time: Arc<ScalarUDF>,
 }
 
@@ -40,6 +41,7 @@ impl PostgresOperators {
             interval_divide: scale(Scaling::Divide),
             interval_as_time: Arc::new(ScalarUDF::new_from_impl(IntervalAsTime::new())),
             text_concat: Arc::new(super::long_value::text_concat(call_bytes_max)),
+            make_array: Arc::new(unknown_literal::make_array(call_bytes_max)),
         }
     }
 
@@ -154,7 +156,7 @@ impl ExprPlanner for PostgresOperators {
         elements: Vec<Expr>,
         _: &DFSchema,
     ) -> DataFusionResult<PlannerResult<Vec<Expr>>> {
-        Ok(PlannerResult::Planned(unknown_literal::make_array().call(elements)))
+        Ok(PlannerResult::Planned(self.make_array.call(elements)))
     }
 }
 

@@ -3,88 +3,43 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::DataType;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::functions::core::coalesce;
-use datafusion::functions_nested::make_array::make_array_udf;
-use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
+use super::changed::{Change, changed};
+use super::long_value;
 
 /// `asofdb_alike(text, sample)`: the text as a value of the sample's type.
 pub const ALIKE: &str = "asofdb_alike";
 
-/// The functions of this file.
-pub fn functions() -> Vec<ScalarUDF> {
+/// The functions of this file. One call makes at most so many bytes for all rows of a batch.
+pub fn functions(call_bytes_max: u64) -> Vec<ScalarUDF> {
     vec![
-        ScalarUDF::from(TextFitsIn { function: coalesce() }),
-        make_array(),
+        changed(coalesce(), TextFitsIn),
+        make_array(call_bytes_max),
         ScalarUDF::from(Alike { signature: Signature::user_defined(Volatility::Immutable) }),
     ]
 }
 
 /// `ARRAY[…]`.
-pub fn make_array() -> ScalarUDF {
-    ScalarUDF::from(TextFitsIn { function: make_array_udf() })
+pub fn make_array(call_bytes_max: u64) -> ScalarUDF {
+    changed(Arc::new(long_value::make_array(call_bytes_max)), TextFitsIn)
 }
 
-/// A function of DataFusion's whose arguments must be of one type.
+/// All arguments are of one type.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct TextFitsIn {
-    function: Arc<ScalarUDF>,
-}
+struct TextFitsIn;
 
-impl ScalarUDFImpl for TextFitsIn {
-    fn name(&self) -> &str {
-        self.function.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.function.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.function.signature()
-    }
-
-    fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
-        self.function.return_type(types)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DataFusionResult<FieldRef> {
-        self.function.return_field_from_args(args)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        self.function.invoke_with_args(args)
-    }
-
-    fn simplify(
-        &self,
-        args: Vec<Expr>,
-        info: &SimplifyContext,
-    ) -> DataFusionResult<ExprSimplifyResult> {
-        self.function.simplify(args, info)
-    }
-
-    fn conditional_arguments<'a>(
-        &self,
-        args: &'a [Expr],
-    ) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
-        self.function.conditional_arguments(args)
-    }
-
-    fn short_circuits(&self) -> bool {
-        self.function.short_circuits()
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {
-        self.function.coerce_types(types).or_else(|error| {
+impl Change for TextFitsIn {
+    fn coerce(&self, function: &ScalarUDF, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {
+        function.coerce_types(types).or_else(|error| {
             let typed: Vec<DataType> =
                 types.iter().filter(|t| !t.is_string() && !t.is_null()).cloned().collect();
-            match self.function.coerce_types(&typed)?.first() {
+            match function.coerce_types(&typed)?.first() {
                 Some(common) => Ok(vec![common.clone(); types.len()]),
                 None => Err(error),
             }

@@ -1,57 +1,58 @@
-//! `+`, `-` and `*` of two integers of one type.
+//! Operators of two numbers of one type whose result may not fit it.
+
+use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
 
 use arrow::array::{ArrayRef, Datum};
-use arrow::compute::kernels::numeric::{add, mul, sub};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
-use crate::error::{Error, ErrorKind};
-use crate::spec::Type;
+use crate::error::{Error, Result};
 
-/// Refuses what does not fit its type.
+/// How numbers of one kind are reckoned with.
+pub(super) trait Arithmetic: fmt::Debug + Eq + Hash + Send + Sync + 'static {
+    /// What EXPLAIN calls the operator.
+    fn name(op: Operator) -> &'static str;
+
+    /// The results, row by row.
+    fn compute(op: Operator, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError>;
+
+    /// What a failed computation is called.
+    fn refused(error: ArrowError, of: &DataType) -> DataFusionError;
+
+    /// Refuses results that were computed and are no answer.
+    fn check(
+        op: Operator,
+        result: &ArrayRef,
+        left: &ColumnarValue,
+        right: &ColumnarValue,
+    ) -> Result<()>;
+}
+
+/// `left op right`, refused where the result leaves the type.
+pub(super) fn checked<A: Arithmetic>(op: Operator, left: Expr, right: Expr) -> Expr {
+    let signature = Signature::any(2, Volatility::Immutable);
+    let function = Checked { op, signature, kind: PhantomData::<fn(A)> };
+    ScalarUDF::new_from_impl(function).call(vec![left, right])
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct CheckedInteger {
+struct Checked<A> {
     op: Operator,
     signature: Signature,
+    kind: PhantomData<fn(A)>,
 }
 
-impl CheckedInteger {
-    pub(super) fn new(op: Operator) -> CheckedInteger {
-        CheckedInteger { op, signature: Signature::any(2, Volatility::Immutable) }
-    }
-
-    fn compute(&self, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
-        match self.op {
-            Operator::Plus => add(left, right),
-            Operator::Minus => sub(left, right),
-            _ => mul(left, right),
-        }
-    }
-}
-
-fn refused(error: ArrowError, of: &DataType) -> DataFusionError {
-    let ArrowError::ArithmeticOverflow(_) = error else { return error.into() };
-    let name = match of {
-        DataType::Int16 => Type::Int2,
-        DataType::Int32 => Type::Int4,
-        _ => Type::Int8,
-    };
-    let error = Error::new(ErrorKind::OutOfRange, format!("{name} out of range"));
-    DataFusionError::External(Box::new(error))
-}
-
-impl ScalarUDFImpl for CheckedInteger {
+impl<A: Arithmetic> ScalarUDFImpl for Checked<A> {
     fn name(&self) -> &str {
-        match self.op {
-            Operator::Plus => "integer_add",
-            Operator::Minus => "integer_subtract",
-            _ => "integer_multiply",
-        }
+        A::name(self.op)
     }
 
     fn display_name(&self, args: &[Expr]) -> DataFusionResult<String> {
@@ -77,17 +78,23 @@ impl ScalarUDFImpl for CheckedInteger {
         let [left, right] = args.args.as_slice() else {
             return exec_err!("{} takes two arguments", self.name());
         };
-        let computed = match (left, right) {
-            (Array(left), Array(right)) => self.compute(left, right),
-            (Array(left), Scalar(right)) => self.compute(left, &right.to_scalar()?),
-            (Scalar(left), Array(right)) => self.compute(&left.to_scalar()?, right),
-            (Scalar(left), Scalar(right)) => self.compute(&left.to_scalar()?, &right.to_scalar()?),
+        let result = match (left, right) {
+            (Array(left), Array(right)) => A::compute(self.op, left, right),
+            (Array(left), Scalar(right)) => A::compute(self.op, left, &right.to_scalar()?),
+            (Scalar(left), Array(right)) => A::compute(self.op, &left.to_scalar()?, right),
+            (Scalar(left), Scalar(right)) => {
+                A::compute(self.op, &left.to_scalar()?, &right.to_scalar()?)
+            }
         };
-        let of = left.data_type();
-        let computed = computed.map_err(|error| refused(error, &of))?;
+        let result = result.map_err(|error| A::refused(error, &left.data_type()))?;
+        A::check(self.op, &result, left, right).map_err(external)?;
         match (left, right) {
-            (Scalar(_), Scalar(_)) => ScalarValue::try_from_array(&computed, 0).map(Scalar),
-            _ => Ok(Array(computed)),
+            (Scalar(_), Scalar(_)) => ScalarValue::try_from_array(&result, 0).map(Scalar),
+            _ => Ok(Array(result)),
         }
     }
+}
+
+pub(super) fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }

@@ -1,6 +1,6 @@
 //! Numbers where DataFusion's answer would be another one than PostgreSQL's.
 //!
-//! Integers that overflow are an error, not what is left of them. A fraction cast to an integer is
+//! Integers and floats that overflow are an error, not what is left of them. A fraction cast to an integer is
 //! rounded, not cut. Arithmetic of two numbers as they are written, `1.1 + 2.2`, is exact. An interval
 //! BETWEEN two is compared by its length.
 //!
@@ -8,6 +8,8 @@
 
 mod arithmetic;
 mod constants;
+mod floats;
+mod integers;
 mod rounding;
 
 use std::sync::Arc;
@@ -22,7 +24,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use self::arithmetic::CheckedInteger;
+use self::floats::Floats;
+use self::integers::Integers;
 use self::rounding::Rounded;
 use super::interval::IntervalAsTime;
 use crate::plan::expressions::rewrite_expressions;
@@ -111,17 +114,22 @@ fn negated(inner: Box<Expr>, schema: &DFSchema) -> DataFusionResult<Transformed<
     }
 }
 
-/// Integers added, subtracted, multiplied.
+/// Integers added, subtracted, multiplied; floats divided too.
 fn checked(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
     let BinaryExpr { left, op, right } = binary;
-    let is_arithmetic = matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply);
-    if is_arithmetic
-        && let (Ok(of), Ok(other)) = (left.get_type(schema), right.get_type(schema))
-        && of.is_signed_integer()
-        && of == other
-    {
-        let function = ScalarUDF::new_from_impl(CheckedInteger::new(op));
-        return Transformed::yes(function.call(vec![*left, *right]));
+    use Operator::{Divide, Minus, Multiply, Plus};
+    let (Ok(of), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else {
+        return Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }));
+    };
+    match (op, of) {
+        (_, of) if of != other => {}
+        (Plus | Minus | Multiply, of) if of.is_signed_integer() => {
+            return Transformed::yes(arithmetic::checked::<Integers>(op, *left, *right));
+        }
+        (Plus | Minus | Multiply | Divide, DataType::Float32 | DataType::Float64) => {
+            return Transformed::yes(arithmetic::checked::<Floats>(op, *left, *right));
+        }
+        _ => {}
     }
     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
 }
