@@ -7,22 +7,27 @@
 //!
 //! An unqualified name finds it, and `*` shows it alone, because the join lists all columns that it
 //! makes one as if they were keys, which is where DataFusion looks. [`DropAliases`] takes those that
-//! are none off again, before any other rule sees the join.
+//! are none off again, before any other rule sees the join. In ON and WHERE DataFusion does not look
+//! there: such conditions are planned here too.
 
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result, TableReference};
+use datafusion::common::{
+    Column, DFSchema, JoinConstraint, JoinType, NullEquality, Result, TableReference,
+};
 use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::expr_rewriter::normalize_col_with_schemas_and_ambiguity_check;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::utils::expand_wildcard;
+use datafusion::logical_expr::utils::{expand_wildcard, find_aggregate_exprs};
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{
-    Join as SqlJoin, JoinConstraint as SqlConstraint, JoinOperator, ObjectName, TableFactor,
+    Expr as SqlExpr, Join as SqlJoin, JoinConstraint as SqlConstraint, JoinOperator, ObjectName,
+    TableFactor,
 };
 
 use super::scope::external;
@@ -32,7 +37,10 @@ use crate::error::{Error, ErrorKind};
 /// that USING makes one, DataFusion shows the first.
 const MERGED: char = '!';
 
-/// Plans factors that are one join by USING, and hands back all others.
+/// What a WHERE is joined to, in a CROSS JOIN by ON, which nobody can write.
+pub(super) const FILTER: &str = "!where";
+
+/// Plans factors that are one join, or a WHERE, and hands back all others.
 #[derive(Debug)]
 pub(super) struct UsingPlanner;
 
@@ -45,18 +53,26 @@ impl RelationPlanner for UsingPlanner {
         let TableFactor::NestedJoin { mut table_with_joins, alias } = relation else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
-        let Some((join_type, constraint)) = alone(&table_with_joins.joins) else {
+        let Some(step) = alone(&table_with_joins.joins) else {
             let factor = TableFactor::NestedJoin { table_with_joins, alias };
             return Ok(RelationPlanning::Original(Box::new(factor)));
         };
         let join = table_with_joins.joins.remove(0);
         let left = context.plan(table_with_joins.relation)?;
-        let right = context.plan(join.relation)?;
-        let names = match constraint {
-            SqlConstraint::Using(columns) => names(columns, context)?,
-            _ => common_names(&left, &right)?,
+        let mut plan = match step {
+            Step::Filter(condition) => filter(left, condition, context)?,
+            Step::Join(join_type, constraint) => {
+                let sides = Sides { left, right: context.plan(join.relation)?, join_type };
+                match constraint {
+                    SqlConstraint::On(condition) => sides.on(condition, context)?,
+                    SqlConstraint::Using(columns) => sides.merged(names(columns, context)?)?,
+                    _ => {
+                        let names = common_names(&sides.left, &sides.right)?;
+                        sides.merged(names)?
+                    }
+                }
+            }
         };
-        let mut plan = Merge { left, right, join_type }.plan(names)?;
         if alias.is_some() {
             // Under one alias only what `*` shows has a name of its own.
             let shown = expand_wildcard(plan.schema(), &plan, None)?;
@@ -66,18 +82,50 @@ impl RelationPlanner for UsingPlanner {
     }
 }
 
-/// The kind of the only join, where it is by USING or NATURAL.
-fn alone(joins: &[SqlJoin]) -> Option<(JoinType, SqlConstraint)> {
+/// What a factor in parentheses does with the relation on its left.
+enum Step {
+    Filter(SqlExpr),
+    Join(JoinType, SqlConstraint),
+}
+
+/// The only step, where it is one of this file's.
+fn alone(joins: &[SqlJoin]) -> Option<Step> {
     let [join] = joins else { return None };
+    let is_filter = matches!(
+        &join.relation,
+        TableFactor::Derived { alias: Some(alias), .. } if alias.name.value == FILTER
+    );
     let (join_type, constraint) = match &join.join_operator {
         JoinOperator::Join(on) | JoinOperator::Inner(on) => (JoinType::Inner, on),
         JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (JoinType::Left, on),
         JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (JoinType::Right, on),
         JoinOperator::FullOuter(on) => (JoinType::Full, on),
+        JoinOperator::CrossJoin(SqlConstraint::On(condition)) if is_filter => {
+            return Some(Step::Filter(condition.clone()));
+        }
         _ => return None,
     };
-    let merges = matches!(constraint, SqlConstraint::Using(_) | SqlConstraint::Natural);
-    merges.then(|| (join_type, constraint.clone()))
+    let is_lateral = matches!(
+        join.relation,
+        TableFactor::Derived { lateral: true, .. }
+            | TableFactor::Function { lateral: true, .. }
+            | TableFactor::UNNEST { .. }
+    );
+    let has_condition = *constraint != SqlConstraint::None;
+    (has_condition && !is_lateral).then(|| Step::Join(join_type, constraint.clone()))
+}
+
+fn filter(
+    plan: LogicalPlan,
+    condition: SqlExpr,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let condition = context.sql_to_expr(condition, plan.schema())?;
+    if !find_aggregate_exprs([&condition]).is_empty() {
+        let message = "aggregate functions are not allowed in WHERE";
+        return Err(external(Error::new(ErrorKind::Grouping, message)));
+    }
+    LogicalPlanBuilder::from(plan).filter(condition)?.build()
 }
 
 fn names(
@@ -105,14 +153,30 @@ fn common_names(left: &LogicalPlan, right: &LogicalPlan) -> Result<Vec<String>> 
     Ok(names)
 }
 
-struct Merge {
+struct Sides {
     left: LogicalPlan,
     right: LogicalPlan,
     join_type: JoinType,
 }
 
-impl Merge {
-    fn plan(self, names: Vec<String>) -> Result<LogicalPlan> {
+impl Sides {
+    fn on(
+        self,
+        condition: SqlExpr,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<LogicalPlan> {
+        let schema = self.left.schema().join(self.right.schema())?;
+        let condition = context.sql_to_expr(condition, &schema)?;
+        let mut same = self.left.using_columns()?;
+        same.extend(self.right.using_columns()?);
+        let schemas: &[&[&DFSchema]] = &[&[&schema]];
+        let condition = normalize_col_with_schemas_and_ambiguity_check(condition, schemas, &same)?;
+        LogicalPlanBuilder::from(self.left)
+            .join_on(self.right, self.join_type, [condition])?
+            .build()
+    }
+
+    fn merged(self, names: Vec<String>) -> Result<LogicalPlan> {
         if names.is_empty() {
             return LogicalPlanBuilder::from(self.left)
                 .join_on(self.right, self.join_type, [])?

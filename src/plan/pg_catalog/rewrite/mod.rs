@@ -13,6 +13,7 @@
 //! | `(f(x)).field` | `get_field(f(x), 'field')` |
 //! | `t AT TIME ZONE z`, `x SIMILAR TO p`, `round(x::float8)` | calls of our own |
 //! | `a JOIN b USING (k) JOIN c …` | `(a JOIN b USING (k)) JOIN c …` |
+//! | `FROM a JOIN b USING (k) WHERE …` | `FROM (a JOIN b USING (k) WHERE …)`, in a form of our own |
 //! | `FROM (SELECT count(*) …)` | `FROM (SELECT count(*) AS count …)` |
 //! | `CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE …)`, where there is no domain | without that arm |
 //! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
@@ -119,6 +120,7 @@ impl VisitorMut for Rewriter {
             }
         }
         select.from.iter_mut().for_each(using::nest);
+        using::filter_from(select);
         match from::check_aliases(select) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => ControlFlow::Break(error),
