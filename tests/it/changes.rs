@@ -10,9 +10,10 @@ use asofdb::error::Result;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::guest::{Guest, Rows};
+
+use crate::property::config;
 
 /// Rows of a statement: (k, v) in the order of the input.
 #[derive(Clone, Debug)]
@@ -460,13 +461,7 @@ fn live(steps: &[Step]) {
 
 #[test]
 fn statements_change_what_they_say() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/changes.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(40, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 300,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/changes.txt", 40, 300);
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..25))| {
         live(&steps);
     });

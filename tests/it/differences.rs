@@ -10,9 +10,10 @@ use asofdb::config::Settings;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::guest::{Guest, Rows};
+
+use crate::property::{config, home};
 
 /// 2026-01-01 00:00:00 UTC.
 const START_US: i64 = 1_767_225_600_000_000;
@@ -60,14 +61,8 @@ struct World {
 
 impl World {
     fn build(keyed: bool) -> (World, Settings) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = Clock::manual(START_US);
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            clock: clock.clone(),
-            query_threads: 2,
-            ..Settings::default()
-        };
+        let (folder, settings) = home(START_US);
+        let clock = settings.clock.clone();
         let database = Database::open(&settings.data, settings.clone()).expect("a database");
         let (guest, mains) = (Guest::arrive(&database), Vec::new());
         let world = World { guest, clock, database: Some(database), mains, keyed, _folder: folder };
@@ -293,13 +288,7 @@ fn until(text: &str) -> i64 {
 
 #[test]
 fn changes_are_the_differences_of_versions() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/differences.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(16, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 100,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/differences.txt", 16, 100);
     let steps = proptest::collection::vec(step(), 1..14);
     proptest!(config, |(keyed in any::<bool>(), steps in steps)| {
         let (mut world, settings) = World::build(keyed);

@@ -10,9 +10,10 @@ mod model;
 mod world;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use world::World;
+
+use crate::property::config;
 
 /// One step. Numbers pick among what there is when the step comes.
 #[derive(Clone, Debug)]
@@ -117,13 +118,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn every_version_stays_as_it_was() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/history.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(40, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 300,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/history.txt", 40, 300);
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..25))| {
         World::build().live(&steps);
     });

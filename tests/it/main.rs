@@ -11,6 +11,7 @@ mod history;
 mod isolation;
 mod merging;
 mod process;
+mod property;
 mod shape;
 mod sql;
 mod time;

@@ -12,9 +12,10 @@ mod world;
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use world::World;
+
+use crate::property::config;
 
 /// What a merge does about conflicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn histories_brought_together_have_the_rows_they_should() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/merging.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(24, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 400,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/merging.txt", 24, 400);
     proptest!(config.clone(), |(steps in proptest::collection::vec(step(), 4..32))| {
         World::build().live(&steps);
     });

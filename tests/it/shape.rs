@@ -5,23 +5,18 @@
 //! the folder was opened again.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use asofdb::clock::Clock;
 use asofdb::config::Settings;
-use asofdb::error::ErrorKind;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use crate::guest::{Guest, Rows};
+use crate::property::{config, home};
 
 /// More than the log keeps of one statement.
 const MANY: i32 = 8_500;
-/// A folder is free by then.
-const RELEASED: Duration = Duration::from_secs(5);
-
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Int2,
@@ -175,13 +170,7 @@ impl State {
 
 impl World {
     fn build() -> World {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            clock: Clock::manual(1_767_225_600_000_000),
-            query_threads: 2,
-            ..Settings::default()
-        };
+        let (folder, settings) = home(1_767_225_600_000_000);
         World {
             settings,
             open: None,
@@ -195,17 +184,8 @@ impl World {
     }
 
     fn open(&mut self) {
-        let began = Instant::now();
-        let database = loop {
-            match Database::open(&self.settings.data, self.settings.clone()) {
-                Ok(database) => break database,
-                Err(error) if error.kind() == ErrorKind::DataDirectory => {
-                    assert!(began.elapsed() < RELEASED, "{error:?}");
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let database =
+            Database::open(&self.settings.data, self.settings.clone()).expect("it opens");
         self.open = Some((Guest::arrive(&database), database));
     }
 
@@ -540,13 +520,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn every_version_shows_the_shape_it_had() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/shape.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(30, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 200,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/shape.txt", 30, 200);
     proptest!(config, |(steps in proptest::collection::vec(step(), 1..30))| {
         World::build().live(&steps);
     });

@@ -17,10 +17,10 @@ use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use asofdb::store::{CompactOptions, ExpireOptions};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use self::house::House;
 use crate::guest::Guest;
+use crate::property::config;
 
 /// One step. Numbers pick among what there is when the step comes.
 #[derive(Clone, Debug)]
@@ -105,13 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn upkeep_changes_no_answer() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/upkeep.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(16, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 200,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/upkeep.txt", 16, 200);
     proptest!(config, |(steps in proptest::collection::vec(step(), 4..24))| {
         House::build().live(&steps);
     });

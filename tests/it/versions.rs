@@ -17,11 +17,12 @@ use asofdb::config::Settings;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, FileFailurePersistence};
 
 use super::guest::{Guest, Rows};
 use places::{PLACES, TARGETS};
 use spellings::{Spelling, Version, spellings};
+
+use crate::property::{config, home};
 
 /// 2026-01-01 00:00:00 UTC.
 const START_US: i64 = 1_767_225_600_000_000;
@@ -57,14 +58,8 @@ struct World {
 
 impl World {
     fn build() -> (World, Settings) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let clock = Clock::manual(START_US);
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            clock: clock.clone(),
-            query_threads: 2,
-            ..Settings::default()
-        };
+        let (folder, settings) = home(START_US);
+        let clock = settings.clock.clone();
         let database = Database::open(&settings.data, settings.clone()).expect("a database");
         let guest = Guest::arrive(&database);
         let world = World {
@@ -277,13 +272,7 @@ fn explain_resolves_what_it_shows() {
 
 #[test]
 fn any_history_in_any_place() {
-    let persistence = FileFailurePersistence::Direct("proptest-regressions/it/versions.txt");
-    let config = Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(6, |n| n.parse().expect("a number")),
-        failure_persistence: Some(Box::new(persistence)),
-        max_shrink_iters: 60,
-        ..Config::default()
-    };
+    let config = config("proptest-regressions/it/versions.txt", 6, 60);
     let edits = proptest::collection::vec(edit(), 1..8);
     let picks = proptest::collection::vec((0..1000_usize, 0..1000_usize, 0..1000_usize), 60);
     proptest!(config, |(edits in edits, picks in picks)| {

@@ -1,11 +1,10 @@
 //! The database and the model, step by step side by side.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use asofdb::clock::Clock;
 use asofdb::config::Settings;
-use asofdb::error::{ErrorKind, Result};
+use asofdb::error::Result;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use asofdb::spec::text::{TextOptions, parse_timestamptz};
@@ -13,11 +12,10 @@ use asofdb::spec::text::{TextOptions, parse_timestamptz};
 use super::Step;
 use super::model::{Block, Model, Row, State};
 use crate::guest::{Guest, Rows};
+use crate::property::home;
 
 const START_US: i64 = 1_767_225_600_000_000;
 const TICK: Duration = Duration::from_secs(1);
-/// A folder is free by then.
-const RELEASED: Duration = Duration::from_secs(5);
 /// More than the log keeps of one statement.
 const MANY: i32 = 9_000;
 
@@ -33,13 +31,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn build() -> World {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            clock: Clock::manual(START_US),
-            query_threads: 2,
-            ..Settings::default()
-        };
+        let (folder, settings) = home(START_US);
         let mut model = Model { on: "main".to_owned(), ..Model::default() };
         model.commits.insert(1, State::new());
         model.branches.insert("main".to_owned(), vec![(START_US, 1)]);
@@ -49,19 +41,9 @@ impl World {
         world
     }
 
-    /// Threads that were ending a query when its session went release the folder a moment later.
     fn open(&mut self) {
-        let began = Instant::now();
-        let database = loop {
-            match Database::open(&self.settings.data, self.settings.clone()) {
-                Ok(database) => break database,
-                Err(error) if error.kind() == ErrorKind::DataDirectory => {
-                    assert!(began.elapsed() < RELEASED, "{error:?}");
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let database =
+            Database::open(&self.settings.data, self.settings.clone()).expect("it opens");
         self.open = Some((Guest::arrive(&database), database));
     }
 

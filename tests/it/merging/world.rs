@@ -1,11 +1,10 @@
 //! The database and the model, step by step side by side.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use asofdb::clock::Clock;
 use asofdb::config::Settings;
-use asofdb::error::{ErrorKind, Result};
+use asofdb::error::Result;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use asofdb::store::CompactOptions;
@@ -13,10 +12,9 @@ use asofdb::store::CompactOptions;
 use super::model::{Commit, Joined, Model, Row, Rows, State, Table};
 use super::{Mode, Step};
 use crate::guest::Guest;
+use crate::property::home;
 
 const START_US: i64 = 1_767_225_600_000_000;
-/// A folder is free by then.
-const RELEASED: Duration = Duration::from_secs(5);
 /// More than the log keeps of one statement.
 const MANY: i64 = 9_000;
 
@@ -35,13 +33,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn build() -> World {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            clock: Clock::manual(START_US),
-            query_threads: 2,
-            ..Settings::default()
-        };
+        let (folder, settings) = home(START_US);
         let mut model = Model { on: "main".to_owned(), ..Model::default() };
         let first = Commit { state: State::new(), parent: 0, merged: None };
         model.commits.insert(1, first);
@@ -51,19 +43,9 @@ impl World {
         world
     }
 
-    /// Threads that were ending a query when its session went release the folder a moment later.
     fn open(&mut self) {
-        let began = Instant::now();
-        let database = loop {
-            match Database::open(&self.settings.data, self.settings.clone()) {
-                Ok(database) => break database,
-                Err(error) if error.kind() == ErrorKind::DataDirectory => {
-                    assert!(began.elapsed() < RELEASED, "{error:?}");
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let database =
+            Database::open(&self.settings.data, self.settings.clone()).expect("it opens");
         self.open = Some((Guest::arrive(&database), database));
     }
 

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use asofdb::clock::Clock;
 use asofdb::config::Settings;
-use asofdb::error::ErrorKind;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use asofdb::spec::TableId;
@@ -13,6 +11,7 @@ use asofdb::store::{CompactOptions, ExpireOptions, Store};
 
 use super::Step;
 use crate::guest::Guest;
+use crate::property::home;
 
 const START_US: i64 = 1_767_225_600_000_000;
 const TICK: Duration = Duration::from_secs(1);
@@ -46,31 +45,15 @@ pub(super) struct House {
 
 impl House {
     pub(super) fn build() -> House {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            clock: Clock::manual(START_US),
-            query_threads: 2,
-            ..Settings::default()
-        };
+        let (folder, settings) = home(START_US);
         let model = Model { on: "main".to_owned(), ..Model::default() };
         let (open, reader) = (None, None);
         House { settings, open, reader, model, names: 0, _folder: folder }
     }
 
     fn open(&mut self) {
-        let mut tries = 0;
-        let database = loop {
-            match Database::open(&self.settings.data, self.settings.clone()) {
-                Ok(database) => break database,
-                // Threads that were ending a query release the folder a moment later.
-                Err(error) if error.kind() == ErrorKind::DataDirectory && tries < 5_000 => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => panic!("{error:?}"),
-            }
-        };
+        let database =
+            Database::open(&self.settings.data, self.settings.clone()).expect("it opens");
         self.open = Some((Guest::arrive(&database), database));
     }
 
