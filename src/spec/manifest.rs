@@ -76,6 +76,29 @@ pub struct TableVersion {
     pub segments: u64,
 }
 
+impl TableVersion {
+    /// Of no rows, in no record yet: a base without pages.
+    pub fn empty(table: TableId, schema: SchemaId) -> TableVersion {
+        TableVersion {
+            id: VersionId(0),
+            table,
+            schema,
+            previous: None,
+            depth: 0,
+            drift: 0,
+            pages: Vec::new(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            retired: Vec::new(),
+            history: Vec::new(),
+            ranges: Vec::new(),
+            deletes: None,
+            rows: 0,
+            segments: 0,
+        }
+    }
+}
+
 /// What one commit deleted from one table; links name their parent, so branches share them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeleteLink {

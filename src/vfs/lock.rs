@@ -10,7 +10,7 @@ const NAME: &str = "LOCK";
 
 /// What this process itself still holds is let go soon: work that was cancelled ends when it next
 /// asks, and may outlive the database's handle by that long.
-const OWN_WAITS: u32 = 400;
+const OWN_WAITS: u32 = 1000;
 const OWN_WAIT: Duration = Duration::from_millis(5);
 
 /// The lock on a data folder, held until it is dropped. The file stays: unlinking it would let two

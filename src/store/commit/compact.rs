@@ -133,17 +133,12 @@ impl Batch<'_> {
         next.inline_keys = Arc::default();
         let mut record = TableVersion {
             id: VersionId(self.store.next_id()),
-            previous: None,
-            depth: 0,
-            drift: 0,
-            pages: Vec::new(),
-            added: Vec::new(),
-            removed: Vec::new(),
-            retired: Vec::new(),
-            segments: 0,
-            ..before.clone()
+            history: before.history.clone(),
+            ranges: rest_of(&before.ranges, compaction),
+            deletes: before.deletes,
+            rows: before.rows,
+            ..TableVersion::empty(before.table, before.schema)
         };
-        record.ranges = rest_of(&before.ranges, compaction);
         record.history.retain(|entry| entry.until > compaction.floor);
         for (meta, entry) in &compaction.history {
             self.transaction.put(Space::Segments, &key([meta.id.0]), &meta.encode())?;

@@ -102,21 +102,12 @@ impl Batch<'_> {
         next.rows = from.rows + change.added_rows - change.deleted_rows;
         let mut record = TableVersion {
             id: VersionId(self.store.next_id()),
-            table: from.id(),
-            schema: from.schema().id,
-            previous: None,
-            depth: 0,
-            drift: 0,
-            pages: Vec::new(),
-            added: Vec::new(),
-            removed: Vec::new(),
-            retired: Vec::new(),
             // A state that was taken over has dead rows that this branch never showed.
             history: old.and_then(Table::version).map(|v| v.history.clone()).unwrap_or_default(),
             ranges: start.map(|v| v.ranges.clone()).unwrap_or_default(),
             deletes: start.and_then(|v| v.deletes),
             rows: next.rows,
-            segments: 0,
+            ..TableVersion::empty(from.id(), from.schema().id)
         };
         let mut segments = match &change.taken {
             Some(_) => segments_between(old, from),

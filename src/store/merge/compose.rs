@@ -16,9 +16,7 @@ use super::ranges::{joined, without};
 use super::rows::{Row, Sides};
 use crate::error::Result;
 use crate::log::deletes::Deletes;
-use crate::spec::{
-    CommitId, LineRange, RowId, SegmentEntry, SegmentId, TableSchema, TableVersion, VersionId,
-};
+use crate::spec::{CommitId, LineRange, RowId, SegmentEntry, SegmentId, TableSchema, TableVersion};
 use crate::store::table::{Table, TableSegment, UNCOMMITTED};
 
 /// A merged table, not yet committed.
@@ -38,21 +36,11 @@ pub(super) fn unwritten(
 ) -> TableVersion {
     let known = table.version();
     TableVersion {
-        id: VersionId(0),
-        table: schema.table,
-        schema: schema.id,
-        previous: None,
-        depth: 0,
-        drift: 0,
-        pages: Vec::new(),
-        added: Vec::new(),
-        removed: Vec::new(),
-        retired: Vec::new(),
-        history: Vec::new(),
         ranges,
         deletes: known.and_then(|version| version.deletes),
         rows: table.row_count(),
         segments: table.segments().len() as u64,
+        ..TableVersion::empty(schema.table, schema.id)
     }
 }
 
