@@ -18,6 +18,8 @@ use super::changed::{Change, changed};
 use super::folding::is_folding;
 use crate::error::{Error, ErrorKind};
 
+pub(super) use concat::TEXT_CONCAT;
+
 /// The largest value: no message could carry a larger one.
 const VALUE_BYTES_MAX: u64 = 64 << 20;
 /// The largest value that is computed while a statement is planned: a plan is copied many times.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
@@ -14,6 +15,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 use super::casts::take_type_of;
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
+use super::long_value::TEXT_CONCAT;
 use super::numbers::exact;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
@@ -90,10 +92,18 @@ impl PostgresOperators {
 
     /// Text and what is not text, one after the other; None for arrays, bytes and what has no type yet.
     fn texts(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+        if expr.op != BinaryOperator::StringConcat {
+            return None;
+        }
+        if let Expr::ScalarFunction(call) = &expr.left
+            && call.func.name() == TEXT_CONCAT
+        {
+            return self.longer(call, &expr.right, schema);
+        }
         let (left, right) = (expr.left.get_type(schema).ok()?, expr.right.get_type(schema).ok()?);
         let is_plain = |of: &DataType| of.is_string() || of.is_numeric() || of.is_temporal();
         let fits = is_plain(&left) && is_plain(&right) && (left.is_string() || right.is_string());
-        if expr.op != BinaryOperator::StringConcat || !fits {
+        if !fits {
             return None;
         }
         let text = |of: &DataType, expr: &Expr| match of.is_string() {
@@ -101,6 +111,20 @@ impl PostgresOperators {
             false => cast(expr.clone(), DataType::Utf8View),
         };
         Some(self.text_concat.call(vec![text(&left, &expr.left), text(&right, &expr.right)]))
+    }
+
+    /// A chain of texts with one more.
+    fn longer(&self, chain: &ScalarFunction, next: &Expr, schema: &DFSchema) -> Option<Expr> {
+        let of = next.get_type(schema).ok()?;
+        if !of.is_string() && !of.is_numeric() && !of.is_temporal() {
+            return None;
+        }
+        let mut texts = chain.args.clone();
+        texts.push(match of.is_string() {
+            true => next.clone(),
+            false => cast(next.clone(), DataType::Utf8View),
+        });
+        Some(self.text_concat.call(texts))
     }
 }
 

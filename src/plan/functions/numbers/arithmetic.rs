@@ -36,30 +36,74 @@ pub(super) trait Arithmetic: fmt::Debug + Eq + Hash + Send + Sync + 'static {
     ) -> Result<()>;
 }
 
-/// `left op right`, refused where the result leaves the type.
+/// `left op right`, refused where the result leaves the type. A chain of sums, or of products, is one
+/// call: each of many nested ones would be named, typed and copied anew.
 pub(super) fn checked<A: Arithmetic>(op: Operator, left: Expr, right: Expr) -> Expr {
-    let signature = Signature::any(2, Volatility::Immutable);
-    let function = Checked { op, signature, kind: PhantomData::<fn(A)> };
-    ScalarUDF::new_from_impl(function).call(vec![left, right])
+    if let Expr::ScalarFunction(call) = &left
+        && let Some(chain) = call.func.inner().downcast_ref::<Checked<A>>()
+        && chain.ops.iter().all(|first| is_sum(*first) == is_sum(op))
+    {
+        let ops = chain.ops.iter().copied().chain([op]).collect();
+        let mut args = call.args.clone();
+        args.push(right);
+        return ScalarUDF::new_from_impl(Checked::<A>::new(ops)).call(args);
+    }
+    ScalarUDF::new_from_impl(Checked::<A>::new(vec![op])).call(vec![left, right])
 }
 
+fn is_sum(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus)
+}
+
+/// Operators applied from the left: one less than there are operands.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked<A> {
-    op: Operator,
+    ops: Vec<Operator>,
     signature: Signature,
     kind: PhantomData<fn(A)>,
 }
 
+impl<A: Arithmetic> Checked<A> {
+    fn new(ops: Vec<Operator>) -> Checked<A> {
+        let signature = Signature::any(ops.len() + 1, Volatility::Immutable);
+        Checked { ops, signature, kind: PhantomData }
+    }
+
+    fn apply(
+        op: Operator,
+        left: &ColumnarValue,
+        right: &ColumnarValue,
+    ) -> DataFusionResult<ColumnarValue> {
+        use ColumnarValue::{Array, Scalar};
+        let result = match (left, right) {
+            (Array(left), Array(right)) => A::compute(op, left, right),
+            (Array(left), Scalar(right)) => A::compute(op, left, &right.to_scalar()?),
+            (Scalar(left), Array(right)) => A::compute(op, &left.to_scalar()?, right),
+            (Scalar(left), Scalar(right)) => {
+                A::compute(op, &left.to_scalar()?, &right.to_scalar()?)
+            }
+        };
+        let result = result.map_err(|error| A::refused(error, &left.data_type()))?;
+        A::check(op, &result, left, right).map_err(external)?;
+        match (left, right) {
+            (Scalar(_), Scalar(_)) => ScalarValue::try_from_array(&result, 0).map(Scalar),
+            _ => Ok(Array(result)),
+        }
+    }
+}
+
 impl<A: Arithmetic> ScalarUDFImpl for Checked<A> {
     fn name(&self) -> &str {
-        A::name(self.op)
+        A::name(self.ops[0])
     }
 
     fn display_name(&self, args: &[Expr]) -> DataFusionResult<String> {
-        match args {
-            [left, right] => Ok(format!("{left} {} {right}", self.op)),
-            _ => plan_err!("{} takes two arguments", self.name()),
+        let [first, rest @ ..] = args else { return plan_err!("{} takes numbers", self.name()) };
+        let mut shown = first.to_string();
+        for (op, next) in self.ops.iter().zip(rest) {
+            shown.push_str(&format!(" {op} {next}"));
         }
+        Ok(shown)
     }
 
     fn signature(&self) -> &Signature {
@@ -68,30 +112,20 @@ impl<A: Arithmetic> ScalarUDFImpl for Checked<A> {
 
     fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {
         match types {
-            [of, _] => Ok(of.clone()),
-            _ => plan_err!("{} takes two arguments", self.name()),
+            [of, ..] => Ok(of.clone()),
+            [] => plan_err!("{} takes numbers", self.name()),
         }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
-        use ColumnarValue::{Array, Scalar};
-        let [left, right] = args.args.as_slice() else {
-            return exec_err!("{} takes two arguments", self.name());
+        let mut operands = args.args.into_iter();
+        let Some(mut result) = operands.next() else {
+            return exec_err!("{} takes numbers", self.name());
         };
-        let result = match (left, right) {
-            (Array(left), Array(right)) => A::compute(self.op, left, right),
-            (Array(left), Scalar(right)) => A::compute(self.op, left, &right.to_scalar()?),
-            (Scalar(left), Array(right)) => A::compute(self.op, &left.to_scalar()?, right),
-            (Scalar(left), Scalar(right)) => {
-                A::compute(self.op, &left.to_scalar()?, &right.to_scalar()?)
-            }
-        };
-        let result = result.map_err(|error| A::refused(error, &left.data_type()))?;
-        A::check(self.op, &result, left, right).map_err(external)?;
-        match (left, right) {
-            (Scalar(_), Scalar(_)) => ScalarValue::try_from_array(&result, 0).map(Scalar),
-            _ => Ok(Array(result)),
+        for (op, next) in self.ops.iter().zip(operands) {
+            result = Checked::<A>::apply(*op, &result, &next)?;
         }
+        Ok(result)
     }
 }
 
