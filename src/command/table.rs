@@ -12,7 +12,10 @@ use crate::plan::names;
 use crate::plan::query::plan_view;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Planned, Reading, plan_query};
-use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema, Type, View};
+use crate::spec::{
+    Column, ColumnId, Generated, RETENTION, SchemaId, TableId, TableSchema, Type, View,
+    retention_us,
+};
 use crate::store::{ON_COMMIT, Relation, Store, TEMPORARY_NAMESPACE};
 
 /// What CREATE made.
@@ -44,10 +47,10 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
     let create = match &create.like {
         Some(model) if model.rows => {
             let place = (namespace.as_str(), name.as_str());
-            return like::clone(writing, create, model, place).map(Created::Rows);
+            return like::clone(writing, create, model, place).map(|()| Created::Made);
         }
         Some(model) => {
-            let schema = Arc::clone(like::model(writing, model)?.schema());
+            let schema = Arc::clone(like::model(writing, model)?.0.schema());
             modelled = like::as_created(create, model, &schema);
             &modelled
         }
@@ -143,6 +146,9 @@ fn table_schema(
         options: create.clauses.options.clone(),
         comment: None,
     };
+    for (name, value) in &schema.options {
+        check_option(name, Some(value))?;
+    }
     match create.clauses.on_commit {
         Some(OnCommit::Drop) => schema.options.push((ON_COMMIT.into(), "drop".into())),
         Some(OnCommit::Delete) => schema.options.push((ON_COMMIT.into(), "delete".into())),
@@ -258,6 +264,14 @@ pub(super) fn ordered(columns: &[Column], names: &[String], clause: &str) -> Res
         found.push(column.id);
     }
     Ok(found)
+}
+
+/// An option of WITH (…) that is acted on says what can be acted on.
+pub(super) fn check_option(name: &str, value: Option<&str>) -> Result<()> {
+    match value {
+        Some(said) if name == RETENTION => retention_us(said).map(drop),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str) -> Result<()> {

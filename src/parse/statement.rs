@@ -88,7 +88,7 @@ pub enum Statement {
     /// PUBLISH BRANCH a.
     PublishBranch(Box<PublishBranch>),
     /// ALTER BRANCH b FAST FORWARD TO x.
-    FastForward { branch: String, to: String },
+    FastForward { branch: String, to: String, table: Option<ast::ObjectName> },
     /// ALTER BRANCH b RENAME TO c.
     RenameBranch { branch: String, to: String, table: Option<ast::ObjectName> },
     /// ALTER BRANCH b [IN TABLE t] SET PROTECTED, SET UNPROTECTED.

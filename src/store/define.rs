@@ -116,6 +116,7 @@ impl Transaction {
         let overlay = Arc::make_mut(&mut self.overlay);
         let name = (sequence.namespace.clone(), sequence.name.clone());
         overlay.names.insert(name, Some(sequence.id));
+        overlay.dropped.retain(|gone| *gone != sequence.id);
         overlay.sequences.insert(sequence.id, Arc::clone(&sequence));
         self.catalog.push(CatalogWrite::CreateSequence(sequence));
         Ok(())

@@ -19,8 +19,8 @@ pub(in crate::store) struct Proposal {
     pub tables: BTreeMap<TableId, TableProposal>,
     pub catalog: Vec<CatalogWrite>,
     pub properties: Vec<(String, String)>,
-    /// The commit of another branch that this one joins.
-    pub merged: Option<CommitId>,
+    /// The commit of another branch that this one joins, all of it or one table.
+    pub merged: Option<(CommitId, Option<TableId>)>,
     /// Whether the branch must still be at `base`: a check was evaluated there.
     pub exact: bool,
 }
@@ -220,6 +220,8 @@ pub(in crate::store) enum RefRequest {
     Drop {
         name: String,
         kind: RefKind,
+        /// Only if it still points there.
+        at: Option<CommitId>,
     },
     /// Moves a branch from the commit it is expected to be at.
     Move {
