@@ -34,7 +34,7 @@ pub fn create_sequence(writing: &mut Writing<'_>, create: &CreateSequence) -> Re
     Ok(Created::Made)
 }
 
-/// How a sequence counts, changed; RESTART takes effect at once, whatever becomes of the transaction.
+/// How a sequence counts, changed.
 ///
 /// # Errors
 /// InvalidValue, UndefinedTable, UndefinedColumn.
@@ -54,7 +54,7 @@ pub fn alter_sequence(
     check(&sequence)?;
     if let Some(restart) = options.restart {
         let value = restart.unwrap_or(sequence.start);
-        writing.reading.snapshot.store().set_value(&sequence, value, false)?;
+        writing.transaction.restart_sequence(&sequence, value)?;
     }
     writing.transaction.alter_sequence(before, sequence)
 }
@@ -161,16 +161,16 @@ pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId, table: TableId) 
     Ok(())
 }
 
-/// RESTART IDENTITY: the sequences of a table's columns begin again, at once.
+/// RESTART IDENTITY: the sequences of a table's columns begin again.
 ///
 /// # Errors
-/// Io, DiskFull.
-pub fn restart_owned(writing: &Writing<'_>, table: &TableSchema) -> Result<()> {
+/// Whatever reading the catalog gives.
+pub fn restart_owned(writing: &mut Writing<'_>, table: &TableSchema) -> Result<()> {
     let snapshot = writing.transaction.snapshot();
     let owned = table.columns.iter().filter_map(|c| c.generated.as_ref()?.sequence());
     for id in owned {
         if let Some(Relation::Sequence(sequence)) = snapshot.relation_by_id(id)? {
-            snapshot.store().set_value(&sequence, sequence.start, false)?;
+            writing.transaction.restart_sequence(&sequence, sequence.start)?;
         }
     }
     Ok(())

@@ -292,11 +292,13 @@ pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str)
 /// DuplicateTable; InvalidDefinition where OR REPLACE would take columns away; whatever planning its
 /// query gives.
 pub fn create_view(writing: &mut Writing<'_>, create: &CreateView) -> Result<Created> {
-    if create.materialized || create.temporary {
-        let message = "CREATE VIEW with MATERIALIZED or TEMPORARY";
-        return Err(Error::new(ErrorKind::NotSupported, message));
+    if create.materialized {
+        return Err(Error::new(ErrorKind::NotSupported, "CREATE MATERIALIZED VIEW"));
     }
-    let (namespace, name) = place(&writing.reading, &create.name)?;
+    let (namespace, name) = match create.temporary {
+        true => temporary_place(&create.name)?,
+        false => place(&writing.reading, &create.name)?,
+    };
     let existing = writing.reading.snapshot.relation(&namespace, &name)?;
     if existing.is_some() && create.if_not_exists {
         return Ok(Created::Existed);

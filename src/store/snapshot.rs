@@ -66,6 +66,8 @@ pub(super) struct Overlay {
     pub dropped_namespaces: Vec<String>,
     /// Namespaces that were made.
     pub namespaces: Vec<String>,
+    /// Sequences that count anew, and the counts that nobody else sees.
+    pub restarted: BTreeMap<TableId, TableId>,
     /// What is gone, by id.
     pub dropped: Vec<TableId>,
     /// Names that were given, with what they stand for; None where a name is free again.
@@ -204,6 +206,12 @@ impl Snapshot {
             Some(Relation::Table(table)) => Some(table),
             Some(Relation::View(_) | Relation::Sequence(_)) | None => None,
         })
+    }
+
+    /// A sequence as it counts here: apart from all others where this transaction restarted it.
+    pub fn counting(&self, sequence: &Sequence) -> Sequence {
+        let apart = self.overlay.as_ref().and_then(|o| o.restarted.get(&sequence.id).copied());
+        Sequence { id: apart.unwrap_or(sequence.id), ..sequence.clone() }
     }
 
     /// The table, view or sequence of this id, whatever its name is here.

@@ -104,7 +104,10 @@ impl Transaction {
 
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.catalog.is_empty() && self.merged.is_none()
+        self.tables.is_empty()
+            && self.catalog.is_empty()
+            && self.merged.is_none()
+            && self.overlay.restarted.is_empty()
     }
 
     /// The store.
@@ -304,6 +307,7 @@ impl Transaction {
             base: self.base.commit(),
             tables,
             catalog: self.catalog.clone(),
+            restarted: self.overlay.restarted.iter().map(|(id, apart)| (*id, *apart)).collect(),
             properties: options.properties.clone(),
             merged: self.merged,
             exact: false,

@@ -103,6 +103,9 @@ impl OnConflict {
         source: LogicalPlan,
         returning: Option<Returning>,
     ) -> Result<Changed> {
+        if self.update.is_some() {
+            refuse_second(writing, &target.table)?;
+        }
         let mut change = Change::new(writing, &target.table, returning.as_ref())?;
         let moves_keys = self.update.as_ref().is_some_and(|update| update.moves_keys);
         let check = |seen: bool| if seen { KeyCheck::Never } else { KeyCheck::AtEnd };

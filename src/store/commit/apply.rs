@@ -19,6 +19,7 @@ use crate::store::Store;
 use crate::store::catalog::{self, Change, Object};
 use crate::store::collect::Wait;
 use crate::store::refs::check_unprotected;
+use crate::store::sequence::{Standing, write_restart};
 use crate::store::snapshot::{Point, Relation};
 use crate::store::table::Table;
 
@@ -40,6 +41,8 @@ pub(super) struct Batch<'a> {
     pub(super) let_go: Vec<(u64, Wait)>,
     /// Floors that were raised.
     pub(super) raised: Vec<Floor>,
+    /// Sequences that count anew, and the counts they go on from.
+    restarted: Vec<(TableId, TableId, Standing)>,
 }
 
 impl<'a> Batch<'a> {
@@ -57,6 +60,7 @@ impl<'a> Batch<'a> {
             moved_rows: Vec::new(),
             let_go: Vec::new(),
             raised: Vec::new(),
+            restarted: Vec::new(),
         })
     }
 
@@ -82,6 +86,11 @@ impl<'a> Batch<'a> {
         let moved =
             ReflogEntry { time_us: commit.time_us, action: ReflogAction::Commit, commit: id };
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: id, ..target }, &moved)?;
+        for (sequence, apart) in &proposal.restarted {
+            let Some(standing) = self.store.counted_apart(*apart) else { continue };
+            write_restart(&self.transaction, *sequence, standing)?;
+            self.restarted.push((*sequence, *apart, standing));
+        }
         let point = Arc::new(Point::after(&head, &commit, &tables, names_changed));
         self.heads.insert(proposal.branch, Some(point));
         Ok(Ok(Answer::Done(id)))
@@ -117,6 +126,9 @@ impl<'a> Batch<'a> {
             }
         }
         drop(heads);
+        for (sequence, apart, standing) in self.restarted {
+            shared.restart(sequence, apart, standing);
+        }
         shared.raise_floors(&self.raised);
         Self::publish_moves(self.store, &self.moved_rows)?;
         shared.collect_later(&self.let_go);

@@ -18,6 +18,8 @@ pub(in crate::store) struct Proposal {
     pub base: CommitId,
     pub tables: BTreeMap<TableId, TableProposal>,
     pub catalog: Vec<CatalogWrite>,
+    /// Sequences that count anew, and the counts they go on from.
+    pub restarted: Vec<(TableId, TableId)>,
     pub properties: Vec<(String, String)>,
     /// The commit of another branch that this one joins, all of it or one table.
     pub merged: Option<(CommitId, Option<TableId>)>,
