@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 
 use super::Scene;
 use super::arbiter::arbiters;
-use super::change::{Action, Change, Changed, twice};
+use super::change::{Action, Change, Changed, refuse_second, twice};
 use super::returning::Returning;
 use super::target::Target;
 use super::values::{Assigned, Evaluated, numbered};

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ExpireOptions;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::log::floors::{ALL_TABLES, Floor};
 use crate::log::{Records, ancestry, refs};
 use crate::spec::{Commit, Ref, RefKind, TableId};
@@ -50,8 +50,13 @@ impl Store {
         let mut raised = Vec::new();
         for target in branches_of(&view, options)? {
             let only = options.table.or(target.table());
+            let said = match self.said_of(&target, only) {
+                // It was dropped meanwhile.
+                Err(error) if error.kind() == ErrorKind::UndefinedObject => continue,
+                said => said?,
+            };
             let branch = Branch {
-                said: self.said_of(&target, only)?,
+                said,
                 head: ancestry::commit(&view, target.commit)?,
                 rule: self.rule(&target, options),
                 now_us: self.clock().now_us(),

@@ -206,6 +206,11 @@ impl Store {
             rules: Vec::new(),
         };
         objects::merge(&mut merged, &base, ours, theirs, prefer, only)?;
+        let snapshot = merged.transaction.snapshot();
+        if let Some(table) = only.map(|id| snapshot.table_by_id(id)).transpose()?.flatten() {
+            // Of all else the other side may have, what the table's columns count with.
+            merged.transaction.bring_sequences(table.schema(), theirs)?;
+        }
         Ok(merged)
     }
 }
