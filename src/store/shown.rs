@@ -24,6 +24,10 @@ impl Shows {
         Shows::AllBut(Arc::default())
     }
 
+    pub fn is_all(&self) -> bool {
+        matches!(self, Shows::AllBut(tables) if tables.is_empty())
+    }
+
     pub fn has(&self, table: TableId) -> bool {
         match self {
             Shows::AllBut(tables) => !tables.contains(&table),

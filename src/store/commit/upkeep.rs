@@ -164,6 +164,7 @@ impl Batch<'_> {
                 let message = format!("commit {at} was made on a branch of one table alone");
                 return refused(ErrorKind::WrongState, message);
             }
+            None if shows.is_all() => true,
             None => catalog::objects(&self.transaction, commit.root)?
                 .iter()
                 .all(|object| !matches!(object, Object::Table(id, _) if !shows.has(*id))),
