@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr};
 
 use super::write::values::is_default;
 use crate::error::{Error, ErrorKind, Result};
+use crate::parse::Overriding;
 use crate::spec::{Column, Generated, TableSchema};
 
 /// # Errors
@@ -13,11 +14,12 @@ pub fn refuse_given(
     schema: &TableSchema,
     names: &[String],
     body: &SetExpr,
-    overriding: bool,
+    overriding: Overriding,
 ) -> Result<()> {
     for (at, name) in names.iter().enumerate() {
         let Some((_, column)) = schema.column_named(name) else { continue };
-        let taken = overriding && matches!(column.generated, Some(Generated::Identity { .. }));
+        let taken = overriding != Overriding::Nothing
+            && matches!(column.generated, Some(Generated::Identity { .. }));
         if taken || !makes_its_own(column) || !gives_value(body, at) {
             continue;
         }
@@ -31,6 +33,16 @@ pub fn refuse_given(
         });
     }
     Ok(())
+}
+
+/// OVERRIDING USER VALUE: what is given to an identity column reaches no column.
+pub fn without_given(schema: &TableSchema, names: &mut [String]) {
+    for name in names {
+        let column = schema.column_named(name).map(|(_, column)| &column.generated);
+        if let Some(Some(Generated::Identity { .. })) = column {
+            name.clear();
+        }
+    }
 }
 
 /// # Errors

@@ -3,26 +3,30 @@
 use std::sync::Arc;
 
 use super::write::target::Target;
-use super::{Writing, refs};
+use super::{Writing, refs, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{Check, ColumnSpec, CreateTable, Identity, KeySpec, Like, TableClauses};
 use crate::plan::names;
 use crate::plan::time_travel::name_parts;
-use crate::spec::{Column, ColumnId, Generated, TableSchema};
-use crate::store::Table;
+use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema};
+use crate::store::{Snapshot, Table};
 
 /// The model, at its version where one is said.
 ///
 /// # Errors
 /// UndefinedTable and what resolving the version gives.
-pub fn model(writing: &Writing<'_>, like: &Like) -> Result<Arc<Table>> {
+pub fn model(writing: &Writing<'_>, like: &Like) -> Result<(Arc<Table>, Snapshot)> {
     let Some(version) = &like.table.version else {
-        return Ok(Target::named(&writing.scene(), &like.table.name, None, None)?.table);
+        let table = Target::named(&writing.scene(), &like.table.name, None, None)?.table;
+        return Ok((table, writing.transaction.snapshot()));
     };
-    let reading = writing.reading.at(refs::version(&writing.reading, writing.state, version)?);
     let parts = name_parts(&like.table.name)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    names::table(&reading, &parts).map(|(table, _)| table)
+    // A dropped table has no id to name its own refs by.
+    let id = names::table_id(&writing.reading, &parts, &writing.reading.snapshot)?;
+    let at = refs::version_for(&writing.reading, writing.state, id, version)?;
+    let (table, _) = names::table(&writing.reading.at(at.clone()), &parts)?;
+    Ok((table, at))
 }
 
 /// CLONE: a table of its own that shares the rows of the model until one of them changes.
@@ -34,14 +38,37 @@ pub fn clone(
     create: &CreateTable,
     like: &Like,
     (namespace, name): (&str, &str),
-) -> Result<u64> {
+) -> Result<()> {
     if create.temporary {
         return Err(Error::new(ErrorKind::NotSupported, "a temporary clone")
             .hint("CREATE TEMPORARY TABLE … AS SELECT copies the rows"));
     }
-    let model = model(writing, like)?;
-    writing.transaction.clone_table(&model, namespace, name)?;
-    Ok(model.row_count())
+    let (model, was) = model(writing, like)?;
+    let store = model.store();
+    let mut schema = TableSchema {
+        id: SchemaId(store.next_id()),
+        table: TableId(store.next_id()),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        ..model.schema().as_ref().clone()
+    };
+    rename_constraints(&mut schema, &model.schema().name);
+    // The name is judged before anything is made for it.
+    if writing.reading.snapshot.relation(namespace, name)?.is_none() {
+        sequence::own_copies(writing, &mut schema, &was)?;
+    }
+    writing.transaction.clone_table(&model, schema)
+}
+
+/// What was named after the model is named after the clone.
+fn rename_constraints(schema: &mut TableSchema, model: &str) {
+    let (primary, unique) = (schema.primary_key.iter_mut(), schema.unique.iter_mut());
+    let keys = primary.map(|key| &mut key.name).chain(unique.map(|key| &mut key.name));
+    for name in keys.chain(schema.checks.iter_mut().map(|check| &mut check.name)) {
+        if let Some(rest) = name.strip_prefix(model).filter(|rest| rest.starts_with('_')) {
+            *name = format!("{}{rest}", schema.name);
+        }
+    }
 }
 
 /// What CREATE TABLE would say to make the model: columns, types and NOT NULL, and what INCLUDING

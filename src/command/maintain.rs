@@ -18,7 +18,7 @@ use crate::plan::query::plan_constant;
 use crate::plan::time_travel::{constant, name_parts, time_of};
 use crate::plan::{Reading, names};
 use crate::spec::{RefKind, SegmentId};
-use crate::store::{CompactOptions, CompactReport, ExpireOptions, Store, Table};
+use crate::store::{CompactOptions, CompactReport, ExpireOptions, Snapshot, Store, Table};
 
 /// The procedures of this file, as they are called.
 pub const USAGES: [&str; 3] = [
@@ -77,20 +77,20 @@ pub async fn vacuum(
         return Ok(Some(locations(&store.remove_orphans(None, true)?)?));
     }
     if said("full").is_some_and(|(_, value)| value.as_deref() != Some("false")) {
-        for table in &tables {
+        for (table, at) in &tables {
             upkeep
-                .rewrite_table(table, &CompactOptions { all: true, ..Default::default() })
+                .rewrite_table((table, at), &CompactOptions { all: true, ..Default::default() })
                 .await?;
         }
     }
     let hours = said("retain_hours").and_then(|(_, hours)| hours.as_deref()?.parse::<i64>().ok());
     let mut options = ExpireOptions::default();
     if let Some(hours) = hours {
-        options.branch = Some(upkeep.branch()?);
+        options.branch = Some(Upkeep::branch(&reading.snapshot)?);
         let now_us = store.clock().now_us();
         options.older_than_us = Some(now_us.saturating_sub(hours.saturating_mul(HOUR_US)));
     }
-    let of_tables = tables.iter().map(|table| Some(table.id()));
+    let of_tables = tables.iter().map(|(table, _)| Some(table.id()));
     let each: Vec<_> = if tables.is_empty() { vec![None] } else { of_tables.collect() };
     for table in each {
         store.expire(&ExpireOptions { table, ..options.clone() }).await?;
@@ -164,12 +164,14 @@ impl Upkeep<'_> {
         self.reading.snapshot.store()
     }
 
-    fn table(&self, name: &str) -> Result<Arc<Table>> {
+    /// A table, and the branch that its name or the session says.
+    fn table(&self, name: &str) -> Result<(Arc<Table>, Snapshot)> {
         let parts: Vec<&str> = name.split('.').collect();
-        names::table(self.reading, &parts).map(|(table, _)| table)
+        let (table, at) = names::table(self.reading, &parts)?;
+        Ok((table, at.unwrap_or_else(|| self.reading.snapshot.clone())))
     }
 
-    fn named_table(&self, arguments: &Arguments) -> Result<Option<Arc<Table>>> {
+    fn named_table(&self, arguments: &Arguments) -> Result<Option<(Arc<Table>, Snapshot)>> {
         arguments.text("table").map(|name| self.table(&name)).transpose()
     }
 
@@ -180,8 +182,8 @@ impl Upkeep<'_> {
 
     /// # Errors
     /// ReadOnly where the session reads a tag, a commit or a time.
-    fn branch(&self) -> Result<String> {
-        match self.reading.snapshot.reference() {
+    fn branch(at: &Snapshot) -> Result<String> {
+        match at.reference() {
             Some((name, RefKind::Branch)) => Ok(name.to_owned()),
             Some((_, RefKind::Tag)) | None => {
                 let message = "upkeep works on a branch, and this session reads the past";
@@ -191,7 +193,7 @@ impl Upkeep<'_> {
     }
 
     async fn rewrite(&self, arguments: &Arguments) -> Result<RecordBatch> {
-        let Some(table) = self.named_table(arguments)? else {
+        let Some((table, at)) = self.named_table(arguments)? else {
             return Err(arguments.wrong("argument \"table\" is missing".to_owned()));
         };
         if let Some(strategy) = arguments.text("strategy")
@@ -210,7 +212,7 @@ impl Upkeep<'_> {
         if let Some(condition) = arguments.text("where") {
             options.only = Some(self.segments_matching(&table, &condition)?);
         }
-        let report = self.rewrite_table(&table, &options).await?;
+        let report = self.rewrite_table((&table, &at), &options).await?;
         batch([
             ("rewritten_data_files_count", numbers(&[report.rewritten_files])),
             ("added_data_files_count", numbers(&[report.added_files])),
@@ -223,10 +225,10 @@ impl Upkeep<'_> {
     /// Folds what the log has of the table, then writes the branch's version of it in order.
     async fn rewrite_table(
         &self,
-        table: &Table,
+        (table, at): (&Table, &Snapshot),
         options: &CompactOptions,
     ) -> Result<CompactReport> {
-        let (store, branch) = (self.store(), self.branch()?);
+        let (store, branch) = (self.store(), Self::branch(at)?);
         if options.only.is_none() {
             while store.fold_one(Some(table.id()), 1).await?.is_some() {}
         }
@@ -245,11 +247,13 @@ impl Upkeep<'_> {
     }
 
     async fn expire(&self, arguments: &Arguments) -> Result<RecordBatch> {
-        let table = self.named_table(arguments)?.map(|table| table.id());
+        let table = self.named_table(arguments)?;
         let older_than_us = self.time(arguments, "older_than")?;
         let retain_last = arguments.count("retain_last")?;
         let is_explicit = older_than_us.is_some() || retain_last.is_some() || table.is_some();
-        let branch = is_explicit.then(|| self.branch()).transpose()?;
+        let at = table.as_ref().map_or(&self.reading.snapshot, |(_, at)| at);
+        let branch = is_explicit.then(|| Self::branch(at)).transpose()?;
+        let table = table.as_ref().map(|(table, _)| table.id());
         let options = ExpireOptions { table, branch, older_than_us, retain_last };
         let report = self.store().expire(&options).await?;
         batch([

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
 use datafusion::execution::session_state::SessionState;
+use datafusion::sql::sqlparser::ast::ObjectName;
 
+use super::table_refs::table_of;
 use super::verify::Verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
 use crate::plan::Reading;
+use crate::spec::TableId;
 use crate::store::{
     Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Snapshot, check_unprotected,
 };
@@ -20,6 +23,36 @@ pub const ROUNDS: usize = 10;
 
 /// After so many of them others wait.
 const PATIENT_ROUNDS: usize = 3;
+
+/// What is joined, by full names.
+pub struct Ends {
+    /// Whose changes.
+    pub from: String,
+    /// The branch that gets them.
+    pub into: String,
+    /// Of this table alone.
+    pub table: Option<TableId>,
+}
+
+impl Ends {
+    /// What two names mean to the whole database, or to one table: its own refs first.
+    ///
+    /// # Errors
+    /// UndefinedTable, UndefinedObject.
+    pub fn of(
+        reading: &Reading,
+        (from, into): (&str, &str),
+        table: Option<&ObjectName>,
+    ) -> Result<Ends> {
+        let Some(table) = table else {
+            return Ok(Ends { from: from.to_owned(), into: into.to_owned(), table: None });
+        };
+        let id = table_of(reading, table)?;
+        let store = reading.snapshot.store();
+        let (from, into) = (store.ref_for(id, from)?.name, store.ref_for(id, into)?.name);
+        Ok(Ends { from, into, table: Some(id) })
+    }
+}
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +75,18 @@ pub async fn merge(
     options: &CommitOptions,
 ) -> Result<Joined> {
     let store = reading.snapshot.store();
-    let source = store.at_ref(&merge.from)?;
-    if let Some(into) = store.find_ref(&merge.into)? {
+    let ends = Ends::of(reading, (&merge.from, &merge.into), merge.table.as_ref())?;
+    let source = store.at_ref(&ends.from)?;
+    if let Some(into) = store.ref_of_full_name(&ends.into)? {
         check_unprotected(&into, "merged into")?;
     }
     let done = |advance, decided| Ok(Joined { advance, decided });
     for round in 0..ROUNDS {
         let _alone = if round < PATIENT_ROUNDS { None } else { Some(store.alone().await) };
-        let target = store.head(&merge.into)?;
-        let base = match store.joining(&target, source.commit())? {
+        let target = store.head(&ends.into)?;
+        let base = match store.joining(&target, source.commit(), ends.table)? {
             Joining::UpToDate => return done(Advance::UpToDate, 0),
-            Joining::Forward => match store.fast_forward(&merge.into, &source).await {
+            Joining::Forward => match store.fast_forward(&ends.into, &source).await {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::WrongState) =>
                 {
@@ -62,7 +96,8 @@ pub async fn merge(
             },
             Joining::Apart(base) => base,
         };
-        let merged = store.merge(base, &target, &source, prefer(merge.on_conflict))?;
+        let prefer = prefer(merge.on_conflict);
+        let merged = store.merge(base, &target, &source, prefer, ends.table)?;
         if merge.on_conflict == OnConflict::Fail {
             let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
             let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
@@ -108,19 +143,25 @@ pub async fn hold_to_rules(
 /// UndefinedObject.
 pub fn dry_run(reading: &Reading, merge: &MergeBranch) -> Result<RecordBatch> {
     let store = reading.snapshot.store();
-    let source = store.at_ref(&merge.from)?;
-    let target = store.head(&merge.into)?;
-    told(merged_for_show(&target, &source, prefer(merge.on_conflict))?.as_ref())
+    let ends = Ends::of(reading, (&merge.from, &merge.into), merge.table.as_ref())?;
+    let (source, target) = (store.at_ref(&ends.from)?, store.head(&ends.into)?);
+    let prefer = prefer(merge.on_conflict);
+    told(merged_for_show(&target, &source, prefer, ends.table)?.as_ref())
 }
 
-fn merged_for_show(target: &Snapshot, source: &Snapshot, prefer: Prefer) -> Result<Option<Merged>> {
+fn merged_for_show(
+    target: &Snapshot,
+    source: &Snapshot,
+    prefer: Prefer,
+    only: Option<TableId>,
+) -> Result<Option<Merged>> {
     let store = target.store();
-    let base = match store.joining(target, source.commit())? {
+    let base = match store.joining(target, source.commit(), only)? {
         Joining::UpToDate => return Ok(None),
         Joining::Forward => target.commit(),
         Joining::Apart(base) => base,
     };
-    store.merge(base, target, source, prefer).map(Some)
+    store.merge(base, target, source, prefer, only).map(Some)
 }
 
 fn prefer(on_conflict: OnConflict) -> Prefer {

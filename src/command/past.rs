@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::Writing;
-use super::refs::version;
+use super::refs::version_for;
 use super::table::place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::RestoreTable;
@@ -23,9 +23,10 @@ pub fn restore(writing: &mut Writing<'_>, restore: &RestoreTable) -> Result<bool
     let (named, _) = names::table(&writing.reading.at(writing.transaction.snapshot()), &parts)?;
     let table = table_then(&named, &writing.transaction.snapshot())?;
     // A branch named here is what it has committed: what this transaction wrote goes.
-    let at = version(&writing.reading, writing.state, &restore.to)?.as_committed();
+    let own = Some(named.id());
+    let at = version_for(&writing.reading, writing.state, own, &restore.to)?.as_committed();
     let then = table_then(&table, &at)?;
-    writing.transaction.restore_table(&table, &then)
+    writing.transaction.restore_table(&table, &then, &at)
 }
 
 /// A table as it was at a snapshot.
@@ -52,12 +53,12 @@ pub fn undrop(writing: &mut Writing<'_>, name: &ObjectName) -> Result<()> {
         Some(dropped) => Some(dropped),
         None => snapshot.store().last_dropped(snapshot, &namespace, &name)?,
     };
-    let dropped = dropped.ok_or_else(|| {
+    let (dropped, was) = dropped.ok_or_else(|| {
         let message = format!("no table \"{name}\" was dropped on this branch");
         Error::new(ErrorKind::UndefinedTable, message)
             .hint("a table of another branch: CREATE TABLE … CLONE t@branch")
     })?;
-    writing.transaction.undrop_table(&dropped).map_err(|error| match error.kind() {
+    writing.transaction.undrop_table(&dropped, &was).map_err(|error| match error.kind() {
         ErrorKind::DuplicateTable => {
             error.hint("rename or drop the table that has the name now, then UNDROP again")
         }

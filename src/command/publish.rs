@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use datafusion::execution::session_state::SessionState;
 
-use super::merge::{ROUNDS, hold_to_rules};
+use super::merge::{Ends, ROUNDS, hold_to_rules};
 use super::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::PublishBranch;
@@ -26,18 +26,20 @@ pub async fn publish(
     options: &CommitOptions,
 ) -> Result<Advance> {
     let store = reading.snapshot.store();
-    let source = store.head(&publish.branch)?;
+    let names = (publish.branch.as_str(), publish.into.as_str());
+    let ends = Ends::of(reading, names, publish.table.as_ref())?;
+    let source = store.head(&ends.from)?;
     expect(publish, &source)?;
     for _ in 0..ROUNDS {
-        let target = store.head(&publish.into)?;
-        match store.joining(&target, source.commit())? {
+        let target = store.head(&ends.into)?;
+        match store.joining(&target, source.commit(), ends.table)? {
             Joining::UpToDate => {
                 check(&reading.at(target), state, publish).await?;
                 return Ok(Advance::UpToDate);
             }
             Joining::Forward => {
                 check(&reading.at(source.clone()), state, publish).await?;
-                match store.fast_forward(&publish.into, &source).await {
+                match store.fast_forward(&ends.into, &source).await {
                     // It moved since it was looked at: perhaps it has commits of its own now.
                     Err(error)
                         if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::WrongState) => {}
@@ -45,7 +47,7 @@ pub async fn publish(
                 }
             }
             Joining::Apart(base) => {
-                let merged = store.merge(base, &target, &source, Prefer::Neither)?;
+                let merged = store.merge(base, &target, &source, Prefer::Neither, ends.table)?;
                 merged
                     .check_decided(&format!("publishing branch \"{}\"", publish.branch))
                     .map_err(|error| error.hint(how_to_decide(publish)))?;
@@ -69,9 +71,10 @@ pub async fn publish(
 }
 
 fn how_to_decide(publish: &PublishBranch) -> String {
-    let PublishBranch { branch, into, .. } = publish;
+    let PublishBranch { branch, into, table, .. } = publish;
+    let of = table.as_ref().map_or_else(String::new, |table| format!(" IN TABLE {table}"));
     format!(
-        "nothing was published; MERGE BRANCH {into} INTO {branch} WHEN CONFLICT OURS or THEIRS \
+        "nothing was published; MERGE BRANCH {into}{of} INTO {branch} WHEN CONFLICT OURS or THEIRS \
          decides on the branch, where it can be audited, then publish again"
     )
 }

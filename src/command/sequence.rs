@@ -8,7 +8,7 @@ use crate::parse::{CreateSequence, Identity, SequenceOptions};
 use crate::plan::names;
 use crate::plan::time_travel::name_parts;
 use crate::spec::{Column, Generated, Sequence, TableId, TableSchema, Type};
-use crate::store::Relation;
+use crate::store::{Relation, Snapshot};
 
 /// CREATE SEQUENCE.
 ///
@@ -34,7 +34,7 @@ pub fn create_sequence(writing: &mut Writing<'_>, create: &CreateSequence) -> Re
     Ok(Created::Made)
 }
 
-/// How a sequence counts, changed; RESTART takes effect at once, whatever becomes of the transaction.
+/// How a sequence counts, changed.
 ///
 /// # Errors
 /// InvalidValue, UndefinedTable, UndefinedColumn.
@@ -54,7 +54,7 @@ pub fn alter_sequence(
     check(&sequence)?;
     if let Some(restart) = options.restart {
         let value = restart.unwrap_or(sequence.start);
-        writing.reading.snapshot.store().set_value(&sequence, value, false)?;
+        writing.transaction.restart_sequence(&sequence, value)?;
     }
     writing.transaction.alter_sequence(before, sequence)
 }
@@ -75,8 +75,8 @@ pub fn own(
             format!("multiple default values specified for column \"{name}\" of table \"{table}\"");
         return Err(Error::new(ErrorKind::Syntax, message));
     }
-    let name =
-        free_name(writing, &table.namespace, &format!("{}_{}_seq", table.name, column.name))?;
+    let plain = format!("{}_{}_seq", table.name, column.name);
+    let name = writing.transaction.free_name(&table.namespace, &plain)?;
     let namespace = table.namespace.clone();
     let mut sequence = ascending(writing, namespace, name, &column.data_type, &identity.options)?;
     set_options(&mut sequence, &identity.options, &column.data_type)?;
@@ -97,12 +97,55 @@ pub fn own(
     Ok(())
 }
 
+/// Gives each column of a clone, which still asks the model's sequence, one of its own that counts on from
+/// where that one stands. `was`: where the model is from.
+///
+/// # Errors
+/// Io, DiskFull.
+pub fn own_copies(
+    writing: &mut Writing<'_>,
+    schema: &mut TableSchema,
+    was: &Snapshot,
+) -> Result<()> {
+    let store = was.store().clone();
+    for column in &mut schema.columns {
+        let Some(id) = column.generated.as_ref().and_then(Generated::sequence) else { continue };
+        let model =
+            match (writing.transaction.snapshot().relation_by_id(id)?, was.relation_by_id(id)?) {
+                (Some(Relation::Sequence(model)), _) | (_, Some(Relation::Sequence(model))) => {
+                    model
+                }
+                _ => continue,
+            };
+        let plain = format!("{}_{}_seq", schema.name, column.name);
+        let sequence = Sequence {
+            id: TableId(store.next_id()),
+            namespace: schema.namespace.clone(),
+            name: writing.transaction.free_name(&schema.namespace, &plain)?,
+            owner: Some((schema.table, column.id)),
+            ..model.as_ref().clone()
+        };
+        let (last, called) = store.last_value(&model)?;
+        store.set_value(&sequence, last, called)?;
+        column.default = Some(default_text(sequence.id));
+        column.generated = column.generated.as_ref().map(|generated| match generated {
+            Generated::Identity { always, .. } => {
+                Generated::Identity { sequence: sequence.id, always: *always }
+            }
+            _ => Generated::Serial { sequence: sequence.id },
+        });
+        writing.transaction.create_sequence(sequence)?;
+    }
+    writing.reading.snapshot = writing.transaction.snapshot();
+    Ok(())
+}
+
 /// The DEFAULT of a column that owns a sequence: by number, so that a rename does not matter.
 pub fn default_text(sequence: TableId) -> String {
     format!("nextval({})", crate::plan::pg_catalog::relation_oid(sequence))
 }
 
-/// Drops the sequence that a column of a table owned. A clone's columns ask the model's.
+/// Drops the sequence that a column of a table owned.
 ///
 /// # Errors
 /// Whatever reading the catalog gives.
@@ -118,31 +161,19 @@ pub fn drop_owned(writing: &mut Writing<'_>, sequence: TableId, table: TableId) 
     Ok(())
 }
 
-/// RESTART IDENTITY: the sequences of a table's columns begin again, at once.
+/// RESTART IDENTITY: the sequences of a table's columns begin again.
 ///
 /// # Errors
-/// Io, DiskFull.
-pub fn restart_owned(writing: &Writing<'_>, table: &TableSchema) -> Result<()> {
+/// Whatever reading the catalog gives.
+pub fn restart_owned(writing: &mut Writing<'_>, table: &TableSchema) -> Result<()> {
     let snapshot = writing.transaction.snapshot();
     let owned = table.columns.iter().filter_map(|c| c.generated.as_ref()?.sequence());
     for id in owned {
         if let Some(Relation::Sequence(sequence)) = snapshot.relation_by_id(id)? {
-            snapshot.store().set_value(&sequence, sequence.start, false)?;
+            writing.transaction.restart_sequence(&sequence, sequence.start)?;
         }
     }
     Ok(())
-}
-
-fn free_name(writing: &Writing<'_>, namespace: &str, plain: &str) -> Result<String> {
-    let snapshot = writing.transaction.snapshot();
-    let mut name = plain.to_owned();
-    for n in 1.. {
-        if snapshot.relation(namespace, &name)?.is_none() {
-            break;
-        }
-        name = format!("{plain}{n}");
-    }
-    Ok(name)
 }
 
 fn ascending(

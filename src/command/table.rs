@@ -12,7 +12,10 @@ use crate::plan::names;
 use crate::plan::query::plan_view;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Planned, Reading, plan_query};
-use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema, Type, View};
+use crate::spec::{
+    Column, ColumnId, Generated, RETENTION, SchemaId, TableId, TableSchema, Type, View,
+    retention_us,
+};
 use crate::store::{ON_COMMIT, Relation, Store, TEMPORARY_NAMESPACE};
 
 /// What CREATE made.
@@ -44,10 +47,10 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
     let create = match &create.like {
         Some(model) if model.rows => {
             let place = (namespace.as_str(), name.as_str());
-            return like::clone(writing, create, model, place).map(Created::Rows);
+            return like::clone(writing, create, model, place).map(|()| Created::Made);
         }
         Some(model) => {
-            let schema = Arc::clone(like::model(writing, model)?.schema());
+            let schema = Arc::clone(like::model(writing, model)?.0.schema());
             modelled = like::as_created(create, model, &schema);
             &modelled
         }
@@ -143,6 +146,9 @@ fn table_schema(
         options: create.clauses.options.clone(),
         comment: None,
     };
+    for (name, value) in &schema.options {
+        check_option(name, Some(value))?;
+    }
     match create.clauses.on_commit {
         Some(OnCommit::Drop) => schema.options.push((ON_COMMIT.into(), "drop".into())),
         Some(OnCommit::Delete) => schema.options.push((ON_COMMIT.into(), "delete".into())),
@@ -260,6 +266,14 @@ pub(super) fn ordered(columns: &[Column], names: &[String], clause: &str) -> Res
     Ok(found)
 }
 
+/// An option of WITH (…) that is acted on says what can be acted on.
+pub(super) fn check_option(name: &str, value: Option<&str>) -> Result<()> {
+    match value {
+        Some(said) if name == RETENTION => retention_us(said).map(drop),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str) -> Result<()> {
     let column = id.and_then(|id| columns.iter().find(|c| c.id == id));
     match column.map(|c| &c.data_type) {
@@ -278,11 +292,13 @@ pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str)
 /// DuplicateTable; InvalidDefinition where OR REPLACE would take columns away; whatever planning its
 /// query gives.
 pub fn create_view(writing: &mut Writing<'_>, create: &CreateView) -> Result<Created> {
-    if create.materialized || create.temporary {
-        let message = "CREATE VIEW with MATERIALIZED or TEMPORARY";
-        return Err(Error::new(ErrorKind::NotSupported, message));
+    if create.materialized {
+        return Err(Error::new(ErrorKind::NotSupported, "CREATE MATERIALIZED VIEW"));
     }
-    let (namespace, name) = place(&writing.reading, &create.name)?;
+    let (namespace, name) = match create.temporary {
+        true => temporary_place(&create.name)?,
+        false => place(&writing.reading, &create.name)?,
+    };
     let existing = writing.reading.snapshot.relation(&namespace, &name)?;
     if existing.is_some() && create.if_not_exists {
         return Ok(Created::Existed);

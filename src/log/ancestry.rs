@@ -3,11 +3,11 @@
 //! Each commit knows its parent and one ancestor much further back (a skew-binary jump: the depth it
 //! leaps is 1, 3, 7, 15 …), so climbing to a depth never walks a long branch step by step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Records, Space, key};
 use crate::error::Result;
-use crate::spec::{Commit, CommitId, CommitKind};
+use crate::spec::{Commit, CommitId, CommitKind, TableId};
 
 /// Reads one commit.
 pub fn commit(records: &impl Records, id: CommitId) -> Result<Commit> {
@@ -108,22 +108,44 @@ pub fn content(records: &impl Records, from: CommitId) -> Result<CommitId> {
 }
 
 /// The newest commit that both histories hold, merged ones included; None where they share none
-/// that has not expired.
-/// Ids grow from parent to child, so walking both from the newest down meets it first.
-pub fn merge_base(records: &impl Records, a: CommitId, b: CommitId) -> Result<Option<CommitId>> {
-    let mut open: BTreeMap<CommitId, u8> = BTreeMap::new();
-    *open.entry(a).or_default() |= 1;
-    *open.entry(b).or_default() |= 2;
-    while let Some((id, sides)) = open.pop_last() {
-        if sides == 3 {
-            return Ok(Some(id));
+/// that has not expired. `of`: what was joined of this table alone counts too.
+///
+/// A history is stretches of first parents, each from its top down to the next commit that joined another
+/// one, where two more begin. Of two stretches that end at the same commit the jumps find where they
+/// meet, and no others meet; so this costs what was joined, not how many commits lie between.
+pub fn merge_base(
+    records: &impl Records,
+    a: CommitId,
+    b: CommitId,
+    of: Option<TableId>,
+) -> Result<Option<CommitId>> {
+    let mut tops: BTreeMap<CommitId, u8> = BTreeMap::new();
+    *tops.entry(a).or_default() |= 1;
+    *tops.entry(b).or_default() |= 2;
+    let mut stretches: HashMap<Option<CommitId>, Vec<(CommitId, u8)>> = HashMap::new();
+    let mut best = None;
+    while let Some((top, sides)) = tops.pop_last() {
+        // Ids grow from parent to child: what is left lies behind what was found.
+        if best.is_some_and(|best| best >= top) {
+            break;
         }
-        let Some(at) = find(records, id)? else { continue };
-        for parent in [at.parent, at.merge_parent].into_iter().flatten() {
-            *open.entry(parent).or_default() |= sides;
+        if sides == 3 {
+            return Ok(Some(top));
+        }
+        let Some(at) = find(records, top)? else { continue };
+        let known = stretches.entry(at.joined).or_default();
+        for (other, _) in known.iter().filter(|(_, side)| *side != sides) {
+            best = best.max(common(records, top, *other)?);
+        }
+        let is_first = known.iter().all(|(_, side)| *side != sides);
+        known.push((top, sides));
+        if let Some(joint) = find_some(records, at.joined)?.filter(|_| is_first) {
+            for parent in joint.parents_of(of) {
+                *tops.entry(parent).or_default() |= sides;
+            }
         }
     }
-    Ok(None)
+    Ok(best)
 }
 
 /// The `n`-th commit before this one that history shows, upkeep left out.
@@ -164,3 +186,6 @@ pub fn at_time(records: &impl Records, from: CommitId, time_us: i64) -> Result<O
 pub fn first(records: &impl Records, from: CommitId) -> Result<Commit> {
     climb(records, commit(records, from)?, 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::branch::CreateRef;
 use super::column::{Check, ColumnSpec, Elements, Identity, KeySpec};
-use super::grammar::Grammar;
-use super::statement::{Call, Statement};
+use super::grammar::{Grammar, fold};
+use super::statement::{Call, CallArgument, Statement};
 use super::types::map_type;
 use crate::error::Result;
 use crate::spec::Type;
@@ -65,8 +65,6 @@ pub enum AlterOperation {
     CreateRef(Box<CreateRef>),
     /// DROP BRANCH / TAG: of this table alone.
     DropRef { tag: bool, name: String, if_exists: bool },
-    /// EXECUTE p(…): the arguments as written, without the table.
-    Execute(Call),
     /// OWNER TO.
     Owner(String),
 }
@@ -137,6 +135,9 @@ impl Grammar<'_> {
         let if_exists = self.accepts("IF EXISTS");
         self.accepts("ONLY");
         let name = self.object()?;
+        if self.accepts("EXECUTE") {
+            return self.executed(&name).map(Statement::Call);
+        }
         let mut operations = Vec::new();
         loop {
             self.operation(&mut operations)?;
@@ -145,6 +146,23 @@ impl Grammar<'_> {
             }
         }
         Ok(Statement::AlterTable(Box::new(AlterTable { name, if_exists, operations })))
+    }
+
+    /// ALTER TABLE t EXECUTE p(…) is CALL system.p('t', …), and Trino's `optimize` rewrites files.
+    fn executed(&mut self, table: &ast::ObjectName) -> Result<Call> {
+        let mut call = match matches!(self.parser.peek_nth_token_ref(1).token, Token::LParen) {
+            true => self.procedure()?,
+            false => Call { procedure: vec![self.name()?], arguments: Vec::new() },
+        };
+        if call.procedure.last().is_some_and(|name| name == "optimize") {
+            call.procedure = vec!["rewrite_data_files".to_owned()];
+        }
+        let parts = table.0.iter().filter_map(|part| part.as_ident()).map(fold);
+        let value = ast::Value::SingleQuotedString(parts.collect::<Vec<_>>().join("."));
+        let named = call.arguments.iter().any(|argument| argument.name.is_some());
+        let name = named.then(|| "table".to_owned());
+        call.arguments.insert(0, CallArgument { name, value: ast::Expr::value(value) });
+        Ok(call)
     }
 
     fn operation(&mut self, operations: &mut Vec<AlterOperation>) -> Result<()> {
@@ -159,7 +177,6 @@ impl Grammar<'_> {
             _ if self.accepts("RENAME") => self.rename()?,
             _ if self.accepts("ALTER") => self.alter_column()?,
             _ if self.accepts("OWNER TO") => AlterOperation::Owner(self.name()?),
-            _ if self.accepts("EXECUTE") => AlterOperation::Execute(self.procedure()?),
             _ if self.accepts("CREATE OR REPLACE") || self.accepts("REPLACE") => {
                 AlterOperation::CreateRef(Box::new(self.created_ref(true)?))
             }

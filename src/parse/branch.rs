@@ -47,6 +47,8 @@ pub struct MergeBranch {
     pub from: String,
     /// Which branch moves.
     pub into: String,
+    /// IN TABLE t: only this table's changes, and its own branches first.
+    pub table: Option<ast::ObjectName>,
     /// WHEN CONFLICT.
     pub on_conflict: OnConflict,
     /// DRY RUN: say what would happen.
@@ -72,6 +74,8 @@ pub struct PublishBranch {
     pub branch: String,
     /// INTO; main where not said.
     pub into: String,
+    /// IN TABLE t: only this table's changes, and its own branches first.
+    pub table: Option<ast::ObjectName>,
     /// EXPECT n: the commit that was audited.
     pub expect: Option<u64>,
     /// CHECK (SELECT …): each must answer true; the tree and its text.
@@ -275,6 +279,7 @@ impl Grammar<'_> {
 
     fn merge_branch(&mut self) -> Result<MergeBranch> {
         let from = self.name_or_string()?;
+        let table = self.ref_table()?;
         let into = match self.accepts("INTO") {
             true => self.name_or_string()?,
             false => MAIN.to_owned(),
@@ -287,13 +292,14 @@ impl Grammar<'_> {
                 _ => OnConflict::Fail,
             };
         }
-        Ok(MergeBranch { from, into, on_conflict, dry_run: self.accepts("DRY RUN") })
+        Ok(MergeBranch { from, into, table, on_conflict, dry_run: self.accepts("DRY RUN") })
     }
 
     fn publish_branch(&mut self) -> Result<Statement> {
         let branch = self.name_or_string()?;
-        let mut publish =
-            PublishBranch { branch, into: MAIN.to_owned(), expect: None, checks: Vec::new() };
+        let table = self.ref_table()?;
+        let (into, expect, checks) = (MAIN.to_owned(), None, Vec::new());
+        let mut publish = PublishBranch { branch, into, table, expect, checks };
         if self.accepts("INTO") {
             publish.into = self.name_or_string()?;
         }
@@ -320,15 +326,9 @@ impl Grammar<'_> {
             let protected = self.expects_one(&["PROTECTED", "UNPROTECTED"])? == "PROTECTED";
             return Ok(Statement::ProtectBranch { branch, protected, table });
         }
-        if table.is_some() {
-            let message = "ALTER BRANCH … IN TABLE … FAST FORWARD";
-            return Err(self
-                .refuse(ErrorKind::NotSupported, message)
-                .hint("CALL system.fast_forward('table', 'branch', 'to')"));
-        }
         self.expects("FAST FORWARD")?;
         self.accepts("TO");
-        Ok(Statement::FastForward { branch, to: self.name_or_string()? })
+        Ok(Statement::FastForward { branch, to: self.name_or_string()?, table })
     }
 
     /// DESCRIBE HISTORY t, DESCRIBE t.

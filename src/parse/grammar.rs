@@ -10,7 +10,7 @@ use super::dialect::AsofDialect;
 use super::limits;
 use super::rewrite::Rewritten;
 use super::source::Source;
-use super::statement::Target;
+use super::statement::{Overriding, Target};
 use super::version::TableVersionSpec;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,8 +24,8 @@ pub(super) struct Grammar<'a> {
     depth: usize,
     /// The version of INSERT's target, until INSERT takes it.
     pub(super) insert_version: Option<TableVersionSpec>,
-    /// OVERRIDING SYSTEM VALUE was said.
-    pub(super) overriding: bool,
+    /// OVERRIDING … VALUE, if it was said.
+    pub(super) overriding: Overriding,
     /// The condition of REPLACE WHERE, until INSERT takes it.
     pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.

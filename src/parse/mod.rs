@@ -61,8 +61,8 @@ pub use rewrite::does_nothing;
 pub use sequence::{AlterObject, CreateSequence, ObjectChange, SequenceOptions};
 pub use setting::{Set, SettingValue, Show};
 pub use statement::{
-    Call, CallArgument, Delete, Explain, Insert, Merge, Parsed, Part, Prepare, Replace, Statement,
-    Target, Truncate, Update, Vacuum, With,
+    Call, CallArgument, Delete, Explain, Insert, Merge, Overriding, Parsed, Part, Prepare, Replace,
+    Statement, Target, Truncate, Update, Vacuum, With,
 };
 pub use transaction::{Isolation, TransactionModes};
 pub use types::map_type;

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 use super::asof::AsofKind;
 use super::clause;
 use super::source::Source;
+use super::statement::Overriding;
 use super::version::TableVersionSpec;
 use crate::error::{ErrorKind, Result};
 
@@ -27,8 +28,8 @@ pub(super) struct Rewritten {
     pub(super) tokens: Vec<TokenWithSpan>,
     /// The version of INSERT's target, for which sqlparser's tree has no place.
     pub(super) insert_version: Option<TableVersionSpec>,
-    /// OVERRIDING SYSTEM VALUE.
-    pub(super) overriding: bool,
+    /// OVERRIDING … VALUE.
+    pub(super) overriding: Overriding,
     /// The condition of REPLACE WHERE.
     pub(super) replace_where: Option<Vec<TokenWithSpan>>,
     /// AS OF SYSTEM TIME.
@@ -46,7 +47,7 @@ pub(super) fn rewrite(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Result
         done: Rewritten {
             tokens: Vec::with_capacity(tokens.len() + 8),
             insert_version: None,
-            overriding: false,
+            overriding: Overriding::Nothing,
             replace_where: None,
             as_of: None,
             has_asof: false,

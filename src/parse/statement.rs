@@ -88,7 +88,7 @@ pub enum Statement {
     /// PUBLISH BRANCH a.
     PublishBranch(Box<PublishBranch>),
     /// ALTER BRANCH b FAST FORWARD TO x.
-    FastForward { branch: String, to: String },
+    FastForward { branch: String, to: String, table: Option<ast::ObjectName> },
     /// ALTER BRANCH b RENAME TO c.
     RenameBranch { branch: String, to: String, table: Option<ast::ObjectName> },
     /// ALTER BRANCH b [IN TABLE t] SET PROTECTED, SET UNPROTECTED.
@@ -185,6 +185,18 @@ pub struct Explain {
     pub statement: Box<Statement>,
 }
 
+/// Whose value an identity column gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overriding {
+    /// Its own, or one that is given where it takes any.
+    #[default]
+    Nothing,
+    /// OVERRIDING SYSTEM VALUE: the one that is given, also where it makes its own always.
+    System,
+    /// OVERRIDING USER VALUE: its own, whatever is given.
+    User,
+}
+
 /// INSERT.
 #[derive(Clone, Debug)]
 pub struct Insert {
@@ -192,8 +204,8 @@ pub struct Insert {
     pub insert: ast::Insert,
     /// The version of the target.
     pub version: Option<TableVersionSpec>,
-    /// OVERRIDING SYSTEM VALUE: identity columns that make their own values take those given.
-    pub overriding: bool,
+    /// OVERRIDING … VALUE.
+    pub overriding: Overriding,
     /// The rows that go when the new ones come.
     pub replace: Option<Replace>,
 }

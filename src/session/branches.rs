@@ -3,9 +3,10 @@
 use super::answer::rows_of;
 use super::execute::{done, refuse};
 use super::{Outcome, RowsTag, Session};
-use crate::command::{merge, publish, refs, table_refs};
+use crate::command::{call, merge, publish, refs, table_refs};
 use crate::error::Result;
 use crate::parse::{AlterOperation, AlterTable, Statement};
+use crate::plan::time_travel::name_parts;
 use crate::spec::table_ref;
 
 /// Whether an ALTER TABLE is only about the table's own branches and tags.
@@ -77,8 +78,14 @@ impl Session {
                 }
                 done("MERGE BRANCH")
             }
-            Statement::FastForward { branch, to } => {
-                refs::fast_forward(&reading, branch, to).await?;
+            Statement::FastForward { branch, to, table } => {
+                match table {
+                    Some(table) => {
+                        let (name, options) = (name_parts(table)?.join("."), self.commit_options());
+                        call::forward_table(&reading, &options, &name, (branch, to)).await?;
+                    }
+                    None => _ = refs::fast_forward(&reading, branch, to).await?,
+                }
                 done("ALTER BRANCH")
             }
             Statement::RollbackBranch(roll_back) => {

@@ -123,6 +123,14 @@ impl Hooks {
         Ok(inputs)
     }
 
+    /// A sequence as it counts in the running statement's transaction.
+    fn counting(&self, sequence: &Sequence) -> Sequence {
+        match &*self.reading.lock() {
+            Some(reading) => reading.snapshot.counting(sequence),
+            None => sequence.clone(),
+        }
+    }
+
     /// None where the view's text no longer plans: it is listed all the same.
     fn view_columns(&self, reading: &Reading, view: &Arc<View>) -> Vec<(String, Type)> {
         let Some(state) = self.state.lock().upgrade() else { return Vec::new() };
@@ -228,7 +236,7 @@ impl SessionHooks for Hooks {
             let message = "cannot execute nextval() in a read-only transaction";
             return Err(Error::new(ErrorKind::ReadOnly, message));
         }
-        let value = self.database.store().next_value(sequence)?;
+        let value = self.database.store().next_value(&self.counting(sequence))?;
         let mut given = self.given.lock();
         given.0.insert(sequence.id, value);
         given.1 = Some(sequence.id);
@@ -240,7 +248,7 @@ impl SessionHooks for Hooks {
             let message = "cannot execute setval() in a read-only transaction";
             return Err(Error::new(ErrorKind::ReadOnly, message));
         }
-        self.database.store().set_value(sequence, value, called)?;
+        self.database.store().set_value(&self.counting(sequence), value, called)?;
         if called {
             self.given.lock().0.insert(sequence.id, value);
         }

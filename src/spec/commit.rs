@@ -46,16 +46,22 @@ pub struct Commit {
     pub parent: Option<CommitId>,
     /// The other parent of a merge.
     pub merge_parent: Option<CommitId>,
+    /// The table that alone it took from there; None: all.
+    pub merged_table: Option<TableId>,
     /// How many commits lie behind it.
     pub depth: u64,
     /// An ancestor much further back, so that any is found in O(log n) steps.
     pub jump: Option<CommitId>,
+    /// The newest commit at or behind it, along first parents, that has another parent too.
+    pub joined: Option<CommitId>,
     /// When it became visible: µs since 1970-01-01 UTC, strictly increasing over the database.
     pub time_us: i64,
     /// What it was.
     pub kind: CommitKind,
     /// The stretch of branch history it belongs to.
     pub line: LineId,
+    /// The table whose branch it was made on: it shows nothing else. None on a branch of the database.
+    pub only: Option<TableId>,
     /// The root of its catalog tree.
     pub root: u64,
     /// The tables it changed.
@@ -136,14 +142,22 @@ pub struct ReflogEntry {
 }
 
 impl Commit {
+    /// The parents whose history a table has, or with None the whole database.
+    pub fn parents_of(&self, table: Option<TableId>) -> impl Iterator<Item = CommitId> {
+        let joins = self.merged_table.is_none() || self.merged_table == table;
+        self.parent.into_iter().chain(self.merge_parent.filter(|_| joins))
+    }
+
     /// The record of this commit.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(1);
+        let mut w = Writer::new(2);
         w.u64(self.id.0);
         w.option(self.parent, |w, id| w.u64(id.0));
         w.option(self.merge_parent, |w, id| w.u64(id.0));
+        w.option(self.merged_table, |w, id| w.u64(id.0));
         w.u64(self.depth);
         w.option(self.jump, |w, id| w.u64(id.0));
+        w.option(self.joined, |w, id| w.u64(id.0));
         w.i64(self.time_us);
         w.u8(match self.kind {
             CommitKind::Append => 0,
@@ -154,6 +168,7 @@ impl Commit {
             CommitKind::Maintain => 5,
         });
         w.u64(self.line.0);
+        w.option(self.only, |w, id| w.u64(id.0));
         w.u64(self.root);
         w.list(&self.changes, |w, c| {
             w.u64(c.table.0);
@@ -171,13 +186,15 @@ impl Commit {
 
     /// The commit of a record.
     pub fn decode(bytes: &[u8]) -> Result<Commit> {
-        let mut r = Reader::open_version(bytes, "commit", 1)?;
+        let mut r = Reader::open_version(bytes, "commit", 2)?;
         Ok(Commit {
             id: CommitId(r.u64()?),
             parent: r.option(Reader::u64)?.map(CommitId),
             merge_parent: r.option(Reader::u64)?.map(CommitId),
+            merged_table: r.option(Reader::u64)?.map(TableId),
             depth: r.u64()?,
             jump: r.option(Reader::u64)?.map(CommitId),
+            joined: r.option(Reader::u64)?.map(CommitId),
             time_us: r.i64()?,
             kind: match r.u8()? {
                 0 => CommitKind::Append,
@@ -189,6 +206,7 @@ impl Commit {
                 _ => return Err(r.corrupt("is of an unknown kind")),
             },
             line: LineId(r.u64()?),
+            only: r.option(Reader::u64)?.map(TableId),
             root: r.u64()?,
             changes: r.list(|r| {
                 Ok(TableChange {

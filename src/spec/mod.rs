@@ -31,7 +31,7 @@ pub use ids::{ColumnId, CommitId, LineId, LinkId, RowId, SchemaId, SegmentId, Ta
 pub use manifest::{DeleteLink, DeleteUnion, LineRange, RetiredEntry, SegmentEntry, TableVersion};
 pub use retention::Retention;
 pub use segment::{ColumnStatistics, FileChecksums, RowIds, SegmentMeta};
-pub use table::{Column, TableSchema};
+pub use table::{Column, RETENTION, TableSchema, retention_us};
 pub use types::Type;
 pub use value::Value;
 pub use view::{Sequence, View, ViewUse};

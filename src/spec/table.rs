@@ -10,7 +10,7 @@ use super::constraint::{
     Check, EnforcedKey, Generated, PrimaryKey, UniqueKey, read_columns, write_columns,
 };
 use super::ids::{ColumnId, SchemaId, TableId};
-use super::text::{TextBuilder, TextFormatter, TextOptions};
+use super::text::{TextBuilder, TextFormatter, TextOptions, parse_interval};
 use super::types::Type;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,6 +67,24 @@ pub struct TableSchema {
     pub options: Vec<(String, String)>,
     /// COMMENT ON TABLE.
     pub comment: Option<String>,
+}
+
+/// The option that says how much of a table's history stays readable.
+pub const RETENTION: &str = "retention";
+
+/// An interval as a retention, in µs; a month has 30 days.
+///
+/// # Errors
+/// InvalidValue for what is no interval, or not a positive one.
+pub fn retention_us(said: &str) -> Result<i64> {
+    let wrong = |why: &str| {
+        Error::new(ErrorKind::InvalidValue, format!("retention cannot be \"{said}\": {why}"))
+            .hint("WITH (retention = '30 days')")
+    };
+    let interval = parse_interval(said.as_bytes()).map_err(|_| wrong("that is no interval"))?;
+    let days = i64::from(interval.months) * 30 + i64::from(interval.days);
+    let us = days.saturating_mul(86_400_000_000).saturating_add(interval.nanoseconds / 1000);
+    if us <= 0 { Err(wrong("it has to be longer than nothing")) } else { Ok(us) }
 }
 
 impl Column {
@@ -128,6 +146,12 @@ impl TableSchema {
             nulls_distinct: key.nulls_distinct,
         });
         primary.chain(others).collect()
+    }
+
+    /// How much of its history stays readable, as `retention` among its options says: µs.
+    pub fn retention_us(&self) -> Option<i64> {
+        let (_, said) = self.options.iter().find(|(name, _)| name == RETENTION)?;
+        retention_us(said).ok()
     }
 
     /// The names of its constraints.

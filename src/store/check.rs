@@ -1,9 +1,9 @@
 //! Does everything in the folder hold? Every record, every reference, every byte of every segment.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::catalog::{self, Object};
-use super::expire::kept_commits;
+use super::expire::Kept;
 use super::floors::Floors;
 use super::folded::split;
 use super::open::parse_name;
@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::log::floors::ALL_TABLES;
 use crate::log::{Records, Space, View, ancestry, deletes, folds, inline, refs, versions};
 use crate::segment::SEGMENTS_DIR;
-use crate::spec::{Commit, CommitId, LineRange, RefKind, SegmentMeta, TableId, VersionId};
+use crate::spec::{Commit, CommitId, LineRange, RefKind, SegmentMeta, VersionId};
 
 /// One thing that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ struct Checker<'a> {
     store: &'a Store,
     view: View,
     floors: Floors,
-    /// Of the tables with floors of their own the commits that show them.
-    kept: HashMap<TableId, HashSet<CommitId>>,
+    /// What can be read.
+    kept: Kept,
     versions: HashSet<VersionId>,
     problems: Vec<Problem>,
 }
@@ -41,10 +41,7 @@ impl Store {
     pub fn check(&self, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Problem>> {
         let view = self.shared.log.read()?;
         let floors = Floors::read(&view)?;
-        let mut kept = HashMap::new();
-        for table in floors.tables() {
-            kept.insert(table, kept_commits(&view, &floors, table, &[])?);
-        }
+        let kept = Kept::read(&view, &floors)?;
         let mut checker = Checker {
             store: self,
             view,
@@ -97,11 +94,11 @@ impl Checker<'_> {
 
     /// Every commit that can be read; of others, expiry may have left half.
     fn commits(&mut self) -> Result<()> {
-        let kept = kept_commits(&self.view, &self.floors, ALL_TABLES, &[])?;
+        let stay = self.kept.commits();
         let highest = self.floors.highest(ALL_TABLES);
         let mut roots = HashSet::new();
         for commit in self.each(Space::Commits, Commit::decode)? {
-            if !kept.contains(&commit.id) {
+            if !stay.contains(&commit.id) {
                 continue;
             }
             let what = format!("commit {}", commit.id);
@@ -112,7 +109,7 @@ impl Checker<'_> {
                 self.problem(&what, &error);
             }
             let seen = !roots.insert(commit.root);
-            if seen && self.kept.is_empty() {
+            if seen && self.kept.is_uniform() {
                 continue;
             }
             match catalog::objects(&self.view, commit.root) {
@@ -127,7 +124,7 @@ impl Checker<'_> {
 
     fn object(&mut self, commit: CommitId, object: Object) {
         match object {
-            Object::Table(id, _) if self.kept.get(&id).is_some_and(|k| !k.contains(&commit)) => {}
+            Object::Table(id, _) if !self.kept.shows(commit, id) => {}
             Object::Table(id, version) => {
                 if self.versions.insert(version)
                     && let Err(error) = self.version(version)
@@ -196,7 +193,7 @@ impl Checker<'_> {
 
     /// Down to its floor a branch has all its commits.
     fn window(&mut self, branch: &crate::spec::Ref) -> Result<()> {
-        let floor = self.floors.of(branch.id, ALL_TABLES).map_or(CommitId(0), |f| f.commit);
+        let floor = self.floors.lowest(branch).map_or(CommitId(0), |floor| floor.commit);
         let mut at = Some(branch.commit);
         while let Some(id) = at.filter(|id| *id == branch.commit || *id >= floor) {
             match ancestry::find(&self.view, id)? {

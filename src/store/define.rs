@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::catalog;
 use super::commit::{CatalogWrite, TableProposal};
+use super::sequence::check_bounds;
 use super::snapshot::Relation;
 use super::table::{Table, reshape};
 use super::temporary::TEMPORARY_NAMESPACE;
@@ -88,6 +89,10 @@ impl Transaction {
         let overlay = Arc::make_mut(&mut self.overlay);
         overlay.names.insert((view.namespace.clone(), view.name.clone()), Some(view.id));
         overlay.views.insert(view.id, Arc::clone(&view));
+        if view.namespace == TEMPORARY_NAMESPACE {
+            overlay.temporary.insert(view.id);
+            return Ok(());
+        }
         self.catalog.push(CatalogWrite::CreateView(view));
         Ok(())
     }
@@ -101,6 +106,9 @@ impl Transaction {
         self.rename(&was, (&view.namespace, &view.name), view.id)?;
         let view = Arc::new(view);
         Arc::make_mut(&mut self.overlay).views.insert(view.id, Arc::clone(&view));
+        if self.is_temporary(view.id) {
+            return Ok(());
+        }
         self.catalog.push(CatalogWrite::AlterView { was, view });
         Ok(())
     }
@@ -116,6 +124,7 @@ impl Transaction {
         let overlay = Arc::make_mut(&mut self.overlay);
         let name = (sequence.namespace.clone(), sequence.name.clone());
         overlay.names.insert(name, Some(sequence.id));
+        overlay.dropped.retain(|gone| *gone != sequence.id);
         overlay.sequences.insert(sequence.id, Arc::clone(&sequence));
         self.catalog.push(CatalogWrite::CreateSequence(sequence));
         Ok(())
@@ -133,6 +142,17 @@ impl Transaction {
         let overlay = Arc::make_mut(&mut self.overlay);
         overlay.sequences.insert(sequence.id, Arc::clone(&sequence));
         self.catalog.push(CatalogWrite::AlterSequence { was, sequence });
+        Ok(())
+    }
+
+    /// A sequence counts anew from a value: for this transaction now, for all others once it committed.
+    ///
+    /// # Errors
+    /// OutOfRange.
+    pub fn restart_sequence(&mut self, sequence: &Sequence, value: i64) -> Result<()> {
+        check_bounds(sequence, value)?;
+        let apart = self.base.store.count_apart(value);
+        Arc::make_mut(&mut self.overlay).restarted.insert(sequence.id, apart);
         Ok(())
     }
 

@@ -5,6 +5,9 @@
 //! some ref shows it: as its target, behind a branch's head down to that branch's floor, or in the
 //! branch's reflog since the floor's time. Expiry keeps exactly these, so a commit is refused from the
 //! moment that the floor is raised, and not when its records go.
+//!
+//! A table may have a floor of its own on a branch, above the branch's or below it. A ref of one table
+//! shows that table alone; its floor is its table's.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::{MAIN, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::{self, ALL_TABLES, Floor};
-use crate::log::{Records, Space, ancestry, key, refs};
+use crate::log::{Records, ancestry, refs};
 use crate::spec::{Commit, CommitId, Ref, RefKind, TableId, ref_label};
 
 /// All floors of a database.
@@ -32,10 +35,26 @@ impl Floors {
         self.0.iter().filter(counts).map(|floor| floor.commit).max().unwrap_or(CommitId(0))
     }
 
-    /// The floor of a table on a ref: its own or the ref's, whichever is higher.
+    /// No floor lies above this commit.
+    pub fn top(&self) -> CommitId {
+        self.0.iter().map(|floor| floor.commit).max().unwrap_or(CommitId(0))
+    }
+
+    /// The floor of a table on a ref: its own, else the ref's.
     pub fn of(&self, reference: u64, table: TableId) -> Option<Floor> {
-        let own = self.0.iter().filter(|floor| floor.reference == reference);
-        own.filter(|f| f.table == ALL_TABLES || f.table == table).max_by_key(|f| f.commit).copied()
+        let find = |table| self.of_ref(reference).find(|floor| floor.table == table).copied();
+        find(table).or_else(|| find(ALL_TABLES))
+    }
+
+    /// Below this nothing can be read through a ref.
+    pub fn lowest(&self, target: &Ref) -> Option<Floor> {
+        match target.table() {
+            Some(table) => self.of(target.id, table),
+            None => {
+                self.of(target.id, ALL_TABLES)?;
+                self.of_ref(target.id).min_by_key(|floor| floor.commit).copied()
+            }
+        }
     }
 
     /// The floors of one ref alone.
@@ -63,14 +82,17 @@ impl Floors {
     pub fn is_readable(
         &self,
         records: &impl Records,
-        commit: CommitId,
+        commit: &Commit,
         table: TableId,
     ) -> Result<bool> {
-        if commit >= self.highest(table) {
+        if commit.only.is_some_and(|only| only != table) {
+            return Ok(false);
+        }
+        if commit.id >= self.highest(table) {
             return Ok(true);
         }
         for target in refs::list(records, refs::DATABASE)? {
-            if self.shows(records, &target, commit, table)? {
+            if is_about(&target, table) && self.shows(records, &target, commit.id, table)? {
                 return Ok(true);
             }
         }
@@ -100,6 +122,11 @@ impl Floors {
     }
 }
 
+/// Whether a ref has a say in what of a table is kept, or of [`ALL_TABLES`].
+pub(super) fn is_about(target: &Ref, table: TableId) -> bool {
+    target.table().is_none_or(|own| own == table)
+}
+
 /// Where a ref stood at a time and since then.
 pub(super) fn stations(
     records: &impl Records,
@@ -126,54 +153,6 @@ impl super::Shared {
 }
 
 impl Store {
-    /// Whether a commit, which there is, can be read.
-    pub(super) fn is_readable(&self, commit: CommitId) -> Result<bool> {
-        let floors = Arc::clone(&self.shared.floors.read());
-        if commit >= floors.highest(ALL_TABLES) {
-            return Ok(true);
-        }
-        floors.is_readable(&self.shared.log.read()?, commit, ALL_TABLES)
-    }
-
-    /// Whether a table can be read as it was at a commit.
-    ///
-    /// # Errors
-    /// Those of reading the log.
-    pub fn shows_table(&self, commit: CommitId, table: TableId) -> Result<bool> {
-        let floors = Arc::clone(&self.shared.floors.read());
-        if commit >= floors.highest(table) {
-            return Ok(true);
-        }
-        let view = self.shared.log.read()?;
-        let there = view.get(Space::Commits, &key([commit.0]))?.is_some();
-        Ok(there && floors.is_readable(&view, commit, table)?)
-    }
-
-    /// A snapshot of a commit that can be read.
-    ///
-    /// # Errors
-    /// SnapshotExpired.
-    pub(super) fn readable(&self, commit: CommitId, base: &Snapshot) -> Result<Snapshot> {
-        // Held first: expiry counts who reads after it raised the floor.
-        let guard = self.shared.readers.hold(commit);
-        let view = self.shared.log.read()?;
-        let there = view.get(Space::Commits, &key([commit.0]))?.is_some();
-        let floors = Arc::clone(&self.shared.floors.read());
-        if !there || !floors.is_readable(&view, commit, ALL_TABLES)? {
-            return Err(self.expired(base, &format!("commit {commit} has expired"))?);
-        }
-        let mut expired = Vec::new();
-        for table in floors.tables() {
-            if !floors.is_readable(&view, commit, table)? {
-                expired.push(table);
-            }
-        }
-        drop(view);
-        let snapshot = self.snapshot_at(self.point(commit)?, None, expired.into());
-        drop(guard);
-        Ok(snapshot)
-    }
-
     /// The error for what has expired, which names the earliest that can be read on the branch.
     pub(super) fn expired(&self, base: &Snapshot, message: &str) -> Result<Error> {
         let name = match base.reference() {

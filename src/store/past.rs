@@ -37,8 +37,8 @@ pub enum TableAhead {
 
 impl Transaction {
     /// Makes a table's rows and shape those of an earlier or foreign state of it; false where they are
-    /// already. The table keeps its name.
-    pub fn restore_table(&mut self, table: &Table, to: &Table) -> Result<bool> {
+    /// already. The table keeps its name. `was`: where that state is from, with its columns' sequences.
+    pub fn restore_table(&mut self, table: &Table, to: &Table, was: &Snapshot) -> Result<bool> {
         let schema = named_as(to, &table.schema);
         let committed = self.base.table_by_id(table.id())?;
         let (added_rows, deleted_rows) = match &committed {
@@ -53,38 +53,35 @@ impl Transaction {
         let mut taken = whole(to, &schema, &known);
         (taken.added_rows, taken.deleted_rows) = (added_rows, deleted_rows);
         self.take_over(taken)?;
+        self.bring_sequences(&schema, was)?;
         Ok(true)
     }
 
-    /// Brings a dropped table back.
+    /// Brings a dropped table back, with the sequences of its columns, as it is at `was`.
     ///
     /// # Errors
     /// DuplicateTable where its name was given away, UndefinedSchema.
-    pub fn undrop_table(&mut self, dropped: &Table) -> Result<()> {
+    pub fn undrop_table(&mut self, dropped: &Table, was: &Snapshot) -> Result<()> {
         self.need_free(&dropped.schema.namespace, &dropped.schema.name)?;
         let mut taken = whole(dropped, &dropped.schema, &[]);
         taken.added_rows = dropped.row_count();
-        self.take_over(taken)
+        self.take_over(taken)?;
+        self.bring_sequences(&dropped.schema, was)
     }
 
-    /// Makes a new table with the rows of another, which it shares: both are independent from here on.
+    /// Makes a new table of this shape, whose columns are the model's, with the model's rows, which it shares:
+    /// both are independent from here on.
     ///
     /// # Errors
     /// DuplicateTable, UndefinedSchema; WrongState where this transaction changed the model.
-    pub fn clone_table(&mut self, model: &Table, namespace: &str, name: &str) -> Result<()> {
-        self.need_free(namespace, name)?;
+    pub fn clone_table(&mut self, model: &Table, schema: TableSchema) -> Result<()> {
+        self.need_free(&schema.namespace, &schema.name)?;
         if self.has_changed(model.id()) || model.version().is_none() {
             let message = format!("table \"{}\" has uncommitted changes", model.schema.name);
             return Err(Error::new(ErrorKind::WrongState, message).hint("COMMIT, then clone it"));
         }
         let store = model.store().clone();
-        let schema = Arc::new(TableSchema {
-            id: SchemaId(store.next_id()),
-            table: TableId(store.next_id()),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            ..model.schema.as_ref().clone()
-        });
+        let schema = Arc::new(schema);
         store.keep_schema(&schema);
         // Rows keep their ids, so new ones come after all that the model may ever have given.
         let next = store.row_id_counter(model.id())?.load(Ordering::Acquire);
@@ -112,27 +109,29 @@ fn named_as(state: &Table, named: &TableSchema) -> Arc<TableSchema> {
 }
 
 impl Store {
-    /// The table of this name that was dropped last in the history of a snapshot, as it was.
+    /// The table of this name that was dropped last in the history of a snapshot, as it was, and the commit
+    /// before that.
     pub fn last_dropped(
         &self,
         from: &Snapshot,
         namespace: &str,
         name: &str,
-    ) -> Result<Option<Arc<Table>>> {
+    ) -> Result<Option<(Arc<Table>, Snapshot)>> {
         let mut found = None;
         self.history(from, |commit| {
             let view = self.shared.log.read()?;
             for change in commit.changes.iter().filter(|change| change.new.is_none()) {
                 // What it was before may have expired.
-                let Some(old) = change.old else { continue };
-                if versions::find(&view, old)?.is_none() {
+                let (Some(old), Some(parent)) = (change.old, commit.parent) else { continue };
+                let is_gone = ancestry::find(&view, parent)?.is_none();
+                if is_gone || versions::find(&view, old)?.is_none() {
                     continue;
                 }
                 let table = self.table_at(&view, old)?;
                 if (table.schema.namespace.as_str(), table.schema.name.as_str())
                     == (namespace, name)
                 {
-                    found = Some(table);
+                    found = Some((table, self.snapshot_of(parent)?));
                 }
             }
             Ok(found.is_none())
@@ -183,20 +182,29 @@ impl Store {
                     return Ok(false);
                 }
                 found.push(new);
-                open.extend(commit.merge_parent);
+                open.extend(commit.parents_of(Some(table)).filter(|id| Some(*id) != commit.parent));
                 Ok(true)
             })?;
         }
         Ok(found)
     }
 
-    /// The newest commit of a snapshot's history, or of any branch, whose property has this value.
-    pub fn find_property(&self, name: &str, value: &str) -> Result<Option<CommitId>> {
+    /// The newest commit of any ref whose property has this value; with a table one that changed it, also on
+    /// refs of it alone.
+    pub fn find_property(
+        &self,
+        name: &str,
+        value: &str,
+        table: Option<TableId>,
+    ) -> Result<Option<CommitId>> {
         let mut newest: Option<CommitId> = None;
-        for found in self.refs()? {
+        let refs = self.all_refs()?.into_iter();
+        for found in refs.filter(|r| r.table().is_none_or(|own| table == Some(own))) {
             let head = self.snapshot_of(found.commit)?;
             self.history(&head, |commit| {
-                let says = commit.properties.iter().any(|(k, v)| k == name && v == value);
+                let changes = |table| commit.changes.iter().any(|change| change.table == table);
+                let says = table.is_none_or(changes)
+                    && commit.properties.iter().any(|(k, v)| k == name && v == value);
                 if says {
                     newest = newest.max(Some(commit.id));
                 }

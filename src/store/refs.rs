@@ -46,6 +46,19 @@ impl Store {
         Ok(found.filter(|r| r.table().is_none()))
     }
 
+    /// The branch or tag of this full name.
+    pub fn ref_of_full_name(&self, name: &str) -> Result<Option<Ref>> {
+        refs::get(&self.shared.log.read()?, refs::DATABASE, name)
+    }
+
+    /// What a name means to a table, which has to be something.
+    ///
+    /// # Errors
+    /// UndefinedObject.
+    pub fn ref_for(&self, table: TableId, label: &str) -> Result<Ref> {
+        self.find_ref_of(Some(table), label)?.ok_or_else(|| unknown_ref(label))
+    }
+
     /// What a name means to a table: a ref of its own, else one of the whole database.
     pub fn find_ref_of(&self, table: Option<TableId>, label: &str) -> Result<Option<Ref>> {
         if let Some(table) = table {
@@ -117,8 +130,24 @@ impl Store {
         if name == MAIN {
             return Err(Error::new(ErrorKind::WrongState, "branch \"main\" cannot be dropped"));
         }
-        let request = RefRequest::Drop { name: name.to_owned(), kind };
+        let request = RefRequest::Drop { name: name.to_owned(), kind, at: None };
         self.submit(Request::Ref(request)).await.map(drop)
+    }
+
+    /// Drops a branch or tag that has not moved meanwhile; whether it did so.
+    pub(super) async fn drop_unmoved(&self, target: &Ref) -> Result<bool> {
+        let Ref { name, kind, commit, .. } = target.clone();
+        let request = RefRequest::Drop { name, kind, at: Some(commit) };
+        match self.submit(Request::Ref(request)).await {
+            Ok(answer) => Ok(!matches!(answer, Answer::Stale)),
+            // Somebody else dropped or protected it.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::UndefinedObject | ErrorKind::WrongState) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves a branch forward to a commit that its head lies behind.

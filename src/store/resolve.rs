@@ -51,17 +51,7 @@ impl Store {
         let target = target.ok_or_else(|| unknown_ref(name))?;
         match target.kind {
             RefKind::Branch => self.head(name),
-            RefKind::Tag => {
-                let guard = self.shared.readers.hold(target.commit);
-                // It may have been dropped, and its commit expired, before that was held.
-                let still = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
-                let still = still.filter(|now| now.commit == target.commit);
-                let target = still.ok_or_else(|| unknown_ref(name))?;
-                let named = Some((Arc::from(name), RefKind::Tag));
-                let snapshot = self.snapshot_at(self.point(target.commit)?, named, Arc::default());
-                drop(guard);
-                Ok(snapshot)
-            }
+            RefKind::Tag => self.at_tag(name, target.commit),
         }
     }
 
@@ -97,9 +87,7 @@ impl Store {
             Some((name, RefKind::Branch)) => refs::get(&view, refs::DATABASE, name)?,
             Some((_, RefKind::Tag)) | None => None,
         };
-        let floor = on_branch
-            .as_ref()
-            .and_then(|branch| self.shared.floors.read().of(branch.id, ALL_TABLES));
+        let floor = on_branch.as_ref().and_then(|branch| self.shared.floors.read().lowest(branch));
         let expired = || format!("what was there at {} has expired", show_time(time_us));
         if floor.is_some_and(|floor| time_us < floor.time_us) {
             return Err(self.expired(base, &expired())?);
@@ -157,12 +145,6 @@ impl Store {
         }
     }
 
-    /// The database as of a commit that is known to be there.
-    pub fn snapshot_of(&self, commit: CommitId) -> Result<Snapshot> {
-        let point = self.point(commit)?;
-        Ok(self.snapshot_at(point, None, Arc::default()))
-    }
-
     /// One commit's record.
     pub fn commit_record(&self, id: CommitId) -> Result<Commit> {
         ancestry::commit(&self.shared.log.read()?, id)
@@ -178,7 +160,11 @@ impl Store {
         let mut at = Some(from.commit());
         while let Some(id) = at {
             let Some(commit) = ancestry::find(&self.shared.log.read()?, id)? else { break };
-            if (id != from.commit() && !self.is_readable(id)?) || !visit(&commit)? {
+            let ends = id != from.commit() && {
+                let floors = Arc::clone(&self.shared.floors.read());
+                floors.shown(&self.shared.log.read()?, &commit)?.is_none()
+            };
+            if ends || !visit(&commit)? {
                 break;
             }
             at = commit.parent;

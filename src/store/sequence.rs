@@ -21,11 +21,14 @@ const FIRST_BLOCK: u64 = 32;
 /// Values of the largest block.
 const LARGEST_BLOCK: u64 = 8192;
 
+/// What a count apart may give out: it never needs more.
+const APART: u64 = u64::MAX;
+
 /// Where each sequence stands that this process asked.
 pub(super) type Sequences = Mutex<HashMap<TableId, Arc<Mutex<Standing>>>>;
 
 /// Where a sequence stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standing {
     /// The value given out last, or with `called` false the one that comes next.
     last: i64,
@@ -56,22 +59,32 @@ impl Store {
         Ok(next)
     }
 
+    /// A count that no one else sees and nothing keeps: a transaction's, until it commits.
+    pub(super) fn count_apart(&self, value: i64) -> TableId {
+        let id = TableId(self.next_id());
+        let apart = Standing { last: value, called: false, left: APART, block: FIRST_BLOCK };
+        self.shared.sequences.lock().insert(id, Arc::new(Mutex::new(apart)));
+        id
+    }
+
+    /// Where a count stands that a transaction restarted.
+    pub(super) fn counted_apart(&self, id: TableId) -> Option<Standing> {
+        self.shared.sequences.lock().get(&id).map(|standing| *standing.lock())
+    }
+
     /// Sets a sequence; with `called` the value counts as given out. Durable when it returns.
     ///
     /// # Errors
     /// OutOfRange; Io, DiskFull.
     pub fn set_value(&self, sequence: &Sequence, value: i64, called: bool) -> Result<()> {
-        if value < sequence.min || value > sequence.max {
-            let (name, min, max) = (&sequence.name, sequence.min, sequence.max);
-            let message = format!(
-                "setval: value {value} is out of bounds for sequence \"{name}\" ({min}..{max})"
-            );
-            return Err(Error::new(ErrorKind::OutOfRange, message));
-        }
+        check_bounds(sequence, value)?;
         let standing = self.standing(sequence)?;
         let mut standing = standing.lock();
-        self.write_standing(sequence.id, value, called)?;
-        *standing = Standing { last: value, called, left: 0, block: FIRST_BLOCK };
+        let left = if standing.is_apart() { APART } else { 0 };
+        if left == 0 {
+            self.write_standing(sequence.id, value, called)?;
+        }
+        *standing = Standing { last: value, called, left, block: FIRST_BLOCK };
         Ok(())
     }
 
@@ -125,14 +138,51 @@ impl Store {
     }
 }
 
+impl Standing {
+    fn is_apart(self) -> bool {
+        self.left > APART / 2
+    }
+}
+
+/// # Errors
+/// OutOfRange.
+pub(super) fn check_bounds(sequence: &Sequence, value: i64) -> Result<()> {
+    if (sequence.min..=sequence.max).contains(&value) {
+        return Ok(());
+    }
+    let (name, min, max) = (&sequence.name, sequence.min, sequence.max);
+    let message =
+        format!("setval: value {value} is out of bounds for sequence \"{name}\" ({min}..{max})");
+    Err(Error::new(ErrorKind::OutOfRange, message))
+}
+
+/// In the transaction of a commit: a sequence goes on where a count apart stands.
+pub(super) fn write_restart(
+    transaction: &Transaction,
+    sequence: TableId,
+    standing: Standing,
+) -> Result<()> {
+    put(transaction, sequence, standing.last, standing.called)
+}
+
 impl Shared {
+    /// Once that is durable: what was reserved before counts no more.
+    pub(super) fn restart(&self, sequence: TableId, counter: TableId, standing: Standing) {
+        let fresh = Standing { left: 0, block: FIRST_BLOCK, ..standing };
+        let mut sequences = self.sequences.lock();
+        sequences.remove(&counter);
+        let known = Arc::clone(sequences.entry(sequence).or_default());
+        drop(sequences);
+        *known.lock() = fresh;
+    }
+
     /// Gives back what was reserved and not given out.
     pub(super) fn return_reserved(&self) -> Result<()> {
         let sequences = self.sequences.lock();
         let open: Vec<(TableId, Standing)> = sequences
             .iter()
             .map(|(id, standing)| (*id, *standing.lock()))
-            .filter(|(_, standing)| standing.left > 0)
+            .filter(|(_, standing)| standing.left > 0 && !standing.is_apart())
             .collect();
         if open.is_empty() {
             return Ok(());

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::Store;
 use super::catalog::{self, Object};
 use super::readers::Guard;
+use super::shown::Shows;
 use super::table::{Table, TableSegment, TableState};
 use super::temporary::TEMPORARY_NAMESPACE;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,8 @@ pub(super) struct Point {
     pub commit: CommitId,
     pub time_us: i64,
     pub line: LineId,
+    /// The table whose branch the commit was made on.
+    pub only: Option<TableId>,
     pub root: u64,
     /// What names stand for; a new head takes over what its commit did not change.
     relations: Mutex<HashMap<(String, String), Option<Kept>>>,
@@ -63,6 +66,8 @@ pub(super) struct Overlay {
     pub dropped_namespaces: Vec<String>,
     /// Namespaces that were made.
     pub namespaces: Vec<String>,
+    /// Sequences that count anew, and the counts that nobody else sees.
+    pub restarted: BTreeMap<TableId, TableId>,
     /// What is gone, by id.
     pub dropped: Vec<TableId>,
     /// Names that were given, with what they stand for; None where a name is free again.
@@ -79,8 +84,8 @@ pub struct Snapshot {
     pub(super) overlay: Option<Arc<Overlay>>,
     /// Keeps what it shows.
     pub(super) guard: Arc<Guard>,
-    /// Tables whose floor lay above this commit when it was opened.
-    pub(super) expired: Arc<[TableId]>,
+    /// The tables that could be read at this commit when it was opened.
+    pub(super) shows: Shows,
     /// Where every branch stood when it was taken: the other branches stand still with it.
     pub(super) heads: Heads,
     /// The branch that this transaction writes, where it is not this one.
@@ -96,6 +101,7 @@ impl Point {
             commit: commit.id,
             time_us: commit.time_us,
             line: commit.line,
+            only: commit.only,
             root: commit.root,
             relations: Mutex::default(),
         }
@@ -202,6 +208,12 @@ impl Snapshot {
         })
     }
 
+    /// A sequence as it counts here: apart from all others where this transaction restarted it.
+    pub fn counting(&self, sequence: &Sequence) -> Sequence {
+        let apart = self.overlay.as_ref().and_then(|o| o.restarted.get(&sequence.id).copied());
+        Sequence { id: apart.unwrap_or(sequence.id), ..sequence.clone() }
+    }
+
     /// The table, view or sequence of this id, whatever its name is here.
     pub fn relation_by_id(&self, id: TableId) -> Result<Option<Relation>> {
         if let Some(overlay) = &self.overlay {
@@ -249,7 +261,7 @@ impl Snapshot {
         for object in catalog::objects(&view, self.point.root)? {
             match object {
                 Object::Table(id, version) => {
-                    if !self.expired.contains(&id) {
+                    if self.shows.has(id) {
                         found.push(Relation::Table(self.guarded(&view, version)?));
                     }
                 }
@@ -300,24 +312,11 @@ impl Snapshot {
             return Ok(known.map(|kept| kept.relation(&self.store, &self.guard)));
         }
         let view = self.store.shared.log.read()?;
-        let check = |id| self.check_kept(id);
+        let check = |id| self.check_kept(id).map(|()| true);
         let found = self.store.named(&view, self.point.root, namespace, name, check)?;
         let kept = found.as_ref().map(Kept::of);
         self.point.relations.lock().insert(at, kept.clone());
         Ok(kept.map(|kept| kept.relation(&self.store, &self.guard)))
-    }
-
-    /// # Errors
-    /// SnapshotExpired where the table's floor lies above this commit.
-    fn check_kept(&self, table: TableId) -> Result<()> {
-        if !self.expired.contains(&table) {
-            return Ok(());
-        }
-        let commit = self.point.commit;
-        let highest = self.store.shared.floors.read().highest(table);
-        let message = format!("the table as it was at commit {commit} has expired");
-        Err(Error::new(ErrorKind::SnapshotExpired, message)
-            .hint(format!("every commit from {highest} on can be read; tags keep what they name")))
     }
 
     fn guarded(&self, view: &log::View, version: VersionId) -> Result<Arc<Table>> {
@@ -387,18 +386,21 @@ impl Relation {
 }
 
 impl Store {
-    /// What a name stands for under a root; `check` hears which table before it is read.
+    /// What a name stands for under a root; `check` hears which table before it is read, and says whether
+    /// it counts.
     pub(super) fn named(
         &self,
         records: &impl Records,
         root: u64,
         namespace: &str,
         name: &str,
-        check: impl Fn(TableId) -> Result<()>,
+        check: impl Fn(TableId) -> Result<bool>,
     ) -> Result<Option<Relation>> {
         for object in catalog::named(records, root, namespace, name)? {
-            if let Object::Table(id, _) = object {
-                check(id)?;
+            if let Object::Table(id, _) = object
+                && !check(id)?
+            {
+                continue;
             }
             let Some(relation) = self.relation_of(records, object)? else { continue };
             if relation.name() == (namespace, name) {
@@ -494,7 +496,8 @@ impl Store {
         let mut heads = self.shared.heads.read().clone();
         while let Some((name, head)) = heads.get_key_value(branch) {
             let named = Some((Arc::from(name.as_str()), RefKind::Branch));
-            let snapshot = self.snapshot_at(Arc::clone(head), named, Arc::default());
+            let shows = Shows::of_ref(name);
+            let snapshot = self.snapshot_at(Arc::clone(head), named, shows);
             // A branch that moved on may have left this commit to expiry before it was held.
             let now = self.shared.heads.read().clone();
             if now.get(branch).is_some_and(|now| now.commit == head.commit) {
@@ -512,10 +515,10 @@ impl Store {
         &self,
         point: Arc<Point>,
         reference: Option<(Arc<str>, RefKind)>,
-        expired: Arc<[TableId]>,
+        shows: Shows,
     ) -> Snapshot {
         let guard = self.shared.readers.hold(point.commit);
         let (heads, store) = (self.shared.heads.read().clone(), self.clone());
-        Snapshot { store, point, reference, overlay: None, guard, expired, heads, written: None }
+        Snapshot { store, point, reference, overlay: None, guard, shows, heads, written: None }
     }
 }

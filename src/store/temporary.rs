@@ -1,4 +1,4 @@
-//! Temporary tables: of one session, on top of whatever it reads, never in the log.
+//! Temporary tables and views: of one session, on top of whatever it reads, never in the log.
 //!
 //! They live in the overlay of the session's snapshots and transactions, which marks them. A
 //! transaction that is rolled back leaves them as they were: the session keeps what the last one that
@@ -103,6 +103,10 @@ impl Transaction {
                 kept.names.insert((schema.namespace.clone(), schema.name.clone()), Some(*id));
                 kept.tables.insert(*id, Arc::clone(table));
             }
+        }
+        for (id, view) in self.overlay.views.iter().filter(|(id, _)| marked.contains(id)) {
+            kept.names.insert((view.namespace.clone(), view.name.clone()), Some(*id));
+            kept.views.insert(*id, Arc::clone(view));
         }
         Temporary(Some(Arc::new(kept)))
     }

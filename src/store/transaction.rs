@@ -55,8 +55,8 @@ pub struct Transaction {
     pub(super) overlay: Arc<Overlay>,
     pub(super) tables: BTreeMap<TableId, TableProposal>,
     pub(super) catalog: Vec<CatalogWrite>,
-    /// The commit of another branch that it joins to its own.
-    merged: Option<CommitId>,
+    /// The commit of another branch that it joins to its own, all of it or one table.
+    merged: Option<(CommitId, Option<TableId>)>,
 }
 
 impl Store {
@@ -104,7 +104,10 @@ impl Transaction {
 
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.catalog.is_empty() && self.merged.is_none()
+        self.tables.is_empty()
+            && self.catalog.is_empty()
+            && self.merged.is_none()
+            && self.overlay.restarted.is_empty()
     }
 
     /// The store.
@@ -112,9 +115,9 @@ impl Transaction {
         self.base.store()
     }
 
-    /// Notes the commit whose changes this transaction joins to its branch.
-    pub(super) fn joins(&mut self, commit: CommitId) {
-        self.merged = Some(commit);
+    /// Notes the commit whose changes, all or of one table, this transaction joins to its branch.
+    pub(super) fn joins(&mut self, commit: CommitId, table: Option<TableId>) {
+        self.merged = Some((commit, table));
     }
 
     /// Whether a table became another state.
@@ -123,7 +126,11 @@ impl Transaction {
     }
 
     /// The table of this name that it dropped last, as it was before.
-    pub fn dropped_table(&self, namespace: &str, name: &str) -> Result<Option<Arc<Table>>> {
+    pub fn dropped_table(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<(Arc<Table>, Snapshot)>> {
         let dropped = self.catalog.iter().rev().find_map(|write| match write {
             CatalogWrite::Drop { id, namespace: of, name: named }
                 if (of.as_str(), named.as_str()) == (namespace, name) =>
@@ -132,7 +139,9 @@ impl Transaction {
             }
             _ => None,
         });
-        dropped.map(|id| self.base.table_by_id(id)).transpose().map(Option::flatten)
+        let Some(id) = dropped else { return Ok(None) };
+        let was = self.base.clone().as_committed();
+        Ok(was.table_by_id(id)?.map(|table| (table, was)))
     }
 
     /// Whether it changed a table, or made it.
@@ -298,6 +307,7 @@ impl Transaction {
             base: self.base.commit(),
             tables,
             catalog: self.catalog.clone(),
+            restarted: self.overlay.restarted.iter().map(|(id, apart)| (*id, *apart)).collect(),
             properties: options.properties.clone(),
             merged: self.merged,
             exact: false,

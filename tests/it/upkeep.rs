@@ -47,6 +47,31 @@ enum Step {
     Branch(usize),
     Tag(usize),
     DropTag(usize),
+    /// A tag that ages.
+    TagFor {
+        at: usize,
+        seconds: u64,
+    },
+    /// A tag of one table alone.
+    TagTable {
+        table: usize,
+        at: usize,
+    },
+    /// A branch of one table alone, and a row on it.
+    BranchTable {
+        table: usize,
+        at: usize,
+    },
+    /// A branch that says how many of its commits stay.
+    BranchOf {
+        at: usize,
+        commits: u64,
+    },
+    /// What the table says of its history, on the session's branch.
+    Retention {
+        table: usize,
+        seconds: Option<u64>,
+    },
     Switch(usize),
     Publish(usize),
     Fold,
@@ -65,6 +90,8 @@ enum Step {
     Expire {
         keep: u64,
     },
+    /// By what branches and tables say.
+    ExpireByRule,
     ExpireTable {
         table: usize,
         keep: u64,
@@ -88,6 +115,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => pick().prop_map(Branch),
         1 => pick().prop_map(Tag),
         1 => pick().prop_map(DropTag),
+        1 => (pick(), 1..8_u64).prop_map(|(at, seconds)| TagFor { at, seconds }),
+        1 => (pick(), pick()).prop_map(|(table, at)| TagTable { table, at }),
+        1 => (pick(), pick()).prop_map(|(table, at)| BranchTable { table, at }),
+        1 => (pick(), 1..5_u64).prop_map(|(at, commits)| BranchOf { at, commits }),
+        2 => (pick(), proptest::option::of(1..10_u64))
+            .prop_map(|(table, seconds)| Retention { table, seconds }),
         2 => pick().prop_map(Switch),
         1 => pick().prop_map(Publish),
         4 => Just(Fold),
@@ -97,6 +130,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Read),
         1 => Just(EndRead),
         3 => (1..6_u64).prop_map(|keep| Expire { keep }),
+        2 => Just(ExpireByRule),
         1 => (pick(), 1..4_u64).prop_map(|(table, keep)| ExpireTable { table, keep }),
         1 => Just(Orphans),
         2 => Just(Reopen),

@@ -1,7 +1,7 @@
 //! What time and order mean in a table: CLUSTER BY, EVENT TIME, KNOWN TIME, TIES, SET (…).
 
 use super::{Alteration, undefined_column};
-use crate::command::table::{check_time, ordered};
+use crate::command::table::{check_option, check_time, ordered};
 use crate::error::Result;
 use crate::parse::TableOption;
 use crate::spec::ColumnId;
@@ -32,6 +32,7 @@ impl Alteration<'_, '_> {
                 })
             }
             TableOption::Option { name, value } => self.change(false, |schema| {
+                check_option(name, value.as_deref())?;
                 schema.options.retain(|(other, _)| other != name);
                 schema.options.extend(value.clone().map(|value| (name.clone(), value)));
                 Ok(())

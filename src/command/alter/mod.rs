@@ -92,13 +92,11 @@ impl Alteration<'_, '_> {
             AlterOperation::Set(option) => self.set_option(option).await,
             // Everyone owns everything while there are no roles.
             AlterOperation::Owner(_) => Ok(()),
-            AlterOperation::CreateRef(_)
-            | AlterOperation::DropRef { .. }
-            | AlterOperation::Execute(_) => Err(Error::new(
+            AlterOperation::CreateRef(_) | AlterOperation::DropRef { .. } => Err(Error::new(
                 ErrorKind::NotSupported,
-                "branches, tags and procedures of one table",
+                "a change of branches or tags beside one of the table",
             )
-            .hint("branches and tags are of the whole database: CREATE BRANCH, CREATE TAG")),
+            .hint("write two statements")),
         }
     }
 

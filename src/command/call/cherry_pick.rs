@@ -27,17 +27,20 @@ pub(super) async fn publish_changes(calling: &Calling<'_>) -> Result<RecordBatch
     let arguments = Arguments::of(calling, PUBLISH_CHANGES)?;
     let wap_id = arguments.needed_text("wap_id")?;
     let store = calling.reading.snapshot.store();
-    if let Some(commit) = store.find_property(PUBLISHED_WAP_ID, &wap_id)? {
+    let name = arguments.text("table");
+    let found = name.as_deref().map(|name| table(calling.reading, name)).transpose()?;
+    let of = found.map(|(table, _)| table.id());
+    if let Some(commit) = store.find_property(PUBLISHED_WAP_ID, &wap_id, of)? {
         let message = format!("\"{wap_id}\" was published by commit {commit}");
         return Err(Error::new(ErrorKind::WrongState, message));
     }
-    let Some(commit) = store.find_property(WAP_ID, &wap_id)? else {
+    let Some(commit) = store.find_property(WAP_ID, &wap_id, of)? else {
         let message = format!("no commit has the property {WAP_ID} = '{wap_id}'");
         return Err(Error::new(ErrorKind::UndefinedObject, message)
             .hint(format!("SET asofdb.commit.{WAP_ID} = '{wap_id}' before it is written")));
     };
     let options = with_property(calling.options, PUBLISHED_WAP_ID, wap_id);
-    pick(calling, arguments.text("table"), commit.0, &options).await
+    pick(calling, name, commit.0, &options).await
 }
 
 async fn pick(
@@ -50,15 +53,19 @@ async fn pick(
     let picked = store.resolve(&calling.reading.snapshot, &Version::Commit(number))?;
     let (only, branch) = match &name {
         Some(name) => {
-            let (table, branch) = table(calling, name)?;
+            let (table, branch) = table(calling.reading, name)?;
             check_changed(&picked, table.id(), name)?;
             (Some(table.id()), branch)
         }
-        None => (None, branch_of(&calling.reading.snapshot)?),
+        // What was made on a branch of one table changed that one.
+        None => {
+            let only = store.commit_record(picked.commit())?.only;
+            (only, branch_of(&calling.reading.snapshot)?)
+        }
     };
     let options = with_property(options, SOURCE, number.to_string());
     let (_, after) = change(store, &branch, &options, |head| {
-        if let Joining::UpToDate = store.joining(head, picked.commit())? {
+        if let Joining::UpToDate = store.joining(head, picked.commit(), only)? {
             let message = format!("branch \"{branch}\" has commit {number} in its past already");
             return Err(Error::new(ErrorKind::WrongState, message)
                 .hint("pick commits of other branches; RESTORE TABLE goes back to one's own"));

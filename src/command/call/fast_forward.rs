@@ -7,8 +7,9 @@ use super::arguments::Arguments;
 use super::on_table::{answer, change, table, with_property};
 use crate::command::refs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::Reading;
 use crate::spec::{CommitId, TableId};
-use crate::store::{FORWARD_PROPERTY, Snapshot, TableAhead, Transaction};
+use crate::store::{CommitOptions, FORWARD_PROPERTY, Snapshot, TableAhead, Transaction};
 
 pub(super) const USAGE: &str = "fast_forward(table, branch, to)";
 
@@ -22,31 +23,42 @@ pub(super) async fn call(calling: &Calling<'_>) -> Result<RecordBatch> {
             refs::fast_forward(calling.reading, &branch, &to).await?;
             (before, store.head(&branch)?.commit())
         }
-        Some(name) => on_table(calling, &name, &branch, &to).await?,
+        Some(name) => {
+            forward_table(calling.reading, calling.options, &name, (&branch, &to)).await?
+        }
     };
     answer(Some(("branch_updated", &branch)), &[("previous_ref", before), ("updated_ref", after)])
 }
 
-async fn on_table(
-    calling: &Calling<'_>,
+/// A table's version on a branch becomes another's: the table's own refs of these names, else the
+/// database's. Where it was, and where it is.
+///
+/// # Errors
+/// UndefinedTable, UndefinedObject; WrongState where it would not be forward, with the arguments the
+/// right way round where they are reversed.
+pub async fn forward_table(
+    reading: &Reading,
+    options: &CommitOptions,
     name: &str,
-    branch: &str,
-    to: &str,
+    (branch, to): (&str, &str),
 ) -> Result<(CommitId, CommitId)> {
-    let store = calling.reading.snapshot.store();
-    let source = store.at_ref(to)?;
-    // A table that only one of the branches has is found there.
-    let reading = calling.reading.at(source.clone());
-    let there = Calling { reading: &reading, ..*calling };
-    let id = match table(calling, name) {
+    let store = reading.snapshot.store();
+    // Which branch the session is on does not matter to a table that is told which.
+    let here = Reading { table_branch: None, ..reading.clone() };
+    let id = match table(&here, name) {
         Ok((table, _)) => table.id(),
-        Err(error) => match table(&there, name) {
-            Ok((table, _)) => table.id(),
-            Err(_) => return Err(error),
+        // A table that only one of the branches has is found there.
+        Err(error) => match store.find_ref(to)? {
+            Some(found) => {
+                table(&here.at(store.at_ref(&found.name)?), name).map_err(|_| error)?.0.id()
+            }
+            None => return Err(error),
         },
     };
-    let options = with_property(calling.options, FORWARD_PROPERTY, source.commit().to_string());
-    change(store, branch, &options, |head| move_up(head, &source, id, name, (branch, to))).await
+    let source = store.at_ref(&store.ref_for(id, to)?.name)?;
+    let target = store.ref_for(id, branch)?.name;
+    let options = with_property(options, FORWARD_PROPERTY, source.commit().to_string());
+    change(store, &target, &options, |head| move_up(head, &source, id, name, (branch, to))).await
 }
 
 fn move_up(
@@ -60,8 +72,8 @@ fn move_up(
     match head.store().table_ahead(id, head, source)? {
         TableAhead::Same => {}
         TableAhead::Other => match (head.table_by_id(id)?, source.table_by_id(id)?) {
-            (Some(own), Some(other)) => _ = transaction.restore_table(&own, &other)?,
-            (None, Some(other)) => transaction.undrop_table(&other)?,
+            (Some(own), Some(other)) => _ = transaction.restore_table(&own, &other, source)?,
+            (None, Some(other)) => transaction.undrop_table(&other, source)?,
             (_, None) => {}
         },
         TableAhead::Own => {

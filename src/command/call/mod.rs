@@ -11,6 +11,8 @@ mod fast_forward;
 mod on_table;
 mod roll_back;
 
+pub use self::fast_forward::forward_table;
+
 use arrow::array::RecordBatch;
 use datafusion::execution::session_state::SessionState;
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 
-use super::Calling;
 use crate::command::merge::ROUNDS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::plan::names;
+use crate::plan::{Reading, names};
 use crate::spec::{CommitId, RefKind};
 use crate::store::{CommitOptions, Snapshot, Store, Table, Transaction, check_unprotected};
 
@@ -16,10 +15,10 @@ use crate::store::{CommitOptions, Snapshot, Store, Table, Transaction, check_unp
 ///
 /// # Errors
 /// UndefinedTable; ReadOnly where that is no branch.
-pub(super) fn table(calling: &Calling<'_>, name: &str) -> Result<(Arc<Table>, String)> {
+pub(super) fn table(reading: &Reading, name: &str) -> Result<(Arc<Table>, String)> {
     let parts: Vec<&str> = name.split('.').collect();
-    let (table, at) = names::table(calling.reading, &parts)?;
-    Ok((table, branch_of(at.as_ref().unwrap_or(&calling.reading.snapshot))?))
+    let (table, at) = names::table(reading, &parts)?;
+    Ok((table, branch_of(at.as_ref().unwrap_or(&reading.snapshot))?))
 }
 
 /// The branch a snapshot is the head of.
@@ -44,7 +43,7 @@ pub(super) async fn change(
     options: &CommitOptions,
     mut change: impl FnMut(&Snapshot) -> Result<Transaction>,
 ) -> Result<(CommitId, CommitId)> {
-    if let Some(target) = store.find_ref(branch)? {
+    if let Some(target) = store.ref_of_full_name(branch)? {
         check_unprotected(&target, "written")?;
     }
     for _ in 0..ROUNDS {

@@ -45,11 +45,17 @@ async fn back(
 ) -> Result<RecordBatch> {
     let store = calling.reading.snapshot.store();
     let (found, branch) = match &name {
-        Some(name) => table(calling, name).map(|(table, branch)| (Some(table), branch))?,
+        Some(name) => table(calling.reading, name).map(|(table, branch)| (Some(table), branch))?,
         None => (None, branch_of(&calling.reading.snapshot)?),
     };
     let head = store.head(&branch)?;
-    let to = store.resolve(&head, version)?;
+    let to = match (version, &found) {
+        (Version::Ref(label), Some(table)) => {
+            let own = store.ref_for(table.id(), label)?.name;
+            store.resolve(&head, &Version::Ref(own))?
+        }
+        _ => store.resolve(&head, version)?,
+    };
     if own && !store.was_on(&head, to.commit())? {
         return Err(not_its_own(&branch, &to));
     }
@@ -63,7 +69,7 @@ async fn back(
                 let mut transaction = store.begin(head)?;
                 let now = table_then(&table, head)?;
                 let then = table_then(&table, &to)?;
-                transaction.restore_table(&now, &then)?;
+                transaction.restore_table(&now, &then, &to)?;
                 Ok(transaction)
             })
             .await?

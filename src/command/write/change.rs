@@ -71,6 +71,18 @@ pub struct Changing {
     pub returning: Option<Returning>,
 }
 
+/// # Errors
+/// NotSupported where an earlier part of the statement changed the table.
+pub fn refuse_second(writing: &Writing<'_>, table: &Table) -> Result<()> {
+    if !writing.before.changed.contains(&table.id()) {
+        return Ok(());
+    }
+    let name = &table.schema().name;
+    let message = format!("a second part of the statement changes table \"{name}\"");
+    Err(Error::new(ErrorKind::NotSupported, message)
+        .hint("parts may insert into one table; write two statements, in one transaction"))
+}
+
 impl Changing {
     /// What a client needs to know.
     ///
@@ -87,12 +99,7 @@ impl Changing {
     /// Cardinality where a row would change twice; whatever rows and keys give.
     pub async fn run(self, writing: &mut Writing<'_>) -> Result<Changed> {
         let table = &self.target.table;
-        if writing.before.changed.contains(&table.id()) {
-            let name = &table.schema().name;
-            let message = format!("a second part of the statement changes table \"{name}\"");
-            return Err(Error::new(ErrorKind::NotSupported, message)
-                .hint("write two statements, in one transaction"));
-        }
+        refuse_second(writing, table)?;
         let mut change = Change::new(writing, table, self.returning.as_ref())?;
         let versions = if self.moves_keys { KeyCheck::AtEnd } else { KeyCheck::Never };
         // A new row may take the key of one that goes.

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 
 use super::Scene;
 use super::arbiter::arbiters;
-use super::change::{Action, Change, Changed, twice};
+use super::change::{Action, Change, Changed, refuse_second, twice};
 use super::returning::Returning;
 use super::target::Target;
 use super::values::{Assigned, Evaluated, numbered};
@@ -103,6 +103,9 @@ impl OnConflict {
         source: LogicalPlan,
         returning: Option<Returning>,
     ) -> Result<Changed> {
+        if self.update.is_some() {
+            refuse_second(writing, &target.table)?;
+        }
         let mut change = Change::new(writing, &target.table, returning.as_ref())?;
         let moves_keys = self.update.as_ref().is_some_and(|update| update.moves_keys);
         let check = |seen: bool| if seen { KeyCheck::Never } else { KeyCheck::AtEnd };

@@ -17,7 +17,7 @@ use super::{Described, Scene};
 use crate::command::{Writing, generated, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
-use crate::parse::Insert;
+use crate::parse::{Insert, Overriding};
 use crate::plan::query::plan_query_over;
 use crate::plan::time_travel::name_parts;
 use crate::spec::TableSchema;
@@ -75,13 +75,16 @@ fn plan(scene: &Scene<'_>, insert: &Insert) -> Result<Inserting> {
 fn source(scene: &Scene<'_>, target: &Target, insert: &Insert) -> Result<LogicalPlan> {
     let tree = &insert.insert;
     let schema = target.schema();
-    let names = insert_columns(schema, tree)?;
+    let mut names = insert_columns(schema, tree)?;
     let Some(source) = &tree.source else {
         // DEFAULT VALUES
         let one = LogicalPlanBuilder::empty(true).build().map_err(fault::of_datafusion)?;
         return rows_of(scene, schema, one, &[]);
     };
     generated::refuse_given(schema, &names, &source.body, insert.overriding)?;
+    if insert.overriding == Overriding::User {
+        generated::without_given(schema, &mut names);
+    }
     let mut source = source.clone();
     fill_defaults(schema, &names, &mut source.body)?;
     let planned = plan_query_over(&scene.reading, scene.state, &source, &scene.given)?;

@@ -28,7 +28,7 @@ use crate::command::{Writing, generated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
 use crate::fault;
-use crate::parse::{Merge, does_nothing, fold};
+use crate::parse::{Merge, Overriding, does_nothing, fold};
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Given, Selecting};
 use crate::store::ROW_ID;
@@ -197,7 +197,12 @@ fn insert_values(target: &Target, insert: &MergeInsertExpr) -> Result<Vec<Option
     };
     check_columns(schema, &names)?;
     if let MergeInsertKind::Values(values) = &insert.kind {
-        generated::refuse_given(schema, &names, &SetExpr::Values(values.clone()), false)?;
+        generated::refuse_given(
+            schema,
+            &names,
+            &SetExpr::Values(values.clone()),
+            Overriding::Nothing,
+        )?;
     }
     if row.len() > names.len() {
         let message = "INSERT has more expressions than target columns";

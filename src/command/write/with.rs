@@ -1,8 +1,9 @@
 //! WITH x AS (INSERT | UPDATE | DELETE | MERGE … RETURNING …): the parts run in their order, each
 //! once, and what they return has a name in those behind them.
 //!
-//! As in PostgreSQL all parts see the tables as they were before the statement. A part cannot change
-//! rows of a table that another part has changed: which of the two changes stood would be chance.
+//! As in PostgreSQL all parts see the tables as they were before the statement. Several may insert into one
+//! table. A part cannot change rows of a table that another part has changed: which of the two changes
+//! stood would be chance.
 
 use std::sync::Arc;
 

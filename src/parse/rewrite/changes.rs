@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `INSERT OVERWRITE [INTO] [TABLE] t` | `INSERT OVERWRITE INTO t` |
 //! | `INSERT INTO t REPLACE WHERE c SELECT …` | `INSERT INTO t SELECT …`, and `c` kept aside |
-//! | `OVERRIDING SYSTEM VALUE` | nothing, and that it was said |
+//! | `OVERRIDING {SYSTEM \| USER} VALUE` | nothing, and that it was said |
 //! | `THEN DO NOTHING` | `THEN UPDATE SET "do nothing" = NULL`, or the INSERT like it |
 //! | `THEN INSERT DEFAULT VALUES` | `THEN INSERT VALUES (DEFAULT)` |
 
@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::Rewriter;
+use crate::parse::statement::Overriding;
 
 /// A column's name that no client means.
 const NOTHING: &str = "asofdb do nothing";
@@ -59,10 +60,13 @@ impl Rewriter<'_> {
             }
             Keyword::NoKeyword
                 if self.sees(0, &["OVERRIDING"])
-                    && self.sees(1, &["SYSTEM"])
+                    && self.sees(1, &["SYSTEM", "USER"])
                     && self.sees(2, &["VALUE"]) =>
             {
-                self.done.overriding = true;
+                self.done.overriding = match self.sees(1, &["USER"]) {
+                    true => Overriding::User,
+                    false => Overriding::System,
+                };
                 self.at += 3;
             }
             Keyword::DO if self.before(1) == Some(Keyword::THEN) && self.sees(1, &["NOTHING"]) => {

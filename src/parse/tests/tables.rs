@@ -163,7 +163,6 @@ fn alterations() {
         ("CREATE TAG x RETAIN 365 DAYS", "tag: true"),
         ("DROP BRANCH IF EXISTS b", "DropRef { tag: false, name: \"b\", if_exists: true }"),
         ("DROP branch", "DropColumn { name: \"branch\""),
-        ("EXECUTE rollback_to_snapshot(12)", "Execute(Call"),
         ("EXECUTE expire_snapshots(retain_last => 3)", "retain_last"),
     ] {
         let shape = shape(&format!("ALTER TABLE IF EXISTS ONLY s.t {part}", part = sql));

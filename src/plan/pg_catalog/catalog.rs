@@ -8,6 +8,7 @@ use super::name::{name_parts, quote_ident};
 use super::relation::{Relation, relations};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::{Column, ColumnId, Generated, TableId, Type};
+use crate::store::TEMPORARY_NAMESPACE;
 
 /// Oids that PostgreSQL fixed, or that we fix.
 pub mod oids {
@@ -244,7 +245,8 @@ impl Catalog {
     }
 
     fn find(&self, name: &str) -> Option<u32> {
-        let mut path = self.search_path();
+        // What is temporary comes before all that the path names.
+        let mut path = std::iter::once(TEMPORARY_NAMESPACE).chain(self.search_path());
         path.find_map(|schema| self.by_name.get(&(schema.to_owned(), name.to_owned())).copied())
     }
 

@@ -13,13 +13,14 @@ use crate::log::floors::Floor;
 use crate::log::{Space, Transaction, ancestry, key, refs};
 use crate::spec::{
     Commit, CommitId, CommitKind, LineId, Ref, RefKind, ReflogAction, ReflogEntry, TableChange,
-    TableId, VersionId,
+    TableId, VersionId, ref_table,
 };
 use crate::store::Store;
 use crate::store::catalog::{self, Change, Object};
 use crate::store::collect::Wait;
 use crate::store::refs::check_unprotected;
-use crate::store::snapshot::Point;
+use crate::store::sequence::{Standing, write_restart};
+use crate::store::snapshot::{Point, Relation};
 use crate::store::table::Table;
 
 pub(super) struct Batch<'a> {
@@ -40,6 +41,8 @@ pub(super) struct Batch<'a> {
     pub(super) let_go: Vec<(u64, Wait)>,
     /// Floors that were raised.
     pub(super) raised: Vec<Floor>,
+    /// Sequences that count anew, and the counts they go on from.
+    restarted: Vec<(TableId, TableId, Standing)>,
 }
 
 impl<'a> Batch<'a> {
@@ -57,6 +60,7 @@ impl<'a> Batch<'a> {
             moved_rows: Vec::new(),
             let_go: Vec::new(),
             raised: Vec::new(),
+            restarted: Vec::new(),
         })
     }
 
@@ -82,6 +86,11 @@ impl<'a> Batch<'a> {
         let moved =
             ReflogEntry { time_us: commit.time_us, action: ReflogAction::Commit, commit: id };
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: id, ..target }, &moved)?;
+        for (sequence, apart) in &proposal.restarted {
+            let Some(standing) = self.store.counted_apart(*apart) else { continue };
+            write_restart(&self.transaction, *sequence, standing)?;
+            self.restarted.push((*sequence, *apart, standing));
+        }
         let point = Arc::new(Point::after(&head, &commit, &tables, names_changed));
         self.heads.insert(proposal.branch, Some(point));
         Ok(Ok(Answer::Done(id)))
@@ -117,6 +126,9 @@ impl<'a> Batch<'a> {
             }
         }
         drop(heads);
+        for (sequence, apart, standing) in self.restarted {
+            shared.restart(sequence, apart, standing);
+        }
         shared.raise_floors(&self.raised);
         Self::publish_moves(self.store, &self.moved_rows)?;
         shared.collect_later(&self.let_go);
@@ -166,6 +178,20 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// What a name stands for at the head of a proposal's branch; of a branch of one table only that
+    /// table's versions are kept.
+    pub(super) fn named(
+        &self,
+        proposal: &Proposal,
+        head: &Point,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Relation>> {
+        let only = ref_table(&proposal.branch);
+        let counts = |id| Ok(only.is_none_or(|only| only == id));
+        self.store.named(&self.transaction, head.root, namespace, name, counts)
+    }
+
     pub(super) fn line(&mut self, head: &Point, id: CommitId, new: bool) -> Result<LineId> {
         let tip = line_tip(&self.transaction, head.line)?;
         let on = tip == head.commit && !new;
@@ -192,12 +218,15 @@ impl<'a> Batch<'a> {
         let commit = Commit {
             id,
             parent: Some(parent.id),
-            merge_parent: proposal.merged,
+            merge_parent: proposal.merged.map(|(commit, _)| commit),
+            merged_table: proposal.merged.and_then(|(_, table)| table),
             depth,
             jump,
+            joined: proposal.merged.map_or(parent.joined, |_| Some(id)),
             time_us: self.next_time(),
             kind: kind_of(proposal, &changes),
             line,
+            only: ref_table(&proposal.branch),
             root,
             changes,
             properties: proposal.properties.clone(),
@@ -233,6 +262,9 @@ impl<'a> Batch<'a> {
         let content = |commit| ancestry::content(&self.transaction, commit);
         if target.commit != from && content(target.commit)? != content(from)? {
             return Ok(Ok(Answer::Stale));
+        }
+        if let Err(refused) = self.check_kept(name, to)? {
+            return Ok(Err(refused));
         }
         let old = target.commit;
         let commit = ancestry::commit(&self.transaction, to)?;

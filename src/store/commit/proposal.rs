@@ -18,9 +18,11 @@ pub(in crate::store) struct Proposal {
     pub base: CommitId,
     pub tables: BTreeMap<TableId, TableProposal>,
     pub catalog: Vec<CatalogWrite>,
+    /// Sequences that count anew, and the counts they go on from.
+    pub restarted: Vec<(TableId, TableId)>,
     pub properties: Vec<(String, String)>,
-    /// The commit of another branch that this one joins.
-    pub merged: Option<CommitId>,
+    /// The commit of another branch that this one joins, all of it or one table.
+    pub merged: Option<(CommitId, Option<TableId>)>,
     /// Whether the branch must still be at `base`: a check was evaluated there.
     pub exact: bool,
 }
@@ -220,6 +222,8 @@ pub(in crate::store) enum RefRequest {
     Drop {
         name: String,
         kind: RefKind,
+        /// Only if it still points there.
+        at: Option<CommitId>,
     },
     /// Moves a branch from the commit it is expected to be at.
     Move {

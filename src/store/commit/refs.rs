@@ -7,7 +7,7 @@ use super::apply::Batch;
 use super::proposal::{NewRef, RefRequest};
 use crate::error::Result;
 use crate::log::{ancestry, refs};
-use crate::spec::{Ref, RefKind, ReflogAction, ReflogEntry};
+use crate::spec::{CommitId, Ref, RefKind, ReflogAction, ReflogEntry};
 use crate::store::refs::{check_unprotected, exists, unknown};
 use crate::store::snapshot::Point;
 
@@ -17,7 +17,7 @@ impl Batch<'_> {
             RefRequest::Create(made) => self.create_ref(made),
             RefRequest::Rename { name, to } => self.rename_ref(name, to),
             RefRequest::Protect { name, protected } => self.protect_ref(name, *protected),
-            RefRequest::Drop { name, kind } => self.drop_ref(name, *kind),
+            RefRequest::Drop { name, kind, at } => self.drop_ref(name, *kind, *at),
             RefRequest::Move { name, from, to, action } => self.move_ref(name, *from, *to, *action),
         }
     }
@@ -31,6 +31,9 @@ impl Batch<'_> {
         if before.is_none() && self.is_taken(&made.name)? {
             return Ok(Err(exists(&made.name)));
         }
+        if let Err(refused) = self.check_kept(&made.name, made.at)? {
+            return Ok(Err(refused));
+        }
         let time_us = self.next_time();
         let action = if before.is_some() { ReflogAction::Reset } else { ReflogAction::Create };
         let target = Ref {
@@ -38,13 +41,13 @@ impl Batch<'_> {
             name: made.name.clone(),
             kind: made.kind,
             commit: made.at,
-            created_us: before.map_or(time_us, |b| b.created_us),
+            created_us: time_us,
             retention: made.retention,
             protected: false,
         };
         self.put_ref(&target, action, time_us)?;
         if target.kind == RefKind::Branch && action == ReflogAction::Create {
-            self.start_floors(target.id, target.commit)?;
+            self.start_floors(&target)?;
         }
         Ok(Ok(Answer::Done(made.at)))
     }
@@ -103,13 +106,21 @@ impl Batch<'_> {
         Ok(Ok(Answer::Done(target.commit)))
     }
 
-    fn drop_ref(&mut self, name: &str, kind: RefKind) -> Result<Result<Answer>> {
+    fn drop_ref(
+        &mut self,
+        name: &str,
+        kind: RefKind,
+        at: Option<CommitId>,
+    ) -> Result<Result<Answer>> {
         let found = refs::get(&self.transaction, refs::DATABASE, name)?;
         let Some(target) = found.filter(|found| found.kind == kind) else {
             return Ok(Err(unknown(kind, name)));
         };
         if let Err(refused) = check_unprotected(&target, "dropped") {
             return Ok(Err(refused));
+        }
+        if at.is_some_and(|at| at != target.commit) {
+            return Ok(Ok(Answer::Stale));
         }
         let time_us = self.next_time();
         let moved = ReflogEntry { time_us, action: ReflogAction::Drop, commit: target.commit };

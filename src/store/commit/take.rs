@@ -52,8 +52,7 @@ impl Batch<'_> {
             }
             let schema = taken.table.schema();
             let (namespace, name) = (&schema.namespace, &schema.name);
-            let named =
-                self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
+            let named = self.named(proposal, head, namespace, name)?;
             if named.is_some_and(|relation| relation.id() != *id) && there.is_some() {
                 return Err(catalog::duplicate(&schema.name));
             }

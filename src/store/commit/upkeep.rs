@@ -3,13 +3,15 @@
 
 use super::Answer;
 use super::apply::Batch;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::{self, ALL_TABLES, Floor};
 use crate::log::folds::{self, Stretch};
 use crate::log::{Records, Space, ancestry, inline, key, refs};
-use crate::spec::{CommitId, LineId, LineRange, RefKind, TableId};
+use crate::spec::{CommitId, LineId, LineRange, Ref, RefKind, TableId, ref_table};
+use crate::store::catalog::{self, Object};
 use crate::store::collect::{self, Wait};
 use crate::store::compact::Compaction;
+use crate::store::floors::{Floors, is_about};
 use crate::store::fold::Fold;
 use crate::store::{Store, expire};
 
@@ -100,32 +102,78 @@ impl Batch<'_> {
     }
 
     /// A new branch shows what the branch it comes from shows; one that comes from nowhere, what it is.
-    pub(super) fn start_floors(&mut self, reference: u64, at: CommitId) -> Result<()> {
-        let mut floors = self.store.shared.floors.read().as_ref().clone();
-        self.raised.iter().for_each(|floor| floors.set(*floor));
+    pub(super) fn start_floors(&mut self, made: &Ref) -> Result<()> {
+        let floors = self.floors();
         if floors.is_empty() {
             return Ok(());
         }
+        let (reference, at) = (made.id, made.commit);
+        let table = made.table().unwrap_or(ALL_TABLES);
         let mut from = None;
         for target in refs::list(&self.transaction, refs::DATABASE)? {
             let reaches = target.kind == RefKind::Branch
                 && target.id != reference
-                && floors.of(target.id, ALL_TABLES).is_none_or(|floor| floor.commit <= at)
+                && is_about(&target, table)
+                && floors.of(target.id, table).is_none_or(|floor| floor.commit <= at)
                 && ancestry::is_ancestor(&self.transaction, at, target.commit)?;
             if reaches {
                 from = Some(target.id);
                 break;
             }
         }
-        let raised: Vec<Floor> = match from {
-            Some(from) => floors.of_ref(from).map(|f| Floor { reference, ..*f }).collect(),
-            None => {
-                let commit = ancestry::commit(&self.transaction, at)?;
-                let (table, time_us) = (ALL_TABLES, commit.time_us);
+        let raised: Vec<Floor> = match (from, made.table()) {
+            (Some(from), None) => {
+                floors.of_ref(from).map(|floor| Floor { reference, ..*floor }).collect()
+            }
+            (Some(from), Some(table)) => {
+                let floor = floors.of(from, table);
+                floor.map(|floor| Floor { reference, table, ..floor }).into_iter().collect()
+            }
+            (None, _) => {
+                let time_us = ancestry::commit(&self.transaction, at)?.time_us;
                 vec![Floor { reference, table, commit: at, time_us }]
             }
         };
         self.raise(raised)
+    }
+
+    /// The floors, those that this batch raised included.
+    pub(super) fn floors(&self) -> Floors {
+        let mut floors = self.store.shared.floors.read().as_ref().clone();
+        self.raised.iter().for_each(|floor| floors.set(*floor));
+        floors
+    }
+
+    /// Whether a ref may be pointed at a commit: all that it would show can be read there.
+    pub(super) fn check_kept(&self, name: &str, at: CommitId) -> Result<Result<()>> {
+        let commit = ancestry::find(&self.transaction, at)?;
+        let shown = match &commit {
+            Some(commit) => self.floors().shown(&self.transaction, commit)?,
+            None => None,
+        };
+        let refused = |kind, message: String| {
+            Ok(Err(Error::new(kind, message)
+                .hint("a branch or tag of everything stands where every table can be read")))
+        };
+        let (Some(commit), Some(shows)) = (commit, shown) else {
+            return refused(ErrorKind::SnapshotExpired, format!("commit {at} has expired"));
+        };
+        let is_kept = match ref_table(name) {
+            Some(table) => shows.has(table),
+            None if commit.only.is_some() => {
+                let message = format!("commit {at} was made on a branch of one table alone");
+                return refused(ErrorKind::WrongState, message);
+            }
+            None if shows.is_all() => true,
+            None => catalog::objects(&self.transaction, commit.root)?
+                .iter()
+                .all(|object| !matches!(object, Object::Table(id, _) if !shows.has(*id))),
+        };
+        if is_kept {
+            return Ok(Ok(()));
+        }
+        let message = format!("not all that commit {at} showed can still be read");
+        refused(ErrorKind::SnapshotExpired, message)
     }
 
     /// After the batch is durable: memory follows the log.

@@ -76,7 +76,7 @@ impl Batch<'_> {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         let Some((namespace, name)) = write.takes() else { return Ok(()) };
-        let there = self.store.named(&self.transaction, head.root, namespace, name, |_| Ok(()))?;
+        let there = self.named(proposal, head, namespace, name)?;
         let freed = before.iter().any(|earlier| earlier.frees(namespace, name));
         match there.filter(|there| !freed && !proposal.renames(there)) {
             Some(_) => Err(catalog::duplicate(name)),

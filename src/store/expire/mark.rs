@@ -3,13 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ExpireReport;
-use super::keep::kept_commits;
+use super::keep::Kept;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::floors::ALL_TABLES;
 use crate::log::{Records, Space, ancestry, deletes, folds, inline, key, refs, tree, versions};
 use crate::spec::{CommitId, LineId, LinkId, RefKind, SegmentId, TableId, VersionId};
 use crate::store::catalog::{self, Object};
-use crate::store::floors::Floors;
+use crate::store::floors::{Floors, is_about};
 
 /// Everything that can be reached.
 #[derive(Default)]
@@ -36,38 +35,59 @@ pub(super) struct Dead(Vec<(Space, Vec<u8>)>);
 impl Live {
     /// Marks from every commit that can be read or is being read.
     pub fn mark(records: &impl Records, floors: &Floors, readers: &[CommitId]) -> Result<Live> {
-        let mut live = Live {
-            commits: kept_commits(records, floors, ALL_TABLES, readers)?,
-            ..Live::default()
-        };
-        let own = floors.tables();
-        let mut ids: Vec<CommitId> = live.commits.iter().copied().collect();
-        ids.sort_unstable();
-        for id in &ids {
-            // Where a ref stood may have gone with an earlier expiry.
-            let Some(commit) = ancestry::find(records, *id)? else { continue };
-            for entry in tree::unseen(records, commit.root, &mut live.nodes)? {
-                if let Some(Object::Table(table, version)) = catalog::object_of(&entry)?
-                    && !own.contains(&table)
-                {
+        let kept = Kept::read(records, floors)?;
+        let mut live = Live { commits: kept.commits(), ..Live::default() };
+        live.commits.extend(readers);
+        live.mark_roots(records, &kept)?;
+        for (table, commits) in kept.own() {
+            for id in commits {
+                let Some(commit) = ancestry::find(records, *id)? else { continue };
+                let found = catalog::object(records, commit.root, *table)?;
+                if let Some(Object::Table(_, version)) = found {
                     live.versions.insert(version);
                 }
             }
         }
-        for table in own {
-            let kept = kept_commits(records, floors, table, readers)?;
-            for id in ids.iter().filter(|id| kept.contains(id)) {
-                let Some(commit) = ancestry::find(records, *id)? else { continue };
-                if let Some(Object::Table(_, version)) =
-                    catalog::object(records, commit.root, table)?
-                {
-                    live.versions.insert(version);
-                }
-            }
+        for id in readers {
+            live.mark_read(records, *id)?;
         }
         live.mark_versions(records, floors)?;
         live.mark_folds(records)?;
         Ok(live)
+    }
+
+    /// The trees of all commits, and the versions that those show which show everything.
+    fn mark_roots(&mut self, records: &impl Records, kept: &Kept) -> Result<()> {
+        let mut ids: Vec<CommitId> = self.commits.iter().copied().collect();
+        // Those that show everything come first: what is in their trees counts.
+        ids.sort_unstable_by_key(|id| (!kept.is_whole(*id), *id));
+        for id in ids {
+            // Where a ref stood may have gone with an earlier expiry.
+            let Some(commit) = ancestry::find(records, id)? else { continue };
+            let entries = tree::unseen(records, commit.root, &mut self.nodes)?;
+            for entry in entries.iter().filter(|_| kept.is_whole(id)) {
+                if let Some(Object::Table(table, version)) = catalog::object_of(entry)?
+                    && !kept.own().contains_key(&table)
+                {
+                    self.versions.insert(version);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The versions of a commit that is being read. What its snapshot does not show may be gone, or half
+    /// gone, since before it was opened.
+    fn mark_read(&mut self, records: &impl Records, id: CommitId) -> Result<()> {
+        let Some(commit) = ancestry::find(records, id)? else { return Ok(()) };
+        for object in catalog::objects(records, commit.root)? {
+            if let Object::Table(_, version) = object
+                && (self.versions.contains(&version) || is_whole(records, version)?)
+            {
+                self.versions.insert(version);
+            }
+        }
+        Ok(())
     }
 
     fn mark_versions(&mut self, records: &impl Records, floors: &Floors) -> Result<()> {
@@ -138,7 +158,7 @@ impl Live {
         let branches = refs::list(records, refs::DATABASE)?;
         let floors = branches
             .iter()
-            .filter(|target| target.kind == RefKind::Branch)
+            .filter(|target| target.kind == RefKind::Branch && is_about(target, table))
             .map(|target| floors.of(target.id, table).map_or(CommitId(0), |floor| floor.commit));
         let lowest = floors.min().unwrap_or(CommitId(0));
         self.forgotten.insert(table, lowest);
@@ -194,8 +214,9 @@ impl Live {
         records.scan(Space::Reflog, &[], &[0xff; 24], &mut |at, value| {
             let moved = crate::spec::ReflogEntry::decode(value)?;
             let reference = part(at)?;
-            let lives = refs.iter().any(|target| target.id == reference);
-            let floor = floors.of(reference, ALL_TABLES);
+            let target = refs.iter().find(|target| target.id == reference);
+            let lives = target.is_some();
+            let floor = target.and_then(|target| floors.lowest(target));
             if !lives && !self.commits.contains(&moved.commit) {
                 dead.0.push((Space::Reflog, at.to_vec()));
             }
@@ -237,6 +258,7 @@ impl Dead {
             delete_links: count(&[Space::Links]),
             versions: count(&[Space::Versions, Space::Pages]),
             commits: count(&[Space::Commits]),
+            refs: 0,
         }
     }
 
@@ -244,6 +266,21 @@ impl Dead {
     pub fn slices(self, size: usize) -> Vec<Vec<(Space, Vec<u8>)>> {
         self.0.chunks(size).map(<[_]>::to_vec).collect()
     }
+}
+
+/// Whether everything that a version is a change of is there.
+fn is_whole(records: &impl Records, id: VersionId) -> Result<bool> {
+    let mut at = Some(id);
+    while let Some(id) = at {
+        let Some(version) = versions::find(records, id)? else { return Ok(false) };
+        for page in &version.pages {
+            if records.get(Space::Pages, &key([*page]))?.is_none() {
+                return Ok(false);
+            }
+        }
+        at = version.previous;
+    }
+    Ok(true)
 }
 
 fn part(at: &[u8]) -> Result<u64> {

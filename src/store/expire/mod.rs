@@ -6,30 +6,23 @@
 //! without records; the next run finds those as well. Files go when the transaction that forgets them is
 //! durable.
 //!
-//! Heads, tags, what each branch showed since its floor, and the commits of open snapshots stay.
+//! Heads, tags, what each branch showed since its floor, and the commits of open snapshots stay; a ref
+//! whose own age has come goes first ([`aged`]). Where a floor comes to lie, by what the ref, the table or
+//! the statement says, is worked out in [`floor`].
 
+mod aged;
+mod floor;
 mod keep;
 mod mark;
 
-pub(super) use self::keep::kept_commits;
+pub(super) use self::keep::Kept;
 pub(super) use self::mark::segment_of;
 use self::mark::{Dead, Live};
 use super::Store;
 use super::commit::{Request, Upkeep};
 use super::fold::blocking;
-use super::refs::unknown;
 use crate::error::Result;
-use crate::log::floors::{ALL_TABLES, Floor};
-use crate::log::{Records, ancestry, refs};
-use crate::spec::{Commit, CommitId, Ref, RefKind, TableId};
-
-const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
-/// A branch keeps what it showed in this time …
-const KEPT_US: i64 = 30 * DAY_US;
-/// … but at least so many commits …
-const KEPT_LEAST: u64 = 100;
-/// … and at most so many.
-const KEPT_MOST: u64 = 1_000_000;
+use crate::spec::TableId;
 
 /// Records that one transaction forgets.
 const SLICE: usize = 10_000;
@@ -58,6 +51,8 @@ pub struct ExpireReport {
     pub versions: u64,
     /// Commits.
     pub commits: u64,
+    /// Branches and tags whose age had come.
+    pub refs: u64,
 }
 
 impl Store {
@@ -68,13 +63,14 @@ impl Store {
     pub async fn expire(&self, options: &ExpireOptions) -> Result<ExpireReport> {
         let _alone = self.shared.expiring.lock().await;
         self.shared.vfs.point("expire.floor")?;
+        let refs = self.drop_aged(options.table).await?;
         let raised = self.floors_to_raise(options)?;
         if !raised.is_empty() {
             self.submit(Request::Upkeep(Upkeep::Raise(raised))).await?;
         }
         let store = self.clone();
         let dead = blocking(move || store.dead()).await?;
-        let report = dead.report();
+        let report = ExpireReport { refs, ..dead.report() };
         for slice in dead.slices(SLICE) {
             self.shared.vfs.point("expire.slice")?;
             self.submit(Request::Upkeep(Upkeep::Forget(slice))).await?;
@@ -91,84 +87,5 @@ impl Store {
         let readers = self.shared.readers.commits();
         let live = Live::mark(&view, &floors, &readers)?;
         live.dead(&view, &floors)
-    }
-
-    /// The floors that rise; they never fall.
-    fn floors_to_raise(&self, options: &ExpireOptions) -> Result<Vec<Floor>> {
-        let view = self.shared.log.read()?;
-        let floors = self.shared.floors.read().clone();
-        let table = options.table.unwrap_or(ALL_TABLES);
-        let mut raised = Vec::new();
-        for target in self.branches_of(&view, options)? {
-            let oldest = self.oldest_kept(&view, &target, options)?;
-            let is_first = oldest.parent.is_none();
-            let old = floors.of(target.id, table).map_or(CommitId(0), |floor| floor.commit);
-            if !is_first && oldest.id > old {
-                raised.push(Floor {
-                    reference: target.id,
-                    table,
-                    commit: oldest.id,
-                    time_us: oldest.time_us,
-                });
-            }
-        }
-        Ok(raised)
-    }
-
-    fn branches_of(&self, records: &impl Records, options: &ExpireOptions) -> Result<Vec<Ref>> {
-        let mut branches = refs::list(records, refs::DATABASE)?;
-        branches.retain(|target| target.kind == RefKind::Branch);
-        if let Some(name) = &options.branch {
-            branches.retain(|target| target.name == *name);
-            if branches.is_empty() {
-                return Err(unknown(RefKind::Branch, name));
-            }
-        }
-        Ok(branches)
-    }
-
-    /// The oldest commit that a branch keeps.
-    fn oldest_kept(
-        &self,
-        records: &impl Records,
-        target: &Ref,
-        options: &ExpireOptions,
-    ) -> Result<Commit> {
-        let head = ancestry::commit(records, target.commit)?;
-        let by_time = match options.older_than_us {
-            // Whoever says a time means the commits from before it, though one was current then.
-            Some(time_us) => match ancestry::at_time(records, head.id, time_us - 1)? {
-                Some(last) => Some(ancestry::child_of(records, head.clone(), last)?),
-                None => None,
-            },
-            None => {
-                let time_us = self.clock().now_us() - KEPT_US;
-                let then = ancestry::at_time(records, head.id, time_us)?;
-                then.map(|id| ancestry::commit(records, id)).transpose()?
-            }
-        };
-        let least = match (options.retain_last, options.older_than_us) {
-            (Some(count), _) => count.max(1),
-            (None, Some(_)) => 1,
-            (None, None) => KEPT_LEAST,
-        };
-        let by_count = ancestry::nth_before(records, head.id, least - 1)?;
-        let (Some(by_time), Some(by_count)) = (by_time, by_count) else {
-            return most(records, head.clone(), ancestry::first(records, head.id)?);
-        };
-        let oldest = by_time.id.min(by_count);
-        let shown = ancestry::content(records, oldest)?;
-        most(records, head, ancestry::commit(records, shown)?)
-    }
-}
-
-/// The oldest kept commit, where a branch keeps no more than it may.
-fn most(records: &impl Records, head: Commit, oldest: Commit) -> Result<Commit> {
-    match head.depth - oldest.depth >= KEPT_MOST {
-        true => {
-            let depth = head.depth + 1 - KEPT_MOST;
-            ancestry::at_depth(records, head, depth)
-        }
-        false => Ok(oldest),
     }
 }

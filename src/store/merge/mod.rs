@@ -125,13 +125,19 @@ pub enum Joining {
 }
 
 impl Store {
-    /// How a branch's head and a commit lie to each other.
+    /// How a branch's head and a commit lie to each other, as a whole or in one table: then the branch is
+    /// never moved there.
     ///
     /// # Errors
     /// WrongState where they share no past.
-    pub fn joining(&self, head: &Snapshot, other: CommitId) -> Result<Joining> {
+    pub fn joining(
+        &self,
+        head: &Snapshot,
+        other: CommitId,
+        of: Option<TableId>,
+    ) -> Result<Joining> {
         let view = self.shared.log.read()?;
-        let base = ancestry::merge_base(&view, head.commit(), other)?.ok_or_else(|| {
+        let base = ancestry::merge_base(&view, head.commit(), other, of)?.ok_or_else(|| {
             Error::new(ErrorKind::WrongState, "the two histories share no commit")
         })?;
         // Upkeep changes no rows, so it stands in nobody's way.
@@ -141,13 +147,13 @@ impl Store {
             return Ok(Joining::UpToDate);
         }
         // A head that lies behind only by way of a merge would lose its own line of history.
-        if ancestry::is_ancestor(&view, ours, other)? {
+        if of.is_none() && ancestry::is_ancestor(&view, ours, other)? {
             return Ok(Joining::Forward);
         }
         Ok(Joining::Apart(base))
     }
 
-    /// The branch of `ours`, its head, with what changed from `base` to `theirs`.
+    /// The branch of `ours`, its head, with what changed from `base` to `theirs`, in one table or in all.
     ///
     /// # Errors
     /// ReadOnly where `ours` is no branch; Io, Corrupt.
@@ -157,11 +163,12 @@ impl Store {
         ours: &Snapshot,
         theirs: &Snapshot,
         prefer: Prefer,
+        only: Option<TableId>,
     ) -> Result<Merged> {
-        let mut merged = self.join(base, ours, theirs, prefer, None)?;
+        let mut merged = self.join(base, ours, theirs, prefer, only)?;
         // Where all of it was here already, that it was joined is still worth knowing.
         if changed::any(&self.shared.log.read()?, base, theirs.commit())? {
-            merged.transaction.joins(theirs.commit());
+            merged.transaction.joins(theirs.commit(), only);
         }
         Ok(merged)
     }
@@ -199,6 +206,11 @@ impl Store {
             rules: Vec::new(),
         };
         objects::merge(&mut merged, &base, ours, theirs, prefer, only)?;
+        let snapshot = merged.transaction.snapshot();
+        if let Some(table) = only.map(|id| snapshot.table_by_id(id)).transpose()?.flatten() {
+            // Of all else the other side may have, what the table's columns count with.
+            merged.transaction.bring_sequences(table.schema(), theirs)?;
+        }
         Ok(merged)
     }
 }

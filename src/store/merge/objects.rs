@@ -40,8 +40,12 @@ pub(super) fn merge(
         Ok(all.into_iter().map(|object| (object.id(), object)).collect())
     };
     let (before, mine, other) = (objects(base)?, objects(ours)?, objects(theirs)?);
-    let our_tables = changed::tables(&view, base.commit(), ours.commit())?;
-    let their_tables = changed::tables(&view, base.commit(), theirs.commit())?;
+    let differ = |side: &Objects| -> HashSet<TableId> {
+        let tables = side.iter().filter(|(_, object)| matches!(object, Object::Table(..)));
+        tables.filter(|(id, object)| before.get(id) != Some(object)).map(|(id, _)| *id).collect()
+    };
+    let our_tables = changed::tables(&view, base.commit(), ours.commit(), &differ(&mine))?;
+    let their_tables = changed::tables(&view, base.commit(), theirs.commit(), &differ(&other))?;
     drop(view);
     let mut merging = Merging { merged, base, ours, theirs, prefer, our_tables, their_tables };
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();

@@ -1,5 +1,7 @@
 //! The database and the model, step by step side by side.
 
+mod retention;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -23,12 +25,23 @@ type Row = (i32, i32);
 /// The rows of both tables, sorted.
 type State = [Vec<Row>; 2];
 
+/// What both tables say of their history, in seconds.
+type Said = [Option<u64>; 2];
+
 #[derive(Default)]
 struct Model {
     commits: BTreeMap<u64, State>,
+    /// When each was made (µs), and what the tables said then.
+    said: BTreeMap<u64, (i64, Said)>,
     /// The commits of each branch that change rows or tables, oldest first.
     branches: BTreeMap<String, Vec<u64>>,
     tags: BTreeMap<String, u64>,
+    /// When tags that age were made (µs), and how many seconds they last.
+    aging: BTreeMap<String, (i64, u64)>,
+    /// Branches that say how many of their commits stay.
+    keeping: BTreeMap<String, u64>,
+    /// Refs of one table: the table, the commit, the rows.
+    own: BTreeMap<String, (usize, u64, Vec<Row>)>,
     on: String,
     /// What an expiry of a branch, or of one table on it, may have taken.
     expired: BTreeSet<(u64, usize)>,
@@ -65,6 +78,7 @@ impl House {
             self.must("CREATE TABLE b (k int, v int)").await;
             let head = self.head("main");
             self.model.commits.insert(head, State::default());
+            self.model.said.insert(head, (self.settings.clock.now_us(), [None; 2]));
             self.model.branches.insert("main".to_owned(), vec![head]);
             for step in steps {
                 self.settings.clock.advance(TICK);
@@ -114,7 +128,22 @@ impl House {
             Step::InsertMany { table, from } => self.insert(*table % 2, *from, MANY).await,
             Step::Update { table, every, add } => self.update(*table % 2, *every, *add).await,
             Step::Delete { table, from, rows } => self.delete(*table % 2, *from, *rows).await,
-            Step::Branch(n) => self.branch(*n).await,
+            Step::Branch(n) => self.branch(*n, None).await,
+            Step::BranchOf { at, commits } => self.branch(*at, Some(*commits)).await,
+            Step::TagFor { at, seconds } => {
+                let Some(at) = self.readable(*at) else { return };
+                let name = self.new_name('g');
+                self.must(&format!(
+                    "CREATE TAG {name} AS OF VERSION {at} RETAIN {seconds} SECONDS"
+                ))
+                .await;
+                let made = (self.settings.clock.now_us(), *seconds);
+                self.model.aging.insert(name.clone(), made);
+                self.model.tags.insert(name, at);
+            }
+            Step::TagTable { table, at } => drop(self.own(*table % 2, *at, "TAG").await),
+            Step::BranchTable { table, at } => self.own_branch(*table % 2, *at).await,
+            Step::Retention { table, seconds } => self.say(*table % 2, *seconds).await,
             Step::Tag(n) => {
                 let Some(at) = self.readable(*n) else { return };
                 let name = self.new_name('g');
@@ -126,6 +155,7 @@ impl House {
                 let Some(name) = tags.keys().nth(n % tags.len().max(1)).cloned() else { return };
                 self.must(&format!("DROP TAG {name}")).await;
                 self.model.tags.remove(&name);
+                self.model.aging.remove(&name);
             }
             Step::Switch(n) => {
                 let branches = &self.model.branches;
@@ -167,6 +197,7 @@ impl House {
                 store.compact_one(&on, id, &options).await.expect("it compacts");
             }
             Step::Expire { keep } => self.expire(None, *keep).await,
+            Step::ExpireByRule => self.expire_by_rule().await,
             Step::ExpireTable { table, keep } => self.expire(Some(table % 2), *keep).await,
             Step::Orphans => {
                 store.remove_orphans(None, false).expect("it looks");
@@ -196,6 +227,8 @@ impl House {
         if self.model.commits.contains_key(&head) || self.now() == after {
             return;
         }
+        let said = self.said(&on);
+        self.model.said.insert(head, (self.settings.clock.now_us(), said));
         self.model.commits.insert(head, after);
         self.model.branches.get_mut(&on).expect("known").push(head);
     }
@@ -252,10 +285,14 @@ impl House {
 
     // ------------------------------------------------------------ refs
 
-    async fn branch(&mut self, n: usize) {
+    async fn branch(&mut self, n: usize, commits: Option<u64>) {
         let Some(at) = self.readable(n) else { return };
         let name = self.new_name('b');
-        self.must(&format!("CREATE BRANCH {name} AS OF VERSION {at}")).await;
+        let keeps = commits.map_or_else(String::new, |commits| {
+            format!(" WITH SNAPSHOT RETENTION {commits} SNAPSHOTS")
+        });
+        self.must(&format!("CREATE BRANCH {name} AS OF VERSION {at}{keeps}")).await;
+        self.model.keeping.extend(commits.map(|commits| (name.clone(), commits)));
         let from = self.model.branches.values().find(|chain| chain.contains(&at));
         let mut chain = from.cloned().unwrap_or_else(|| vec![at]);
         chain.truncate(chain.iter().position(|id| *id == at).map_or(1, |i| i + 1));
@@ -289,7 +326,8 @@ impl House {
 
     fn must_stay(&self, commit: u64, table: usize) -> bool {
         let tips = self.model.branches.values().filter_map(|chain| chain.last());
-        tips.chain(self.model.tags.values()).any(|id| *id == commit)
+        let own = self.model.own.values().filter(|(of, _, _)| *of == table).map(|(_, at, _)| at);
+        tips.chain(self.model.tags.values()).chain(own).any(|id| *id == commit)
             || !self.model.expired.contains(&(commit, table))
     }
 
@@ -304,17 +342,22 @@ impl House {
             retain_last: Some(keep),
         };
         self.store().expire(&options).await.expect("it expires");
+        if table.is_none() {
+            self.age();
+        }
+        let keep = self.model.keeping.get(&on).copied().unwrap_or(keep);
         let chain = &self.model.branches[&on];
         let kept: BTreeSet<u64> = chain.iter().rev().take(keep as usize).copied().collect();
         let oldest = *kept.first().expect("a branch keeps its head");
-        // What other branches keep of it is not modelled: it may stay.
-        let gone: Vec<u64> = self.model.commits.range(..oldest).map(|(id, _)| *id).collect();
-        for commit in gone {
-            let tables = table.map_or(0..2, |table| table..table + 1);
-            self.model.expired.extend(tables.map(|table| (commit, table)));
+        for table in table.map_or(0..2, |table| table..table + 1) {
+            let said = self.oldest_said(&on, table).unwrap_or(oldest);
+            self.forget(table, oldest.min(said));
         }
-        let lone = self.model.branches.len() == 1 && self.model.tags.is_empty();
+        let lone = self.model.branches.len() == 1
+            && self.model.tags.is_empty()
+            && self.model.own.is_empty();
         if let (true, None, None) = (lone, table, &self.reader) {
+            let oldest = oldest.min(self.oldest_said(&on, 0).unwrap_or(oldest));
             for commit in self.model.commits.range(..oldest).map(|(id, _)| *id).collect::<Vec<_>>()
             {
                 let sql = format!("SELECT * FROM a FOR SYSTEM_VERSION AS OF {commit}");
@@ -375,6 +418,9 @@ impl House {
                 let version = format!(" FOR SYSTEM_VERSION AS OF '{tag}'");
                 self.expect(table, &version, rows).await;
             }
+        }
+        for (name, (table, _, rows)) in self.model.own.clone() {
+            self.expect(table, &format!("@{name}"), &rows).await;
         }
         for (commit, state) in self.model.commits.clone() {
             for table in 0..2 {

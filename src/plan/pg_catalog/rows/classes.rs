@@ -7,6 +7,7 @@ use crate::plan::pg_catalog::name::quote_ident;
 use crate::plan::pg_catalog::relation::Rows;
 use crate::plan::pg_catalog::types;
 use crate::spec::{ColumnId, Generated};
+use crate::store::TEMPORARY_NAMESPACE;
 
 /// What `pg_class` and PostgreSQL's planners call a page.
 const PAGE_BYTES: u64 = 8192;
@@ -29,6 +30,7 @@ pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
             Object::Table(t) => (t.rows.map_or(-1.0, |n| n as f64), t.bytes.div_ceil(PAGE_BYTES)),
             _ => (0.0, 0),
         };
+        let is_temporary = object.namespace() == TEMPORARY_NAMESPACE;
         let checks = match object {
             Object::Table(t) => t.schema.checks.len() as i64,
             _ => 0,
@@ -43,7 +45,7 @@ pub fn pg_class(catalog: &Catalog, rows: &mut Rows) {
             ("relpages", (pages.min(i32::MAX as u64) as i32).into()),
             ("reltuples", tuples.into()),
             ("relhasindex", has_index.into()),
-            ("relpersistence", 'p'.into()),
+            ("relpersistence", if is_temporary { 't' } else { 'p' }.into()),
             ("relkind", kind.into()),
             ("relnatts", (catalog.columns(object).len() as i64).into()),
             ("relchecks", checks.into()),
