@@ -12,7 +12,8 @@ use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
 use crate::plan::Reading;
 use crate::store::{
-    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Snapshot, check_unprotected,
+    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Settled, Snapshot,
+    check_unprotected,
 };
 
 /// How often what joins two branches starts again because the one it changes moved.
@@ -63,12 +64,11 @@ pub async fn merge(
             Joining::Apart(base) => base,
         };
         let merged = store.merge(base, &target, &source, prefer(merge.on_conflict))?;
-        if merge.on_conflict == OnConflict::Fail {
-            let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
-            let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
-            merged.check_decided(&what).map_err(|error| error.hint(hint))?;
-        }
+        let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
+        let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
+        merged.check_decided(&what, || hint.to_owned())?;
         hold_to_rules(reading, state, &merged).await?;
+        // Whatever is left was refused above.
         let decided = merged.conflicts.len();
         match store.commit_joined(merged.transaction, options, false).await? {
             Some(commit) if commit == target.commit() => return done(Advance::UpToDate, 0),
@@ -92,25 +92,52 @@ pub async fn hold_to_rules(
     state: &Arc<SessionState>,
     merged: &Merged,
 ) -> Result<()> {
+    match violations(reading, state, merged).await?.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// What the merged rows violate, and the table it is of.
+async fn violations(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    merged: &Merged,
+) -> Result<Vec<(String, Error)>> {
     let reading = reading.at(merged.transaction.snapshot());
+    let mut found = Vec::new();
     for rules in &merged.rules {
         if let Some(table) = reading.snapshot.table_by_id(rules.table)? {
             let verify = Verify { reading: &reading, state, schema: table.schema() };
-            verify.merged(&table, rules).await?;
+            let violated = verify.merged(&table, rules).await?;
+            found.extend(violated.into_iter().map(|error| (table.schema().name.clone(), error)));
         }
     }
-    Ok(())
+    Ok(found)
 }
 
-/// MERGE BRANCH … DRY RUN: a row for everything that would change, and one for each conflict.
+/// MERGE BRANCH … DRY RUN: a row for everything that would change, and one for each conflict and for
+/// each constraint that would not hold.
 ///
 /// # Errors
 /// UndefinedObject.
-pub fn dry_run(reading: &Reading, merge: &MergeBranch) -> Result<RecordBatch> {
+pub async fn dry_run(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    merge: &MergeBranch,
+) -> Result<RecordBatch> {
     let store = reading.snapshot.store();
     let source = store.at_ref(&merge.from)?;
     let target = store.head(&merge.into)?;
-    told(merged_for_show(&target, &source, prefer(merge.on_conflict))?.as_ref())
+    let mut merged = merged_for_show(&target, &source, prefer(merge.on_conflict))?;
+    if let Some(merged) = &mut merged {
+        for (table, error) in violations(reading, state, merged).await? {
+            let detail = error.detail_text().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let why = format!("{}{detail}", error.message());
+            merged.conflicts.push(Conflict::of_relation(&table, why, Settled::ByHand));
+        }
+    }
+    told(merged.as_ref())
 }
 
 fn merged_for_show(target: &Snapshot, source: &Snapshot, prefer: Prefer) -> Result<Option<Merged>> {

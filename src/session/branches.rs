@@ -67,7 +67,9 @@ impl Session {
                 done("PUBLISH BRANCH")
             }
             Statement::MergeBranch(merge) if merge.dry_run => {
-                Ok(rows_of(merge::dry_run(&reading, merge)?, RowsTag::Tagged("MERGE BRANCH")))
+                let (reading, _bounds) = self.bounded(&reading)?;
+                let told = merge::dry_run(&reading, &self.state, merge).await?;
+                Ok(rows_of(told, RowsTag::Tagged("BRANCH MERGED")))
             }
             Statement::MergeBranch(merge) => {
                 let options = self.commit_options();
@@ -75,7 +77,8 @@ impl Session {
                 if joined.decided > 0 {
                     self.notice(format!("conflicts decided: {}", joined.decided));
                 }
-                done("MERGE BRANCH")
+                // Of a tag that begins with MERGE libpq wants a count of rows.
+                done("BRANCH MERGED")
             }
             Statement::FastForward { branch, to } => {
                 refs::fast_forward(&reading, branch, to).await?;

@@ -61,7 +61,7 @@ pub use inline::InlineBatch;
 pub use keys::KeyBatch;
 pub use lineage::{TableHistory, TableStep};
 pub use load::{KeyCheck, Load, Loaded, check_not_null, failing_row};
-pub use merge::{Changed, Conflict, Joining, Merged, NewRules, Prefer};
+pub use merge::{Changed, Conflict, Joining, Merged, NewRules, Prefer, Settled};
 pub use past::{FORWARD_PROPERTY, TableAhead};
 pub use probe::Place;
 pub use refs::{Advance, NewRef, check_unprotected};

@@ -17,7 +17,9 @@ use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
 use crate::segment::InlineRows;
-use crate::spec::{CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema};
+use crate::spec::{
+    CommitId, RefKind, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema,
+};
 
 /// Rows found by a scan, to be deleted.
 #[derive(Clone, Debug, Default)]
@@ -261,7 +263,13 @@ impl Transaction {
         let gone: HashSet<RowId> = found.rows.iter().copied().collect();
         let before = rows_of(&next.pending);
         next.forget_pending(&gone)?;
-        let unmade = before - rows_of(&next.pending);
+        let own = |id: &SegmentId| {
+            next.segment(*id).is_some_and(|segment| segment.entry.commit == UNCOMMITTED)
+        };
+        let in_own = found.positions.iter().filter(|(id, _)| own(id));
+        // Rows of this transaction go as if they had never come.
+        let unmade =
+            before - rows_of(&next.pending) + in_own.map(|(_, gone)| gone.len()).sum::<u64>();
         let deletes: &mut Deletes = Arc::make_mut(&mut next.deletes);
         deletes.add(UNCOMMITTED, &found.rows, &found.positions);
         for segment in Arc::make_mut(&mut next.segments) {

@@ -53,7 +53,8 @@ impl Alteration<'_, '_> {
         let own = schema.columns.iter_mut().find(|other| other.id == column.id);
         let own = own.expect("found by name");
         let default = default_as(own, to);
-        *own = Column { id, data_type: to.clone(), default, missing: None, ..own.clone() };
+        let data_type = to.clone();
+        *own = Column { id, data_type, default, missing: None, filled: true, ..own.clone() };
         replace_id(&mut schema, column.id, id);
         check_clauses(&schema, id)?;
         // A length is asked of the value that comes, which a cast would cut.

@@ -1,6 +1,9 @@
-//! The commits that stay: the rule of [`crate::store::floors`], for all commits at once.
+//! The commits that stay: the rule of [`crate::store::floors`], for all commits at once, and below the
+//! floors what merging living branches needs.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+
+use roaring::RoaringBitmap;
 
 use crate::error::Result;
 use crate::log::{Records, Space, ancestry, key, refs};
@@ -35,5 +38,50 @@ pub(in crate::store) fn kept_commits(
         }
         kept.extend(stations(records, target.id, floor.map_or(0, |floor| floor.time_us))?);
     }
+    kept.extend(joints(records)?.bases);
     Ok(kept)
+}
+
+/// Where the branches hang together.
+#[derive(Default)]
+pub(in crate::store) struct Joints {
+    /// The merge base of every two branches: the state that a merge begins with.
+    pub bases: HashSet<CommitId>,
+    /// The commits from the heads down to these: only their records are needed, to find the base and to
+    /// know which tables changed since.
+    pub between: HashSet<CommitId>,
+}
+
+/// Walks all branches at once, the newest commit first: of two branches, the first commit that both
+/// reach is their base, as in [`ancestry::merge_base`].
+pub(super) fn joints(records: &impl Records) -> Result<Joints> {
+    let mut branches = refs::list(records, refs::DATABASE)?;
+    branches.retain(|target| target.kind == RefKind::Branch);
+    let all = branches.len() as u64;
+    let mut found = Joints::default();
+    let mut open: BTreeMap<CommitId, RoaringBitmap> = BTreeMap::new();
+    // For each branch the branches whose base with it is found; itself is one.
+    let mut met: Vec<RoaringBitmap> = Vec::with_capacity(branches.len());
+    for (branch, target) in (0..).zip(&branches) {
+        open.entry(target.commit).or_default().insert(branch);
+        met.push(RoaringBitmap::from([branch]));
+    }
+    while let Some((id, here)) = open.pop_last() {
+        if met.iter().all(|known| known.len() == all) {
+            break;
+        }
+        found.between.insert(id);
+        for branch in &here {
+            let known = &mut met[branch as usize];
+            if !here.is_subset(known) {
+                found.bases.insert(id);
+                *known |= &here;
+            }
+        }
+        let Some(commit) = ancestry::find(records, id)? else { continue };
+        for parent in [commit.parent, commit.merge_parent].into_iter().flatten() {
+            *open.entry(parent).or_default() |= &here;
+        }
+    }
+    Ok(found)
 }

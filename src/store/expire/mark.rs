@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::ExpireReport;
-use super::keep::kept_commits;
+use super::keep::{joints, kept_commits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::floors::ALL_TABLES;
 use crate::log::{Records, Space, ancestry, deletes, folds, inline, key, refs, tree, versions};
@@ -15,6 +15,8 @@ use crate::store::floors::Floors;
 #[derive(Default)]
 pub(in crate::store) struct Live {
     pub commits: HashSet<CommitId>,
+    /// Commits of which only the record is kept: merges find their way by them.
+    between: HashSet<CommitId>,
     nodes: HashSet<u64>,
     /// Versions that can be read.
     pub versions: HashSet<VersionId>,
@@ -38,6 +40,7 @@ impl Live {
     pub fn mark(records: &impl Records, floors: &Floors, readers: &[CommitId]) -> Result<Live> {
         let mut live = Live {
             commits: kept_commits(records, floors, ALL_TABLES, readers)?,
+            between: joints(records)?.between,
             ..Live::default()
         };
         let own = floors.tables();
@@ -161,7 +164,9 @@ impl Live {
     /// The records that were not marked, commits first.
     pub(super) fn dead(&self, records: &impl Records, floors: &Floors) -> Result<Dead> {
         let mut dead = Dead::default();
-        dead.gather(records, Space::Commits, |id| self.commits.contains(&CommitId(id)))?;
+        dead.gather(records, Space::Commits, |id| {
+            self.commits.contains(&CommitId(id)) || self.between.contains(&CommitId(id))
+        })?;
         self.dead_moves(records, floors, &mut dead)?;
         dead.gather(records, Space::Nodes, |id| self.nodes.contains(&id))?;
         dead.gather(records, Space::Versions, |id| {

@@ -6,7 +6,9 @@
 //! without records; the next run finds those as well. Files go when the transaction that forgets them is
 //! durable.
 //!
-//! Heads, tags, what each branch showed since its floor, and the commits of open snapshots stay.
+//! Heads, tags, what each branch showed since its floor, and the commits of open snapshots stay. So does,
+//! unread by anyone, what merging living branches needs: the state where two of them part, and the records
+//! of the commits since.
 
 mod keep;
 mod mark;

@@ -43,27 +43,38 @@ pub(super) fn rows_at(
 }
 
 impl Table {
-    /// Whether any row has NULL in a column. Looks at the rows: a plan would believe the shape.
-    pub fn has_null(&self, column: ColumnId) -> Result<bool> {
-        let Some(at) = self.schema().position(column) else { return Ok(false) };
-        let loose = self.loose_rows(&Folded::default())?;
-        if loose.iter().any(|batch| batch.column(at).null_count() > 0) {
-            return Ok(true);
+    /// A row that has NULL in a column, as a batch of the visible columns. Looks at the rows: a plan would
+    /// believe the shape.
+    pub fn row_with_null(&self, column: ColumnId) -> Result<Option<RecordBatch>> {
+        let Some(at) = self.schema().position(column) else { return Ok(None) };
+        let columns: Vec<ColumnId> = self.schema().columns.iter().map(|column| column.id).collect();
+        let visible: Vec<usize> = (0..columns.len()).collect();
+        let with_null = |batch: &RecordBatch| -> Result<Option<RecordBatch>> {
+            let values = batch.column(at);
+            let Some(row) = (0..values.len()).find(|row| values.is_null(*row)) else {
+                return Ok(None);
+            };
+            batch.slice(row, 1).project(&visible).map(Some).map_err(internal)
+        };
+        for batch in self.loose_rows(&Folded::default())? {
+            if let Some(row) = with_null(&batch)? {
+                return Ok(Some(row));
+            }
         }
         for segment in self.segments() {
             if segment.meta.statistics_of(column).is_some_and(|known| known.nulls == 0) {
                 continue;
             }
-            let projection = Projection::new(Arc::clone(self.schema()), vec![column]);
+            let projection = Projection::new(Arc::clone(self.schema()), columns.clone());
             let request =
                 ScanRequest { deleted: segment.deleted.clone(), ..ScanRequest::new(projection) };
             for batch in self.store().open_segment(&segment.meta)?.scan(request)? {
-                if batch?.column(0).null_count() > 0 {
-                    return Ok(true);
+                if let Some(row) = with_null(&batch?)? {
+                    return Ok(Some(row));
                 }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
