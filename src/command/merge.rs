@@ -12,8 +12,7 @@ use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
 use crate::plan::Reading;
 use crate::store::{
-    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Settled, Snapshot,
-    check_unprotected,
+    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Settled, Snapshot, check_unprotected,
 };
 
 /// How often what joins two branches starts again because the one it changes moved.
@@ -132,7 +131,8 @@ pub async fn dry_run(
     let mut merged = merged_for_show(&target, &source, prefer(merge.on_conflict))?;
     if let Some(merged) = &mut merged {
         for (table, error) in violations(reading, state, merged).await? {
-            let detail = error.detail_text().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let detail =
+                error.detail_text().map(|detail| format!(": {detail}")).unwrap_or_default();
             let why = format!("{}{detail}", error.message());
             merged.conflicts.push(Conflict::of_relation(&table, why, Settled::ByHand));
         }

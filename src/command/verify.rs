@@ -51,7 +51,8 @@ impl Verify<'_> {
         }
         for check in self.schema.checks.iter().filter(|check| rules.checks.contains(&check.name)) {
             if check.enforced && check.valid {
-                violated.extend(violation(&check.name, self.check(&check.name, &check.text).await)?);
+                violated
+                    .extend(violation(&check.name, self.check(&check.name, &check.text).await)?);
             }
         }
         for key in self.schema.enforced_keys() {
@@ -137,7 +138,8 @@ fn violation(constraint: &str, held: Result<()>) -> Result<Option<Error>> {
         // The other side dropped or renamed a column that the condition names.
         ErrorKind::UndefinedColumn => {
             let why = error.message();
-            let message = format!("constraint \"{constraint}\" does not fit the merged table: {why}");
+            let message =
+                format!("constraint \"{constraint}\" does not fit the merged table: {why}");
             Ok(Some(Error::new(ErrorKind::MergeConflict, message)))
         }
         _ => Err(error),

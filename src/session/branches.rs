@@ -49,7 +49,7 @@ impl Session {
             Statement::RenameBranch { branch, to, table } => {
                 match table {
                     Some(table) => table_refs::rename(&reading, table, branch, to).await?,
-                    None => reading.snapshot.store().rename_ref(branch, to).await?,
+                    None => refs::rename(&reading, branch, to).await?,
                 }
                 done("ALTER BRANCH")
             }

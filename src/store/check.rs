@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::catalog::{self, Object};
-use super::expire::kept_commits;
+use super::expire::{joints, kept_commits};
 use super::floors::Floors;
 use super::folded::split;
 use super::open::parse_name;
@@ -41,9 +41,10 @@ impl Store {
     pub fn check(&self, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Problem>> {
         let view = self.shared.log.read()?;
         let floors = Floors::read(&view)?;
+        let joints = joints(&view)?;
         let mut kept = HashMap::new();
         for table in floors.tables() {
-            kept.insert(table, kept_commits(&view, &floors, table, &[])?);
+            kept.insert(table, kept_commits(&view, &floors, table, &[], &joints)?);
         }
         let mut checker = Checker {
             store: self,
@@ -97,7 +98,8 @@ impl Checker<'_> {
 
     /// Every commit that can be read; of others, expiry may have left half.
     fn commits(&mut self) -> Result<()> {
-        let kept = kept_commits(&self.view, &self.floors, ALL_TABLES, &[])?;
+        let joints = joints(&self.view)?;
+        let kept = kept_commits(&self.view, &self.floors, ALL_TABLES, &[], &joints)?;
         let highest = self.floors.highest(ALL_TABLES);
         let mut roots = HashSet::new();
         for commit in self.each(Space::Commits, Commit::decode)? {

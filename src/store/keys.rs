@@ -15,7 +15,8 @@ use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
 use crate::spec::text::value_text;
 use crate::spec::{
-    Column, ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value,
+    Column, ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type,
+    Value,
 };
 
 /// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves

@@ -10,14 +10,16 @@ use crate::log::{Records, Space, ancestry, key, refs};
 use crate::spec::{Commit, CommitId, RefKind, TableId};
 use crate::store::floors::{Floors, stations};
 
-/// Every commit that can be read, of all tables or of one, and those of open snapshots.
+/// Every commit that can be read, of all tables or of one, those of open snapshots, and the bases.
 pub(in crate::store) fn kept_commits(
     records: &impl Records,
     floors: &Floors,
     table: TableId,
     readers: &[CommitId],
+    joints: &Joints,
 ) -> Result<HashSet<CommitId>> {
     let mut kept: HashSet<CommitId> = readers.iter().copied().collect();
+    kept.extend(&joints.bases);
     let highest = floors.highest(table);
     records.scan(Space::Commits, &key([highest.0]), &[0xff; 9], &mut |_, value| {
         kept.insert(Commit::decode(value)?.id);
@@ -38,7 +40,6 @@ pub(in crate::store) fn kept_commits(
         }
         kept.extend(stations(records, target.id, floor.map_or(0, |floor| floor.time_us))?);
     }
-    kept.extend(joints(records)?.bases);
     Ok(kept)
 }
 
@@ -54,7 +55,7 @@ pub(in crate::store) struct Joints {
 
 /// Walks all branches at once, the newest commit first: of two branches, the first commit that both
 /// reach is their base, as in [`ancestry::merge_base`].
-pub(super) fn joints(records: &impl Records) -> Result<Joints> {
+pub(in crate::store) fn joints(records: &impl Records) -> Result<Joints> {
     let mut branches = refs::list(records, refs::DATABASE)?;
     branches.retain(|target| target.kind == RefKind::Branch);
     let all = branches.len() as u64;

@@ -38,9 +38,9 @@ pub(super) struct Dead(Vec<(Space, Vec<u8>)>);
 impl Live {
     /// Marks from every commit that can be read or is being read.
     pub fn mark(records: &impl Records, floors: &Floors, readers: &[CommitId]) -> Result<Live> {
+        let joints = joints(records)?;
         let mut live = Live {
-            commits: kept_commits(records, floors, ALL_TABLES, readers)?,
-            between: joints(records)?.between,
+            commits: kept_commits(records, floors, ALL_TABLES, readers, &joints)?,
             ..Live::default()
         };
         let own = floors.tables();
@@ -58,7 +58,7 @@ impl Live {
             }
         }
         for table in own {
-            let kept = kept_commits(records, floors, table, readers)?;
+            let kept = kept_commits(records, floors, table, readers, &joints)?;
             for id in ids.iter().filter(|id| kept.contains(id)) {
                 let Some(commit) = ancestry::find(records, *id)? else { continue };
                 if let Some(Object::Table(_, version)) =
@@ -68,6 +68,7 @@ impl Live {
                 }
             }
         }
+        live.between = joints.between;
         live.mark_versions(records, floors)?;
         live.mark_folds(records)?;
         Ok(live)

@@ -13,7 +13,7 @@
 mod keep;
 mod mark;
 
-pub(super) use self::keep::kept_commits;
+pub(super) use self::keep::{joints, kept_commits};
 pub(super) use self::mark::segment_of;
 use self::mark::{Dead, Live};
 use super::Store;

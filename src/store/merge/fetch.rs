@@ -7,10 +7,10 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array
 use arrow::compute::{interleave, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 
-use super::diff::{Place, Version, ranges_of};
+use super::diff::{Place, Version, diff, ranges_of};
 use crate::error::Result;
 use crate::segment::{Projection, ScanRequest};
-use crate::spec::{ColumnId, LineId, SegmentId, TableSchema};
+use crate::spec::{ColumnId, CommitId, LineId, SegmentId, TableSchema};
 use crate::store::Folded;
 use crate::store::table::{Table, hidden_columns, internal};
 
@@ -40,6 +40,38 @@ pub(super) fn rows_at(
         found.on_line(table, schema, columns, line, &wanted)?;
     }
     found.gather(schema, columns)
+}
+
+/// How many row versions are read at once.
+const BATCH: usize = 8192;
+
+/// The rows that `new` shows and `old`, as of `since`, does not, in the columns and types of `schema`;
+/// `visit` says whether to go on. Rows that only moved to another file are not among them.
+pub(in crate::store) fn rows_since(
+    old: &Table,
+    new: &Table,
+    since: CommitId,
+    schema: &Arc<TableSchema>,
+    mut visit: impl FnMut(&RecordBatch) -> Result<bool>,
+) -> Result<()> {
+    let diff = diff(old, new, since)?;
+    let columns: Vec<ColumnId> = schema.columns.iter().map(|column| column.id).collect();
+    for versions in diff.came.chunks(BATCH) {
+        if !visit(&rows_at(new, schema, &columns, versions)?)? {
+            return Ok(());
+        }
+    }
+    for segment in &diff.fresh {
+        let projection = Projection::new(Arc::clone(schema), columns.clone());
+        let request =
+            ScanRequest { deleted: segment.deleted.clone(), ..ScanRequest::new(projection) };
+        for batch in new.store().open_segment(&segment.meta)?.scan(request)? {
+            if !visit(&batch?)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Table {

@@ -24,7 +24,8 @@ pub(super) fn unfilled(
     hidden: &Hidden,
 ) -> Result<Vec<Conflict>> {
     let mut conflicts = Vec::new();
-    for (side, table, diff) in [(Pick::Ours, sides.ours, ours), (Pick::Theirs, sides.theirs, theirs)]
+    for (side, table, diff) in
+        [(Pick::Ours, sides.ours, ours), (Pick::Theirs, sides.theirs, theirs)]
     {
         let lacks = |column: &&Column| column.filled && table.schema().column(column.id).is_none();
         let columns: Vec<&Column> = sides.schema.columns.iter().filter(lacks).collect();
@@ -40,7 +41,8 @@ pub(super) fn unfilled(
                 count => format!("{count} rows of the other side have"),
             };
             let name = &column.name;
-            let why = format!("column \"{name}\" was written anew {there}, and {rows} no value for it");
+            let why =
+                format!("column \"{name}\" was written anew {there}, and {rows} no value for it");
             let row = shown.row(0);
             let (ours, theirs) = if side == Pick::Ours { (row, None) } else { (None, row) };
             conflicts.push(Conflict {
@@ -79,11 +81,7 @@ fn at_position(segment: crate::spec::SegmentId, at: u32) -> Version {
 }
 
 /// Columns that one side dropped and the other wrote new values into. Who dropped it can be preferred.
-pub(super) fn dropped(
-    sides: &Sides<'_>,
-    rows: &[Row],
-    prefer: Prefer,
-) -> Result<Vec<Conflict>> {
+pub(super) fn dropped(sides: &Sides<'_>, rows: &[Row], prefer: Prefer) -> Result<Vec<Conflict>> {
     let mut conflicts = Vec::new();
     for (side, table, other) in
         [(Pick::Ours, sides.ours, sides.theirs), (Pick::Theirs, sides.theirs, sides.ours)]
@@ -145,7 +143,8 @@ fn changed_columns<'a>(
     let (before, after) = (values(base, &|row| row.base)?, values(table, &|row| row.of(side))?);
     for (at, column) in columns.iter().enumerate() {
         let (before, after) = (before.column(at), after.column(at));
-        let differs = |row: &usize| before.slice(*row, 1).to_data() != after.slice(*row, 1).to_data();
+        let differs =
+            |row: &usize| before.slice(*row, 1).to_data() != after.slice(*row, 1).to_data();
         if let Some(row) = (0..changed.len()).find(differs) {
             found.push((*column, changed[row]));
         }

@@ -22,6 +22,7 @@ mod shape;
 mod table;
 mod views;
 
+pub(super) use fetch::rows_since;
 pub(super) use ranges::{within, without};
 pub(super) use table::{count, whole};
 

@@ -172,7 +172,8 @@ impl Shown {
     }
 
     fn value(&self, row: usize, column: usize) -> Option<String> {
-        let (data_type, values) = (&self.schema.columns[column].data_type, self.batch.column(column));
+        let (data_type, values) =
+            (&self.schema.columns[column].data_type, self.batch.column(column));
         value_text(data_type, values.as_ref(), row).expect("rows come in their columns' types")
     }
 }

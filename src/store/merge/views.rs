@@ -18,8 +18,7 @@ pub(super) fn dangling(
         return Ok(conflicts);
     }
     let after = merged.snapshot();
-    for relation in after.relations()? {
-        let Relation::View(view) = relation else { continue };
+    for view in after.views()? {
         if let Some(why) = lacks(&view, &after, [ours, theirs])? {
             conflicts.push(Conflict::of_relation(&view.name, why, Settled::ByHand));
         }
@@ -34,7 +33,9 @@ fn lacks(view: &View, after: &Snapshot, sides: [&Snapshot; 2]) -> Result<Option<
             match (&now, side.relation_by_id(used.object)?) {
                 (None, Some(before)) => {
                     let (word, name) = (before.word(), before.name().1);
-                    return Ok(Some(format!("the view needs {word} \"{name}\", which was dropped")));
+                    return Ok(Some(format!(
+                        "the view needs {word} \"{name}\", which was dropped"
+                    )));
                 }
                 (Some(now), Some(before)) => {
                     if let Some((table, column)) = lost_column(used, now, &before) {
