@@ -3,6 +3,7 @@
 use arrow::compute::{CastOptions, cast_with_options};
 
 use super::{Alteration, rewrite_values};
+use crate::command::depend::views_over;
 use crate::command::sequence;
 use crate::command::verify::quoted;
 use crate::command::write::values::{default_array, default_of};
@@ -48,6 +49,14 @@ impl Alteration<'_, '_> {
     }
 
     async fn rewrite_column(&mut self, column: &Column, to: &Type, value: &str) -> Result<()> {
+        let views = views_over(&self.writing.reading, self.table.id(), Some(column.id))?;
+        if let Some(view) = views.first() {
+            let message = "cannot alter type of a column used by a view or rule";
+            return Err(Error::new(ErrorKind::NotSupported, message).detail(format!(
+                "rule _RETURN on view {} depends on column \"{}\"",
+                view.name, column.name
+            )));
+        }
         let id = ColumnId(self.table.store().next_id());
         let mut schema = self.schema().as_ref().clone();
         let own = schema.columns.iter_mut().find(|other| other.id == column.id);

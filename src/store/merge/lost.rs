@@ -12,7 +12,7 @@ use super::keys::Hidden;
 use super::rows::{Row, Shown, Sides};
 use super::{Conflict, Pick, Prefer, Settled};
 use crate::error::Result;
-use crate::spec::{Column, ColumnId, CommitId, RowId};
+use crate::spec::{Column, ColumnId, CommitId, Generated, RowId};
 use crate::store::table::Table;
 
 /// Columns filled on one side that rows standing from the other have no value for: no side's version
@@ -91,10 +91,13 @@ pub(super) fn dropped(sides: &Sides<'_>, rows: &[Row], prefer: Prefer) -> Result
             _ if prefer.pick() != side => Settled::Decided,
             _ => Settled::ByHand,
         };
-        let is_gone = |id: ColumnId| other.schema().column(id).is_none();
-        let known = sides.base.schema().columns.iter();
-        let gone = known.filter(|c| is_gone(c.id) && table.schema().column(c.id).is_some());
-        let gone: Vec<ColumnId> = gone.map(|column| column.id).collect();
+        // What was computed from other columns nobody wrote.
+        let written = |column: &&Column| !matches!(column.generated, Some(Generated::Stored(_)));
+        let gone =
+            table.schema().columns.iter().filter(written).map(|column| column.id).filter(|id| {
+                sides.base.schema().column(*id).is_some() && other.schema().column(*id).is_none()
+            });
+        let gone: Vec<ColumnId> = gone.collect();
         for (column, row) in changed_columns(sides.base, table, side, &gone, rows)? {
             let name = table.schema().column(column).map_or("", |column| &column.name);
             let (there, here) = match side {

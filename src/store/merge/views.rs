@@ -40,7 +40,7 @@ fn lacks(view: &View, after: &Snapshot, sides: [&Snapshot; 2]) -> Result<Option<
                 (Some(now), Some(before)) => {
                     if let Some((table, column)) = lost_column(used, now, &before) {
                         let needs = format!("the view needs column \"{column}\" of \"{table}\"");
-                        return Ok(Some(format!("{needs}, which was dropped")));
+                        return Ok(Some(format!("{needs}, which was dropped or written anew")));
                     }
                 }
                 (_, None) => {}
