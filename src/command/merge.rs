@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
 use crate::plan::Reading;
+use crate::spec::SchemaId;
 use crate::store::{
     Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Settled, Snapshot, check_unprotected,
 };
@@ -103,14 +104,23 @@ async fn violations(
     state: &Arc<SessionState>,
     merged: &Merged,
 ) -> Result<Vec<(String, Error)>> {
-    let reading = reading.at(merged.transaction.snapshot());
+    let mut asked = merged.transaction.clone();
     let mut found = Vec::new();
     for rules in &merged.rules {
-        if let Some(table) = reading.snapshot.table_by_id(rules.table)? {
-            let verify = Verify { reading: &reading, state, schema: table.schema() };
-            let violated = verify.merged(&table, rules).await?;
-            found.extend(violated.into_iter().map(|error| (table.schema().name.clone(), error)));
+        let Some(table) = asked.snapshot().table_by_id(rules.table)? else { continue };
+        let schema = table.schema();
+        let verify = Verify { reading, state, schema };
+        let mut violated = verify.nulls(&table, rules)?;
+        if !violated.is_empty() {
+            // A plan believes the shape, so the rest is asked of one that admits the NULLs.
+            let mut schema = schema.as_ref().clone();
+            schema.id = SchemaId(table.store().next_id());
+            schema.columns.iter_mut().for_each(|column| column.not_null = false);
+            asked.alter_table(&table, schema, false)?;
         }
+        let reading = reading.at(asked.snapshot());
+        violated.extend(Verify { reading: &reading, state, schema }.broken(rules).await?);
+        found.extend(violated.into_iter().map(|error| (schema.name.clone(), error)));
     }
     Ok(found)
 }

@@ -35,12 +35,12 @@ pub fn quoted_table(schema: &TableSchema) -> String {
 }
 
 impl Verify<'_> {
-    /// What the rows of a merged table violate of what only one side demanded of them, each with a row.
-    /// NULLs are looked for in the rows: a plan would believe the shape.
+    /// The columns of a merged table that refuse NULL and have one, each with a row. It is looked for in
+    /// the rows: a plan would believe the shape.
     ///
     /// # Errors
     /// Those of reading the rows.
-    pub async fn merged(&self, table: &Table, rules: &NewRules) -> Result<Vec<Error>> {
+    pub fn nulls(&self, table: &Table, rules: &NewRules) -> Result<Vec<Error>> {
         let mut violated = Vec::new();
         for name in &rules.not_null {
             if let Some((_, column)) = self.schema.column_named(name)
@@ -49,6 +49,15 @@ impl Verify<'_> {
                 violated.push(self.has_nulls(name).detail(failing_row(&row, 0)));
             }
         }
+        Ok(violated)
+    }
+
+    /// The checks and keys that the rows of a merged table violate, each with a row.
+    ///
+    /// # Errors
+    /// Those of reading the rows.
+    pub async fn broken(&self, rules: &NewRules) -> Result<Vec<Error>> {
+        let mut violated = Vec::new();
         for check in self.schema.checks.iter().filter(|check| rules.checks.contains(&check.name)) {
             if check.enforced && check.valid {
                 violated
