@@ -16,7 +16,7 @@ use crate::plan::Reading;
 use crate::plan::names::{self, Named};
 use crate::plan::time_travel::name_parts;
 use crate::spec::{ColumnId, TableId, View, ViewUse};
-use crate::store::{Relation, Table};
+use crate::store::Table;
 
 /// The objects that a view's query names, with the columns that its plan reads.
 ///
@@ -120,11 +120,9 @@ pub fn views_over(
     let needs = |used: &ViewUse| {
         used.object == object && column.is_none_or(|column| used.needed.contains(&column))
     };
-    let view = |relation| match relation {
-        Relation::View(view) if view.uses.iter().any(needs) => Some(view),
-        Relation::Table(_) | Relation::View(_) | Relation::Sequence(_) => None,
-    };
-    Ok(reading.snapshot.relations()?.into_iter().filter_map(view).collect())
+    let mut views = reading.snapshot.views()?;
+    views.retain(|view| view.uses.iter().any(needs));
+    Ok(views)
 }
 
 /// # Errors

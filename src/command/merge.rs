@@ -13,9 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{MergeBranch, OnConflict};
 use crate::plan::Reading;
-use crate::spec::TableId;
+use crate::spec::{SchemaId, TableId};
 use crate::store::{
-    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Snapshot, check_unprotected,
+    Advance, CommitOptions, Conflict, Joining, Merged, Prefer, Settled, Snapshot, check_unprotected,
 };
 
 /// How often what joins two branches starts again because the one it changes moved.
@@ -98,12 +98,11 @@ pub async fn merge(
         };
         let prefer = prefer(merge.on_conflict);
         let merged = store.merge(base, &target, &source, prefer, ends.table)?;
-        if merge.on_conflict == OnConflict::Fail {
-            let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
-            let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
-            merged.check_decided(&what).map_err(|error| error.hint(hint))?;
-        }
+        let what = format!("merging \"{}\" into \"{}\"", merge.from, merge.into);
+        let hint = "MERGE BRANCH … DRY RUN lists all; WHEN CONFLICT OURS or THEIRS decides";
+        merged.check_decided(&what, || hint.to_owned())?;
         hold_to_rules(reading, state, &merged).await?;
+        // Whatever is left was refused above.
         let decided = merged.conflicts.len();
         match store.commit_joined(merged.transaction, options, false).await? {
             Some(commit) if commit == target.commit() => return done(Advance::UpToDate, 0),
@@ -127,26 +126,63 @@ pub async fn hold_to_rules(
     state: &Arc<SessionState>,
     merged: &Merged,
 ) -> Result<()> {
-    let reading = reading.at(merged.transaction.snapshot());
-    for rules in &merged.rules {
-        if let Some(table) = reading.snapshot.table_by_id(rules.table)? {
-            let verify = Verify { reading: &reading, state, schema: table.schema() };
-            verify.merged(&table, rules).await?;
-        }
+    match violations(reading, state, merged).await?.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// MERGE BRANCH … DRY RUN: a row for everything that would change, and one for each conflict.
+/// What the merged rows violate, and the table it is of.
+async fn violations(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    merged: &Merged,
+) -> Result<Vec<(String, Error)>> {
+    let mut asked = merged.transaction.clone();
+    let mut found = Vec::new();
+    for rules in &merged.rules {
+        let Some(table) = asked.snapshot().table_by_id(rules.table)? else { continue };
+        let schema = table.schema();
+        let verify = Verify { reading, state, schema };
+        let mut violated = verify.nulls(&table, rules)?;
+        if !violated.is_empty() {
+            // A plan believes the shape, so the rest is asked of one that admits the NULLs.
+            let mut schema = schema.as_ref().clone();
+            schema.id = SchemaId(table.store().next_id());
+            schema.columns.iter_mut().for_each(|column| column.not_null = false);
+            asked.alter_table(&table, schema, false)?;
+        }
+        let reading = reading.at(asked.snapshot());
+        violated.extend(Verify { reading: &reading, state, schema }.broken(rules).await?);
+        found.extend(violated.into_iter().map(|error| (schema.name.clone(), error)));
+    }
+    Ok(found)
+}
+
+/// MERGE BRANCH … DRY RUN: a row for everything that would change, and one for each conflict and for
+/// each constraint that would not hold.
 ///
 /// # Errors
 /// UndefinedObject.
-pub fn dry_run(reading: &Reading, merge: &MergeBranch) -> Result<RecordBatch> {
+pub async fn dry_run(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    merge: &MergeBranch,
+) -> Result<RecordBatch> {
     let store = reading.snapshot.store();
     let ends = Ends::of(reading, (&merge.from, &merge.into), merge.table.as_ref())?;
     let (source, target) = (store.at_ref(&ends.from)?, store.head(&ends.into)?);
     let prefer = prefer(merge.on_conflict);
-    told(merged_for_show(&target, &source, prefer, ends.table)?.as_ref())
+    let mut merged = merged_for_show(&target, &source, prefer, ends.table)?;
+    if let Some(merged) = &mut merged {
+        for (table, error) in violations(reading, state, merged).await? {
+            let detail =
+                error.detail_text().map(|detail| format!(": {detail}")).unwrap_or_default();
+            let why = format!("{}{detail}", error.message());
+            merged.conflicts.push(Conflict::of_relation(&table, why, Settled::ByHand));
+        }
+    }
+    told(merged.as_ref())
 }
 
 fn merged_for_show(

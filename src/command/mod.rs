@@ -26,6 +26,7 @@ pub mod sequence;
 pub mod table;
 pub mod table_refs;
 pub mod verify;
+pub mod view_refs;
 pub mod write;
 
 use std::sync::Arc;

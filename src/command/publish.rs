@@ -48,9 +48,8 @@ pub async fn publish(
             }
             Joining::Apart(base) => {
                 let merged = store.merge(base, &target, &source, Prefer::Neither, ends.table)?;
-                merged
-                    .check_decided(&format!("publishing branch \"{}\"", publish.branch))
-                    .map_err(|error| error.hint(how_to_decide(publish)))?;
+                let what = format!("publishing branch \"{}\"", publish.branch);
+                merged.check_decided(&what, || how_to_decide(publish))?;
                 hold_to_rules(reading, state, &merged).await?;
                 check(&reading.at(merged.transaction.snapshot()), state, publish).await?;
                 let exact = !publish.checks.is_empty();

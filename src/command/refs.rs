@@ -2,6 +2,7 @@
 
 use datafusion::execution::session_state::SessionState;
 
+use super::view_refs::refuse_read;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{CreateRef, TableVersionSpec};
 use crate::plan::Reading;
@@ -41,15 +42,27 @@ pub(super) fn retention(create: &CreateRef) -> Retention {
 /// DROP BRANCH, DROP TAG; false where it was not there and IF EXISTS was said.
 ///
 /// # Errors
-/// UndefinedObject; WrongState for main.
+/// UndefinedObject; WrongState for main; DependentObjects where a view reads it.
 pub async fn drop(reading: &Reading, tag: bool, name: &str, if_exists: bool) -> Result<bool> {
     let store = reading.snapshot.store();
     if if_exists && store.find_ref(name)?.is_none() {
         return Ok(false);
     }
     let kind = if tag { RefKind::Tag } else { RefKind::Branch };
+    refuse_read(store, name, kind, "drop")?;
     store.drop_ref(name, kind).await?;
     Ok(true)
+}
+
+/// ALTER BRANCH b RENAME TO c.
+///
+/// # Errors
+/// UndefinedObject, DuplicateObject, InvalidName; WrongState for main; DependentObjects where a view
+/// reads it.
+pub async fn rename(reading: &Reading, branch: &str, to: &str) -> Result<()> {
+    let store = reading.snapshot.store();
+    refuse_read(store, branch, RefKind::Branch, "rename")?;
+    store.rename_ref(branch, to).await
 }
 
 /// The snapshot that a clause of a statement names.

@@ -4,6 +4,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::refs::{retention, version_for};
+use super::view_refs::refuse_read;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::CreateRef;
 use crate::plan::time_travel::name_parts;
@@ -78,6 +79,7 @@ pub async fn drop(
         return Ok(false);
     }
     let kind = if tag { RefKind::Tag } else { RefKind::Branch };
+    refuse_read(store, &name, kind, "drop")?;
     store.drop_ref(&name, kind).await.map(|()| true)
 }
 
@@ -87,5 +89,7 @@ pub async fn drop(
 /// UndefinedTable, UndefinedObject, DuplicateObject, InvalidName.
 pub async fn rename(reading: &Reading, table: &ObjectName, label: &str, to: &str) -> Result<()> {
     let id = table_of(reading, table)?;
-    reading.snapshot.store().rename_ref(&table_ref(id, label), &table_ref(id, to)).await
+    let store = reading.snapshot.store();
+    refuse_read(store, &table_ref(id, label), RefKind::Branch, "rename")?;
+    store.rename_ref(&table_ref(id, label), &table_ref(id, to)).await
 }

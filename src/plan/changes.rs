@@ -27,7 +27,7 @@ use crate::exec::changes::{ChangeScan, ChangeSummary, Moment, Period, Shown, Sta
 use crate::fault;
 use crate::parse::{Slot, TableVersionSpec, version_literal};
 use crate::spec::{Commit, CommitId, CommitKind};
-use crate::store::{Relation, Snapshot, Table, TableStep, Version};
+use crate::store::{Behind, Relation, Snapshot, Table, TableStep, Version};
 
 /// A table at two points; None where it is not there.
 type TablePair = (Option<Arc<Table>>, Option<Arc<Table>>);
@@ -215,10 +215,18 @@ fn start_of(
         }
         _ => store.resolve(&base, &version)?,
     };
-    if store.is_ancestor(start.commit(), end.commit())? {
-        return Ok(start.commit());
-    }
     let (from, to) = (start.commit(), end.commit());
+    match store.behind(end, table.id(), from)? {
+        Behind::Yes => return Ok(from),
+        Behind::No => {}
+        Behind::Expired(oldest) => {
+            let name = &table.schema().name;
+            let message = format!("changes of table \"{name}\" since commit {from} have expired");
+            return Err(Error::new(ErrorKind::SnapshotExpired, message).hint(format!(
+                "the earliest commit behind {to} that can be read is {oldest}: from_exclusive => {oldest}"
+            )));
+        }
+    }
     let error = Error::new(
         ErrorKind::InvalidValue,
         format!("commit {from} does not lie behind commit {to}"),

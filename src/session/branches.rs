@@ -50,7 +50,7 @@ impl Session {
             Statement::RenameBranch { branch, to, table } => {
                 match table {
                     Some(table) => table_refs::rename(&reading, table, branch, to).await?,
-                    None => reading.snapshot.store().rename_ref(branch, to).await?,
+                    None => refs::rename(&reading, branch, to).await?,
                 }
                 done("ALTER BRANCH")
             }
@@ -68,7 +68,9 @@ impl Session {
                 done("PUBLISH BRANCH")
             }
             Statement::MergeBranch(merge) if merge.dry_run => {
-                Ok(rows_of(merge::dry_run(&reading, merge)?, RowsTag::Tagged("MERGE BRANCH")))
+                let (reading, _bounds) = self.bounded(&reading)?;
+                let told = merge::dry_run(&reading, &self.state, merge).await?;
+                Ok(rows_of(told, RowsTag::Tagged("BRANCH MERGED")))
             }
             Statement::MergeBranch(merge) => {
                 let options = self.commit_options();
@@ -76,7 +78,8 @@ impl Session {
                 if joined.decided > 0 {
                     self.notice(format!("conflicts decided: {}", joined.decided));
                 }
-                done("MERGE BRANCH")
+                // Of a tag that begins with MERGE libpq wants a count of rows.
+                done("BRANCH MERGED")
             }
             Statement::FastForward { branch, to, table } => {
                 match table {

@@ -30,6 +30,9 @@ pub struct Column {
     /// What rows that were written before the column came show: the text form of a value of its
     /// type, None for NULL.
     pub missing: Option<String>,
+    /// Whether every row got a value of its own when the column came (a change of type, a computed
+    /// column, a serial): a row from elsewhere has none, and `missing` is not it.
+    pub filled: bool,
     /// Identity, serial, GENERATED … STORED.
     pub generated: Option<Generated>,
     /// COMMENT ON COLUMN.
@@ -97,6 +100,7 @@ impl Column {
             not_null: false,
             default: None,
             missing: None,
+            filled: false,
             generated: None,
             comment: None,
         }
@@ -163,7 +167,7 @@ impl TableSchema {
 
     /// The record of this shape.
     pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new(2);
+        let mut w = Writer::new(3);
         w.u64(self.id.0);
         w.u64(self.table.0);
         w.str(&self.namespace);
@@ -190,7 +194,7 @@ impl TableSchema {
 
     /// The shape of a record.
     pub fn decode(bytes: &[u8]) -> Result<TableSchema> {
-        let mut r = Reader::open_version(bytes, "table schema", 2)?;
+        let mut r = Reader::open_version(bytes, "table schema", 3)?;
         Ok(TableSchema {
             id: SchemaId(r.u64()?),
             table: TableId(r.u64()?),
@@ -220,6 +224,7 @@ impl Column {
         w.bool(self.not_null);
         w.option(self.default.as_deref(), Writer::str);
         w.option(self.missing.as_deref(), Writer::str);
+        w.bool(self.filled);
         w.option(self.generated.as_ref(), |w, generated| generated.write(w));
         w.option(self.comment.as_deref(), Writer::str);
     }
@@ -232,6 +237,7 @@ impl Column {
             not_null: r.bool()?,
             default: r.option(Reader::str)?,
             missing: r.option(Reader::str)?,
+            filled: r.bool()?,
             generated: r.option(Generated::read)?,
             comment: r.option(Reader::str)?,
         })

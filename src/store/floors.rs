@@ -3,8 +3,9 @@
 //!
 //! A commit that is not below any floor can be read. Below the highest floor it can be read as long as
 //! some ref shows it: as its target, behind a branch's head down to that branch's floor, or in the
-//! branch's reflog since the floor's time. Expiry keeps exactly these, so a commit is refused from the
-//! moment that the floor is raised, and not when its records go.
+//! branch's reflog since the floor's time. Expiry keeps exactly these, and below the floors what merges
+//! of living branches begin with, which is not for reading: a commit is refused from the moment that the
+//! floor is raised, and not when its records go.
 //!
 //! A table may have a floor of its own on a branch, above the branch's or below it. A ref of one table
 //! shows that table alone; its floor is its table's.

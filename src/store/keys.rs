@@ -5,7 +5,6 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat, take};
-use arrow::util::display::array_value_to_string;
 use imbl::HashMap;
 
 use super::commit::TableProposal;
@@ -14,8 +13,10 @@ use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, ObjectNames, Result};
 use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
+use crate::spec::text::value_text;
 use crate::spec::{
-    ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type, Value,
+    Column, ColumnId, CommitId, EnforcedKey, RowId, SegmentEntry, SegmentMeta, TableSchema, Type,
+    Value,
 };
 
 /// Where the newest inline row of each key is. Old entries stay when their row is deleted or moves
@@ -542,13 +543,13 @@ pub(super) fn duplicate(
     keys: &KeyBatch,
     row: usize,
 ) -> Error {
-    let columns = key.columns.iter().filter_map(|id| schema.column(*id));
-    let names: Vec<&str> = columns.map(|c| c.name.as_str()).collect();
-    let value = |column: &ArrayRef| match column.is_null(row) {
-        true => "null".to_owned(),
-        false => array_value_to_string(column, row).unwrap_or_default(),
+    let columns: Vec<_> = key.columns.iter().filter_map(|id| schema.column(*id)).collect();
+    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+    let value = |(column, values): (&&Column, &ArrayRef)| {
+        let text = value_text(&column.data_type, values.as_ref(), row).ok().flatten();
+        text.unwrap_or_else(|| "null".to_owned())
     };
-    let values: Vec<String> = keys.columns.iter().map(value).collect();
+    let values: Vec<String> = columns.iter().zip(&keys.columns).map(value).collect();
     Error::new(
         ErrorKind::UniqueViolation,
         format!("duplicate key value violates unique constraint \"{}\"", key.name),

@@ -30,6 +30,17 @@ pub struct TableStep {
     pub new: Option<VersionId>,
 }
 
+/// How a commit lies to a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// In its past.
+    Yes,
+    /// Ahead, or on another line.
+    No,
+    /// Nobody can tell: of the snapshot's past this is the oldest commit that can be read.
+    Expired(CommitId),
+}
+
 impl Store {
     /// The commits behind a snapshot that changed a table, oldest first, down to one commit or to the
     /// oldest at which the table can be read.
@@ -57,6 +68,26 @@ impl Store {
         })?;
         found.reverse();
         Ok(found)
+    }
+
+    /// Whether a commit lies behind a snapshot, as far as a table can be read.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub fn behind(&self, at: &Snapshot, table: TableId, commit: CommitId) -> Result<Behind> {
+        let (mut oldest, mut is_first) = (at.commit(), false);
+        self.history(at, |walked| {
+            if walked.id != at.commit() && !self.shows_table(walked.id, table)? {
+                return Ok(false);
+            }
+            (oldest, is_first) = (walked.id, walked.parent.is_none());
+            Ok(walked.id > commit)
+        })?;
+        Ok(match oldest {
+            oldest if oldest == commit => Behind::Yes,
+            oldest if oldest > commit && !is_first => Behind::Expired(oldest),
+            _ => Behind::No,
+        })
     }
 
     /// The states of a table that a snapshot's branch showed, each since when: by the reflog, so that

@@ -14,7 +14,9 @@ use super::table::Table;
 use super::transaction::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{ancestry, refs, versions};
-use crate::spec::{Commit, CommitId, CommitKind, SchemaId, TableId, TableSchema, VersionId};
+use crate::spec::{
+    Column, ColumnId, Commit, CommitId, CommitKind, SchemaId, TableId, TableSchema, VersionId,
+};
 
 /// Which rows differ is asked of states that do not follow each other.
 const UNRELATED: CommitId = CommitId(u64::MAX);
@@ -38,6 +40,9 @@ pub enum TableAhead {
 impl Transaction {
     /// Makes a table's rows and shape those of an earlier or foreign state of it; false where they are
     /// already. The table keeps its name. `was`: where that state is from, with its columns' sequences.
+    ///
+    /// # Errors
+    /// DependentObjects where a view needs a column that the state has not.
     pub fn restore_table(&mut self, table: &Table, to: &Table, was: &Snapshot) -> Result<bool> {
         let schema = named_as(to, &table.schema);
         let committed = self.base.table_by_id(table.id())?;
@@ -49,12 +54,36 @@ impl Transaction {
         if same && !self.has_changed(table.id()) {
             return Ok(false);
         }
+        self.need_columns_of_views(table, &schema)?;
         let known: Vec<&Table> = committed.iter().map(Arc::as_ref).collect();
         let mut taken = whole(to, &schema, &known);
         (taken.added_rows, taken.deleted_rows) = (added_rows, deleted_rows);
         self.take_over(taken)?;
         self.bring_sequences(&schema, was)?;
         Ok(true)
+    }
+
+    fn need_columns_of_views(&self, table: &Table, next: &TableSchema) -> Result<()> {
+        let is_lost = |column: &&Column| next.column(column.id).is_none();
+        let lost: Vec<&Column> = table.schema.columns.iter().filter(is_lost).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        for view in self.snapshot().views()? {
+            let uses = view.uses.iter().filter(|used| used.object == table.id());
+            let needed: Vec<ColumnId> = uses.flat_map(|used| used.needed.iter().copied()).collect();
+            if let Some(column) = lost.iter().find(|column| needed.contains(&column.id)) {
+                let (name, column) = (&table.schema.name, &column.name);
+                let message = format!("table {name} as it was then has no column {column}");
+                return Err(Error::new(ErrorKind::DependentObjects, message)
+                    .detail(format!(
+                        "view {} depends on column {column} of table {name}",
+                        view.name
+                    ))
+                    .hint("drop the view first"));
+            }
+        }
+        Ok(())
     }
 
     /// Brings a dropped table back, with the sequences of its columns, as it is at `was`.

@@ -281,6 +281,25 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// All views.
+    pub fn views(&self) -> Result<Vec<Arc<View>>> {
+        let view = self.store.shared.log.read()?;
+        let mut found = Vec::new();
+        for object in catalog::objects(&view, self.point.root)? {
+            if let Object::View(_, record) = object {
+                found.push(Arc::new(catalog::view(&view, record)?));
+            }
+        }
+        if let Some(overlay) = &self.overlay {
+            let is_known = |view: &Arc<View>| {
+                overlay.dropped.contains(&view.id) || overlay.views.contains_key(&view.id)
+            };
+            found.retain(|view| !is_known(view));
+            found.extend(overlay.views.values().cloned());
+        }
+        Ok(found)
+    }
+
     /// The schemas (namespaces), the default one first.
     pub fn namespaces(&self) -> Result<Vec<String>> {
         let view = self.store.shared.log.read()?;

@@ -9,15 +9,20 @@ use arrow::compute::{concat_batches, filter_record_batch};
 use roaring::RoaringBitmap;
 
 use super::Store;
-use super::commit::{CatalogWrite, Proposal, TableProposal, Taken, same_rows, verified};
+use super::commit::{
+    CatalogWrite, Dependence, Proposal, TableProposal, Taken, same_rows, serialization, verified,
+};
 use super::keys::{self, keys_of};
 use super::load::{INLINE_ROWS, KeyCheck, Load, Loaded};
+use super::replaced::{Replaced, check_replaced};
 use super::snapshot::{Overlay, Snapshot};
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
 use crate::segment::InlineRows;
-use crate::spec::{CommitId, RefKind, RowId, SegmentEntry, SegmentMeta, TableId, TableSchema};
+use crate::spec::{
+    CommitId, RefKind, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema,
+};
 
 /// Rows found by a scan, to be deleted.
 #[derive(Clone, Debug, Default)]
@@ -236,6 +241,14 @@ impl Transaction {
         }
     }
 
+    /// The rows that are inserted come in place of these: where another transaction brought rows that
+    /// are among them, this one is to see them first.
+    pub fn replaces(&mut self, table: &Table, replaced: Replaced) {
+        if !self.is_temporary(table.id()) {
+            self.tables.entry(table.id()).or_default().replaced.push(replaced);
+        }
+    }
+
     /// Deletes all rows of a table, without reading them.
     ///
     /// # Errors
@@ -270,7 +283,13 @@ impl Transaction {
         let gone: HashSet<RowId> = found.rows.iter().copied().collect();
         let before = rows_of(&next.pending);
         next.forget_pending(&gone)?;
-        let unmade = before - rows_of(&next.pending);
+        let own = |id: &SegmentId| {
+            next.segment(*id).is_some_and(|segment| segment.entry.commit == UNCOMMITTED)
+        };
+        let in_own = found.positions.iter().filter(|(id, _)| own(id));
+        // Rows of this transaction go as if they had never come.
+        let unmade =
+            before - rows_of(&next.pending) + in_own.map(|(_, gone)| gone.len()).sum::<u64>();
         let deletes: &mut Deletes = Arc::make_mut(&mut next.deletes);
         deletes.add(UNCOMMITTED, &found.rows, &found.positions);
         for segment in Arc::make_mut(&mut next.segments) {
@@ -318,6 +337,11 @@ impl Transaction {
     pub(super) fn rebase(&self, head: &Snapshot) -> Result<Transaction> {
         let mut moved = self.clone();
         moved.base = head.clone();
+        let change = Dependence { tables: &self.tables, catalog: &self.catalog };
+        let (before, now) = (self.base.point.root, head.point.root);
+        if let Some(why) = change.broken(&self.store().shared.log.read()?, before, now)? {
+            return Err(serialization(&why));
+        }
         for (id, proposal) in &self.tables {
             let theirs = head.table_by_id(*id)?;
             if let Some(taken) = &proposal.taken {
@@ -337,6 +361,9 @@ impl Transaction {
             }
             let base = self.base.commit();
             theirs.check_living(&proposal.deleted, base)?;
+            if let Some(seen) = self.base.table_by_id(*id)? {
+                check_replaced(&proposal.replaced, &seen, &theirs, base)?;
+            }
             let mut proposal = proposal.clone();
             if let Some(old) = self.base.table_by_id(*id)?
                 && old.is_moved(&theirs, &proposal.deleted)

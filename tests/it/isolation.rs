@@ -259,3 +259,100 @@ fn of_two_blocks_that_change_the_same_rows_the_second_is_refused() {
         }
     });
 }
+
+#[test]
+fn of_those_who_replace_one_range_one_remains() {
+    const ROWS: usize = 3000;
+    with_database(|database| async move {
+        let mut reader = Guest::arrive(&database);
+        reader.must("CREATE TABLE r (d int, w bigint); CREATE TABLE o (w bigint)").await;
+        reader.must("CREATE TABLE kept (d int, w bigint)").await;
+        at_once(&database, |writer, mut guest| async move {
+            let series = format!("generate_series(1, {ROWS})");
+            for sql in [
+                format!("INSERT INTO r REPLACE WHERE d = 10 SELECT 10, {writer} FROM {series}"),
+                format!("INSERT OVERWRITE o SELECT {writer} FROM {series}"),
+                format!("INSERT INTO kept REPLACE WHERE d = {writer} SELECT {writer}, w FROM o"),
+            ] {
+                while let Err(error) = guest.run(&sql).await {
+                    assert_eq!(error.kind().sqlstate(), "40001", "{error:?}");
+                }
+            }
+        })
+        .await;
+        let one = [[ROWS.to_string(), "1".to_owned()]];
+        assert_eq!(reader.must("SELECT count(*), count(DISTINCT w) FROM r").await, one);
+        assert_eq!(reader.must("SELECT count(*), count(DISTINCT w) FROM o").await, one);
+        let kept = reader.must("SELECT count(*), count(DISTINCT d) FROM kept").await;
+        assert_eq!(kept, [[(WRITERS * ROWS).to_string(), WRITERS.to_string()]]);
+    });
+}
+
+#[test]
+fn rows_that_come_into_a_replaced_range_are_a_conflict_and_others_are_not() {
+    with_database(|database| async move {
+        let (mut a, mut b) = (Guest::arrive(&database), Guest::arrive(&database));
+        let many = "INSERT INTO t SELECT 7, n FROM generate_series(1, 9000) g(n)";
+        for (first, second, conflicts) in [
+            ("INSERT INTO t VALUES (1, 5)", "REPLACE WHERE d = 1 VALUES (1, 9)", true),
+            ("UPDATE t SET d = 1 WHERE d = 2", "REPLACE WHERE d = 1 VALUES (1, 9)", true),
+            ("INSERT INTO t VALUES (1, 5)", "REPLACE WHERE d = (SELECT 1) VALUES (1, 9)", true),
+            (
+                "INSERT INTO t REPLACE WHERE d = 1 VALUES (1, 8)",
+                "REPLACE WHERE d = 1 VALUES (1, 9)",
+                true,
+            ),
+            (many, "REPLACE WHERE d = 7 VALUES (7, 9)", true),
+            (many, "REPLACE WHERE w = 8999 AND d > 0 VALUES (5, 8999)", true),
+            (many, "REPLACE WHERE d = 1 VALUES (1, 9)", false),
+            ("INSERT INTO t VALUES (2, 5)", "REPLACE WHERE d = 1 VALUES (1, 9)", false),
+            ("INSERT INTO t VALUES (NULL, 5)", "REPLACE WHERE d = 1 VALUES (1, 9)", false),
+            ("DELETE FROM t WHERE d = 2", "REPLACE WHERE d = 1 VALUES (1, 9)", false),
+            ("CREATE TABLE IF NOT EXISTS u (k int)", "REPLACE WHERE d = 1 VALUES (1, 9)", false),
+        ] {
+            a.must("DROP TABLE IF EXISTS t; CREATE TABLE t (d int, w bigint)").await;
+            a.must("INSERT INTO t VALUES (1, 0), (2, 0)").await;
+            b.must(&format!("BEGIN; INSERT INTO t {second}")).await;
+            a.must(first).await;
+            match conflicts {
+                true => assert_eq!(b.refused("COMMIT").await, "40001", "{first}, then {second}"),
+                false => drop(b.must("COMMIT").await),
+            }
+        }
+        a.must("DROP TABLE t; CREATE TABLE t (d int, w bigint)").await;
+        b.must("BEGIN; INSERT OVERWRITE t VALUES (1, 1)").await;
+        a.must("INSERT INTO t VALUES (2, 2)").await;
+        assert_eq!(b.refused("COMMIT").await, "40001");
+    });
+}
+
+#[test]
+fn a_view_and_what_it_needs_do_not_miss_each_other() {
+    with_database(|database| async move {
+        let (mut a, mut b) = (Guest::arrive(&database), Guest::arrive(&database));
+        let fresh = "DROP VIEW IF EXISTS v; DROP TABLE IF EXISTS s; CREATE TABLE s (a int, b int)";
+        let make = "CREATE VIEW v AS SELECT b FROM s";
+        for (lose, refused) in [
+            ("DROP TABLE s", true),
+            ("ALTER TABLE s DROP COLUMN b", true),
+            ("ALTER TABLE s DROP COLUMN a", false),
+            ("ALTER TABLE s RENAME COLUMN b TO c", false),
+        ] {
+            for (first, second) in [(make, lose), (lose, make)] {
+                a.must(fresh).await;
+                a.must(&format!("BEGIN; {first}")).await;
+                b.must(&format!("BEGIN; {second}")).await;
+                a.must("COMMIT").await;
+                match refused {
+                    true => {
+                        assert_eq!(b.refused("COMMIT").await, "40001", "{first}, then {second}")
+                    }
+                    false => {
+                        b.must("COMMIT").await;
+                        assert!(a.must("SELECT b FROM v").await.is_empty(), "{first}, {second}");
+                    }
+                }
+            }
+        }
+    });
+}

@@ -6,6 +6,7 @@
 //! every commit, also after the folder was opened again, and refuse the same merges. Upkeep between
 //! any two steps changes nothing.
 
+mod expired;
 mod model;
 mod world;
 

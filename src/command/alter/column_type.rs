@@ -3,6 +3,7 @@
 use arrow::compute::{CastOptions, cast_with_options};
 
 use super::{Alteration, rewrite_values};
+use crate::command::depend::views_over;
 use crate::command::sequence;
 use crate::command::verify::quoted;
 use crate::command::write::values::{default_array, default_of};
@@ -48,12 +49,21 @@ impl Alteration<'_, '_> {
     }
 
     async fn rewrite_column(&mut self, column: &Column, to: &Type, value: &str) -> Result<()> {
+        let views = views_over(&self.writing.reading, self.table.id(), Some(column.id))?;
+        if let Some(view) = views.first() {
+            let message = "cannot alter type of a column used by a view or rule";
+            return Err(Error::new(ErrorKind::NotSupported, message).detail(format!(
+                "rule _RETURN on view {} depends on column \"{}\"",
+                view.name, column.name
+            )));
+        }
         let id = ColumnId(self.table.store().next_id());
         let mut schema = self.schema().as_ref().clone();
         let own = schema.columns.iter_mut().find(|other| other.id == column.id);
         let own = own.expect("found by name");
         let default = default_as(own, to);
-        *own = Column { id, data_type: to.clone(), default, missing: None, ..own.clone() };
+        let data_type = to.clone();
+        *own = Column { id, data_type, default, missing: None, filled: true, ..own.clone() };
         replace_id(&mut schema, column.id, id);
         check_clauses(&schema, id)?;
         // A length is asked of the value that comes, which a cast would cut.

@@ -75,7 +75,7 @@ impl Alteration<'_, '_> {
         Ok(column)
     }
 
-    async fn put_column(&mut self, column: Column, at: Option<&Place>) -> Result<()> {
+    async fn put_column(&mut self, mut column: Column, at: Option<&Place>) -> Result<()> {
         let mut schema = self.schema().as_ref().clone();
         let (id, name) = (column.id, column.name.clone());
         // Values that differ from row to row are written; one value is stored with the column.
@@ -94,6 +94,7 @@ impl Alteration<'_, '_> {
             return Err(Error::new(ErrorKind::NotNullViolation, message)
                 .hint("give it a DEFAULT, or add it without NOT NULL"));
         }
+        column.filled = value.is_some();
         schema.columns.push(column);
         place(&mut schema, id, at)?;
         match value.filter(|_| self.table.row_count() > 0) {

@@ -71,9 +71,8 @@ async fn pick(
                 .hint("pick commits of other branches; RESTORE TABLE goes back to one's own"));
         }
         let merged = store.cherry_pick(&picked, head, only)?;
-        merged
-            .check_decided(&format!("commit {number}"))
-            .map_err(|error| error.hint("nothing was changed; make the change by hand"))?;
+        let by_hand = || "nothing was changed; make the change by hand".to_owned();
+        merged.check_decided(&format!("commit {number}"), by_hand)?;
         Ok(merged.transaction)
     })
     .await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::sql::sqlparser::ast::Expr as SqlExpr;
 use futures::StreamExt;
@@ -18,7 +18,8 @@ use crate::exec::scan::HIDDEN;
 use crate::fault;
 use crate::parse::Replace;
 use crate::plan::Given;
-use crate::store::failing_row;
+use crate::plan::rows::RowExpression;
+use crate::store::{HoldsForAny, Replaced, Table, failing_row};
 
 /// Runs an INSERT that replaces rows. What it reads is the table as it was before.
 ///
@@ -42,10 +43,13 @@ pub(super) async fn overwrite(
     let fits = match replace {
         Replace::All => {
             writing.transaction.delete_all(&target.table)?;
+            writing.transaction.replaces(&target.table, Replaced::All);
             Vec::new()
         }
         Replace::Where(condition) => {
             delete_where(writing, &target, condition).await?;
+            let replaced = replaced_where(writing, &target.table, condition);
+            writing.transaction.replaces(&target.table, replaced);
             vec![is_true(condition)]
         }
     };
@@ -87,12 +91,32 @@ async fn delete_where(
     writing.transaction.delete(&Arc::clone(&target.table), &gone.refs())
 }
 
+/// What the condition says of rows that other transactions bring. A condition that cannot be asked of
+/// rows alone (a subquery, a parameter, a random value) may mean any row.
+fn replaced_where(writing: &Writing<'_>, table: &Table, condition: &SqlExpr) -> Replaced {
+    let schema = Arc::clone(table.schema());
+    let (reading, state) = (&writing.reading, writing.state);
+    let text = is_true(condition).to_string();
+    match RowExpression::plan(reading, state, &schema, &text, "REPLACE WHERE") {
+        Ok(condition) if !condition.is_volatile() => {
+            let holds: HoldsForAny = Arc::new(move |rows: &RecordBatch| {
+                // What cannot be evaluated may be meant.
+                let answers = condition.values(rows).ok();
+                let answers = answers.as_ref().and_then(|values| values.as_boolean_opt());
+                Ok(answers.is_none_or(|answers| answers.true_count() > 0))
+            });
+            Replaced::Where { schema, holds }
+        }
+        Ok(_) | Err(_) => Replaced::All,
+    }
+}
+
 /// `(condition) IS TRUE`
 fn is_true(condition: &SqlExpr) -> SqlExpr {
     SqlExpr::IsTrue(Box::new(SqlExpr::Nested(Box::new(condition.clone()))))
 }
 
-fn outside(table: &str, rows: &arrow::array::RecordBatch, row: usize) -> Error {
+fn outside(table: &str, rows: &RecordBatch, row: usize) -> Error {
     let message = format!("new row for relation \"{table}\" is outside of REPLACE WHERE");
     Error::new(ErrorKind::CheckViolation, message)
         .detail(failing_row(rows, row))

@@ -8,6 +8,20 @@ use crate::error::Result;
 use crate::spec::Type;
 use crate::spec::column::Column;
 
+/// The text of one value; None for NULL.
+///
+/// # Errors
+/// DatatypeMismatch where the storage cannot hold the type.
+pub fn value_text(data_type: &Type, values: &dyn Array, row: usize) -> Result<Option<String>> {
+    let formatter = TextFormatter::new(data_type, values, &TextOptions::default())?;
+    if formatter.is_null(row) {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    formatter.write(row, &mut text);
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
 /// Writes the values of one column.
 pub struct TextFormatter<'a> {
     column: Column<'a>,

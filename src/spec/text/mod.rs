@@ -34,7 +34,7 @@ pub use build::TextBuilder;
 pub use bytes::parse_bool;
 pub use datetime::{parse_date, parse_time, parse_timestamp, parse_timestamptz};
 pub use float::parse_float8;
-pub use format::TextFormatter;
+pub use format::{TextFormatter, value_text};
 pub use integer::parse_int8;
 pub use interval::parse_interval;
 pub use json_parts::{JsonKind, JsonPart, json_quoted};

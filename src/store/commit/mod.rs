@@ -12,6 +12,7 @@
 mod apply;
 mod compact;
 mod counters;
+mod depend;
 mod joined;
 mod objects;
 mod proposal;
@@ -31,12 +32,13 @@ use self::apply::Batch;
 pub(super) use self::counters::{
     Counters, next_epoch, next_id, put_line_tip, put_next_id, row_ids as counter,
 };
+pub(super) use self::depend::Dependence;
 pub use self::proposal::NewRef;
 pub(super) use self::proposal::{
     CatalogWrite, Proposal, RefRequest, TableProposal, Taken, verified,
 };
 pub(super) use self::upkeep::Upkeep;
-pub(super) use self::validate::same_rows;
+pub(super) use self::validate::{same_rows, serialization};
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};
 use crate::error::{Error, ErrorKind, Result};

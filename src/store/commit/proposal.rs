@@ -8,6 +8,7 @@ use crate::spec::{
     CommitId, RefKind, ReflogAction, Retention, SegmentMeta, Sequence, TableId, TableSchema,
     VersionId, View,
 };
+use crate::store::replaced::Replaced;
 use crate::store::table::Table;
 use crate::store::transaction::RowRefs;
 
@@ -52,6 +53,8 @@ pub(in crate::store) struct TableProposal {
     pub inline: Option<InlineRows>,
     /// Rows that go.
     pub deleted: RowRefs,
+    /// Which rows the new ones come in place of: none that came meanwhile may be among them.
+    pub replaced: Vec<Replaced>,
     /// A key that came to be there meanwhile is a conflict, not a duplicate.
     pub reruns: bool,
     pub added_rows: u64,

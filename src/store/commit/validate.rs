@@ -1,6 +1,7 @@
 //! May this proposal stand on this head? Decided from memory alone.
 
 use super::apply::Batch;
+use super::depend::Dependence;
 use super::proposal::{CatalogWrite, Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::CommitId;
@@ -24,10 +25,18 @@ impl Batch<'_> {
         if proposal.base == head.commit {
             return Ok(Verdict::Stands);
         }
+        let base = self.store.point(proposal.base)?;
+        let change = Dependence { tables: &proposal.tables, catalog: &proposal.catalog };
+        if let Some(why) = change.broken(&self.transaction, base.root, head.root)? {
+            // A merge worked out anew tells its conflicts.
+            return match proposal.merged {
+                Some(_) => Ok(Verdict::Stale),
+                None => Err(serialization(&why)),
+            };
+        }
         if self.is_overtaken(proposal, head)? {
             return Ok(Verdict::Stale);
         }
-        let base = self.store.point(proposal.base)?;
         for (id, change) in &proposal.tables {
             let made = proposal.catalog.iter().any(|write| write.made() == Some(*id));
             if made || change.taken.is_some() {
@@ -46,7 +55,10 @@ impl Batch<'_> {
                 if proposal.verified(*id) {
                     same_rows(old, &table)?;
                 }
-                if old.is_moved(&table, &change.deleted) {
+                let moved_on = old.version().map(|v| v.id) != table.version().map(|v| v.id);
+                if (moved_on && !change.replaced.is_empty())
+                    || old.is_moved(&table, &change.deleted)
+                {
                     return Ok(Verdict::Stale);
                 }
             }
@@ -140,7 +152,7 @@ fn changed_since(head: &Table, base: CommitId) -> bool {
     inline || head.segments().iter().any(|s| s.entry.commit > base)
 }
 
-fn serialization(why: &str) -> Error {
+pub(in crate::store) fn serialization(why: &str) -> Error {
     Error::new(ErrorKind::Conflict, "could not serialize access due to concurrent update")
         .detail(why)
         .hint("run the transaction again")

@@ -1,6 +1,9 @@
-//! The commits that stay, and of which tables: the rule of [`crate::store::floors`], for all at once.
+//! The commits that stay, and of which tables: the rule of [`crate::store::floors`], for all at once, and
+//! below the floors what merging living branches needs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use roaring::RoaringBitmap;
 
 use crate::error::Result;
 use crate::log::floors::ALL_TABLES;
@@ -8,12 +11,14 @@ use crate::log::{Records, Space, ancestry, key, refs};
 use crate::spec::{Commit, CommitId, Ref, RefKind, TableId};
 use crate::store::floors::{Floors, is_about, stations};
 
-/// What can be read.
+/// What can be read, and what merges begin with.
 pub(in crate::store) struct Kept {
     /// Commits that show every table, those in `own` aside.
     whole: HashSet<CommitId>,
     /// Of tables with floors or refs of their own the commits that show them.
     own: HashMap<TableId, HashSet<CommitId>>,
+    /// Commits of which only the record is needed: merges find their way by them.
+    between: HashSet<CommitId>,
 }
 
 impl Kept {
@@ -31,13 +36,19 @@ impl Kept {
             Ok(true)
         })?;
         tables.extend(only);
-        let walk = Walk { floors, refs, commits };
+        let joints = joints(records, &refs)?;
+        let walk = Walk { floors, refs, commits, bases: joints.bases };
         let whole = walk.kept(records, ALL_TABLES)?;
         let mut own = HashMap::new();
         for table in tables {
             own.insert(table, walk.kept(records, table)?);
         }
-        Ok(Kept { whole, own })
+        Ok(Kept { whole, own, between: joints.between })
+    }
+
+    /// Commits of which only the record is needed.
+    pub fn between(&self) -> &HashSet<CommitId> {
+        &self.between
     }
 
     /// Every commit that shows anything.
@@ -70,6 +81,8 @@ struct Walk<'a> {
     refs: Vec<Ref>,
     /// Every commit, and the table it is of alone.
     commits: Vec<(CommitId, Option<TableId>)>,
+    /// The state that a merge of two branches begins with.
+    bases: HashSet<CommitId>,
 }
 
 impl Walk<'_> {
@@ -81,6 +94,7 @@ impl Walk<'_> {
             .iter()
             .filter(|(id, only)| *id >= highest && only.is_none_or(|only| only == table));
         let mut kept: HashSet<CommitId> = recent.map(|(id, _)| *id).collect();
+        kept.extend(&self.bases);
         for target in self.refs.iter().filter(|target| is_about(target, table)) {
             kept.insert(target.commit);
             if target.kind == RefKind::Tag {
@@ -98,4 +112,47 @@ impl Walk<'_> {
         }
         Ok(kept)
     }
+}
+
+/// Where the branches hang together.
+#[derive(Default)]
+struct Joints {
+    /// The merge base of every two branches: the state that a merge begins with.
+    bases: HashSet<CommitId>,
+    /// The commits from the heads down to these: only their records are needed, to find the base and to
+    /// know which tables changed since.
+    between: HashSet<CommitId>,
+}
+
+/// Walks all branches at once, the newest commit first: of two branches, the first commit that both
+/// reach is their base, as in [`ancestry::merge_base`].
+fn joints(records: &impl Records, refs: &[Ref]) -> Result<Joints> {
+    let branches: Vec<&Ref> = refs.iter().filter(|target| target.kind == RefKind::Branch).collect();
+    let all = branches.len() as u64;
+    let mut found = Joints::default();
+    let mut open: BTreeMap<CommitId, RoaringBitmap> = BTreeMap::new();
+    // For each branch the branches whose base with it is found; itself is one.
+    let mut met: Vec<RoaringBitmap> = Vec::with_capacity(branches.len());
+    for (branch, target) in (0..).zip(&branches) {
+        open.entry(target.commit).or_default().insert(branch);
+        met.push(RoaringBitmap::from([branch]));
+    }
+    while let Some((id, here)) = open.pop_last() {
+        if met.iter().all(|known| known.len() == all) {
+            break;
+        }
+        found.between.insert(id);
+        for branch in &here {
+            let known = &mut met[branch as usize];
+            if !here.is_subset(known) {
+                found.bases.insert(id);
+                *known |= &here;
+            }
+        }
+        let Some(commit) = ancestry::find(records, id)? else { continue };
+        for parent in [commit.parent, commit.merge_parent].into_iter().flatten() {
+            *open.entry(parent).or_default() |= &here;
+        }
+    }
+    Ok(found)
 }

@@ -14,6 +14,8 @@ use crate::store::floors::{Floors, is_about};
 #[derive(Default)]
 pub(in crate::store) struct Live {
     pub commits: HashSet<CommitId>,
+    /// Commits of which only the record is kept: merges find their way by them.
+    between: HashSet<CommitId>,
     nodes: HashSet<u64>,
     /// Versions that can be read.
     pub versions: HashSet<VersionId>,
@@ -51,6 +53,7 @@ impl Live {
         for id in readers {
             live.mark_read(records, *id)?;
         }
+        live.between.clone_from(kept.between());
         live.mark_versions(records, floors)?;
         live.mark_folds(records)?;
         Ok(live)
@@ -181,7 +184,9 @@ impl Live {
     /// The records that were not marked, commits first.
     pub(super) fn dead(&self, records: &impl Records, floors: &Floors) -> Result<Dead> {
         let mut dead = Dead::default();
-        dead.gather(records, Space::Commits, |id| self.commits.contains(&CommitId(id)))?;
+        dead.gather(records, Space::Commits, |id| {
+            self.commits.contains(&CommitId(id)) || self.between.contains(&CommitId(id))
+        })?;
         self.dead_moves(records, floors, &mut dead)?;
         dead.gather(records, Space::Nodes, |id| self.nodes.contains(&id))?;
         dead.gather(records, Space::Versions, |id| {

@@ -9,6 +9,9 @@
 //! Heads, tags, what each branch showed since its floor, and the commits of open snapshots stay; a ref
 //! whose own age has come goes first ([`aged`]). Where a floor comes to lie, by what the ref, the table or
 //! the statement says, is worked out in [`floor`].
+//!
+//! Unread by anyone, what merging living branches needs stays as well: the state where two of them part, and
+//! the records of the commits since.
 
 mod aged;
 mod floor;

@@ -7,10 +7,10 @@ use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array
 use arrow::compute::{interleave, take_record_batch};
 use arrow::datatypes::{Field, Schema};
 
-use super::diff::{Place, Version, ranges_of};
+use super::diff::{Place, Version, diff, ranges_of};
 use crate::error::Result;
 use crate::segment::{Projection, ScanRequest};
-use crate::spec::{ColumnId, LineId, SegmentId, TableSchema};
+use crate::spec::{ColumnId, CommitId, LineId, SegmentId, TableSchema};
 use crate::store::Folded;
 use crate::store::table::{Table, hidden_columns, internal};
 
@@ -42,28 +42,71 @@ pub(super) fn rows_at(
     found.gather(schema, columns)
 }
 
+/// How many row versions are read at once.
+const BATCH: usize = 8192;
+
+/// The rows that `new` shows and `old`, as of `since`, does not, in the columns and types of `schema`;
+/// `visit` says whether to go on. Rows that only moved to another file are not among them.
+pub(in crate::store) fn rows_since(
+    old: &Table,
+    new: &Table,
+    since: CommitId,
+    schema: &Arc<TableSchema>,
+    mut visit: impl FnMut(&RecordBatch) -> Result<bool>,
+) -> Result<()> {
+    let diff = diff(old, new, since)?;
+    let columns: Vec<ColumnId> = schema.columns.iter().map(|column| column.id).collect();
+    for versions in diff.came.chunks(BATCH) {
+        if !visit(&rows_at(new, schema, &columns, versions)?)? {
+            return Ok(());
+        }
+    }
+    for segment in &diff.fresh {
+        let projection = Projection::new(Arc::clone(schema), columns.clone());
+        let request =
+            ScanRequest { deleted: segment.deleted.clone(), ..ScanRequest::new(projection) };
+        for batch in new.store().open_segment(&segment.meta)?.scan(request)? {
+            if !visit(&batch?)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Table {
-    /// Whether any row has NULL in a column. Looks at the rows: a plan would believe the shape.
-    pub fn has_null(&self, column: ColumnId) -> Result<bool> {
-        let Some(at) = self.schema().position(column) else { return Ok(false) };
-        let loose = self.loose_rows(&Folded::default())?;
-        if loose.iter().any(|batch| batch.column(at).null_count() > 0) {
-            return Ok(true);
+    /// A row that has NULL in a column, as a batch of the visible columns. Looks at the rows: a plan would
+    /// believe the shape.
+    pub fn row_with_null(&self, column: ColumnId) -> Result<Option<RecordBatch>> {
+        let Some(at) = self.schema().position(column) else { return Ok(None) };
+        let columns: Vec<ColumnId> = self.schema().columns.iter().map(|column| column.id).collect();
+        let visible: Vec<usize> = (0..columns.len()).collect();
+        let with_null = |batch: &RecordBatch| -> Result<Option<RecordBatch>> {
+            let values = batch.column(at);
+            let Some(row) = (0..values.len()).find(|row| values.is_null(*row)) else {
+                return Ok(None);
+            };
+            batch.slice(row, 1).project(&visible).map(Some).map_err(internal)
+        };
+        for batch in self.loose_rows(&Folded::default())? {
+            if let Some(row) = with_null(&batch)? {
+                return Ok(Some(row));
+            }
         }
         for segment in self.segments() {
             if segment.meta.statistics_of(column).is_some_and(|known| known.nulls == 0) {
                 continue;
             }
-            let projection = Projection::new(Arc::clone(self.schema()), vec![column]);
+            let projection = Projection::new(Arc::clone(self.schema()), columns.clone());
             let request =
                 ScanRequest { deleted: segment.deleted.clone(), ..ScanRequest::new(projection) };
             for batch in self.store().open_segment(&segment.meta)?.scan(request)? {
-                if batch?.column(0).null_count() > 0 {
-                    return Ok(true);
+                if let Some(row) = with_null(&batch?)? {
+                    return Ok(Some(row));
                 }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn settle(
             let (ours, theirs) = pairs[i];
             let same = is_new(ours, rows) && is_new(theirs, rows) && shown.is_same(at);
             if !same {
-                conflicts.push(shown.conflict(at, sides));
+                conflicts.push(shown.conflict(at, sides, prefer));
             }
             match (same, prefer) {
                 (false, Prefer::Neither) => known.push(i),
@@ -257,10 +257,10 @@ impl Pairs {
     }
 
     fn is_same(&self, at: usize) -> bool {
-        self.ours.row(at) == self.theirs.row(at)
+        self.ours.values(at) == self.theirs.values(at)
     }
 
-    fn conflict(&self, at: usize, sides: &Sides<'_>) -> Conflict {
+    fn conflict(&self, at: usize, sides: &Sides<'_>, prefer: Prefer) -> Conflict {
         Conflict {
             relation: sides.ours.schema().name.clone(),
             key: self.theirs.key(at).unwrap_or_default(),
@@ -268,6 +268,7 @@ impl Pairs {
             ours: self.ours.row(at),
             theirs: self.theirs.row(at),
             why: "both sides have a row of this key".to_owned(),
+            settled: prefer.settled(),
         }
     }
 }

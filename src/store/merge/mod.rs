@@ -14,12 +14,15 @@ mod compose;
 mod diff;
 mod fetch;
 mod keys;
+mod lost;
 mod objects;
 mod ranges;
 mod rows;
 mod shape;
 mod table;
+mod views;
 
+pub(super) use fetch::rows_since;
 pub(super) use ranges::{within, without};
 pub(super) use table::{count, whole};
 
@@ -57,6 +60,14 @@ impl Prefer {
             Prefer::Theirs => Pick::Theirs,
         }
     }
+
+    /// What a conflict is that either side's version settles.
+    fn settled(self) -> Settled {
+        match self {
+            Prefer::Neither => Settled::Open,
+            Prefer::Ours | Prefer::Theirs => Settled::Decided,
+        }
+    }
 }
 
 /// Something that both sides changed in different ways.
@@ -74,6 +85,35 @@ pub struct Conflict {
     pub theirs: Option<String>,
     /// What is wrong.
     pub why: String,
+    /// Whether it is settled.
+    pub settled: Settled,
+}
+
+/// Whether a conflict is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// By the side that was preferred.
+    Decided,
+    /// Not: no side was preferred.
+    Open,
+    /// Not, and preferring this side, or either, would lose values: only another change on a branch
+    /// settles it.
+    ByHand,
+}
+
+impl Conflict {
+    /// A conflict about a whole relation: its shape, its name, whether it is there.
+    pub fn of_relation(relation: &str, why: impl Into<String>, settled: Settled) -> Conflict {
+        Conflict {
+            relation: relation.to_owned(),
+            key: String::new(),
+            base: None,
+            ours: None,
+            theirs: None,
+            why: why.into(),
+            settled,
+        }
+    }
 }
 
 /// What a merge would do to one table or view.
@@ -138,7 +178,8 @@ impl Store {
     ) -> Result<Joining> {
         let view = self.shared.log.read()?;
         let base = ancestry::merge_base(&view, head.commit(), other, of)?.ok_or_else(|| {
-            Error::new(ErrorKind::WrongState, "the two histories share no commit")
+            Error::new(ErrorKind::WrongState, "the two histories share no commit that is kept")
+                .hint("INSERT, UPDATE and DELETE from t@branch bring rows over by hand")
         })?;
         // Upkeep changes no rows, so it stands in nobody's way.
         let (ours, theirs) =
@@ -217,24 +258,32 @@ impl Store {
 
 impl Merged {
     /// # Errors
-    /// MergeConflict where anything is left to decide, naming the first few.
-    pub fn check_decided(&self, what: &str) -> Result<()> {
+    /// MergeConflict where anything is left to decide, naming the first few. `hint` says how to decide
+    /// what can be decided.
+    pub fn check_decided(&self, what: &str, hint: impl FnOnce() -> String) -> Result<()> {
         const SHOWN: usize = 10;
-        let Some(first) = self.conflicts.first() else { return Ok(()) };
-        let mut lines: Vec<String> = self.conflicts.iter().take(SHOWN).map(describe).collect();
-        if self.conflicts.len() > SHOWN {
-            lines.push(format!("and {} more", self.conflicts.len() - SHOWN));
+        let left = self.conflicts.iter().filter(|conflict| conflict.settled != Settled::Decided);
+        let left: Vec<&Conflict> = left.collect();
+        let Some(first) = left.first() else { return Ok(()) };
+        let mut lines: Vec<String> = left.iter().take(SHOWN).map(|one| describe(one)).collect();
+        if left.len() > SHOWN {
+            lines.push(format!("and {} more", left.len() - SHOWN));
         }
-        let others = match self.conflicts.len() - 1 {
+        let by_hand = left.iter().any(|conflict| conflict.settled == Settled::ByHand);
+        let others = match left.len() - 1 {
             0 => String::new(),
             1 => " and 1 other".to_owned(),
             n => format!(" and {n} others"),
         };
         let at = format!("\"{}\"{}{others}", first.relation, first.key);
         Err(Error::new(ErrorKind::MergeConflict, format!("{what} conflicts at {at}"))
-            .detail(lines.join("\n")))
+            .detail(lines.join("\n"))
+            .hint(if by_hand { BY_HAND.to_owned() } else { hint() }))
     }
 }
+
+const BY_HAND: &str = "WHEN CONFLICT cannot decide all of it: change one of the branches so that both \
+                       agree, then merge again";
 
 fn describe(conflict: &Conflict) -> String {
     let side = |row: &Option<String>| row.clone().unwrap_or_else(|| "no row".to_owned());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
-use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed};
+use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
 use crate::error::Result;
 use crate::spec::{CommitId, TableId};
 use crate::store::catalog::{self, Object};
@@ -58,6 +58,8 @@ pub(super) fn merge(
         let three = (before.get(&id), mine.get(&id), other.get(&id));
         merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
     }
+    let dangling = views::dangling(&merged.transaction, ours, theirs)?;
+    merged.conflicts.extend(dangling);
     Ok(())
 }
 
@@ -117,14 +119,8 @@ impl Merging<'_> {
             Some(relation) => relation.name().1.to_owned(),
             None => return Ok(Pick::Ours),
         };
-        self.merged.conflicts.push(Conflict {
-            relation,
-            key: String::new(),
-            base: None,
-            ours: None,
-            theirs: None,
-            why: why.to_owned(),
-        });
+        let settled = self.prefer.settled();
+        self.merged.conflicts.push(Conflict::of_relation(&relation, why, settled));
         Ok(self.prefer.pick())
     }
 

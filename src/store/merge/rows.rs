@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::util::display::array_value_to_string;
 
 use super::diff::{Diff, Version, of_row};
 use super::fetch::rows_at;
 use super::{Conflict, Pick, Prefer};
 use crate::error::Result;
+use crate::spec::text::value_text;
 use crate::spec::{ColumnId, RowId, TableSchema};
 use crate::store::keys::enforced_key;
 use crate::store::table::Table;
@@ -23,6 +23,14 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Its version on one side.
+    pub fn of(&self, side: Pick) -> Option<Version> {
+        match side {
+            Pick::Ours => self.ours,
+            Pick::Theirs => self.theirs,
+        }
+    }
+
     /// Whether both states show the same version.
     pub fn is_agreed(&self) -> bool {
         self.ours.map(|v| v.commit) == self.theirs.map(|v| v.commit)
@@ -90,11 +98,11 @@ pub(super) fn settle(
     let theirs = Shown::of(sides.theirs, sides.schema, contested.iter().map(|i| picked(i).theirs))?;
     let mut conflicts = Vec::new();
     for (at, i) in contested.iter().enumerate() {
-        let row = (base.row(at), ours.row(at), theirs.row(at));
-        if row.1 == row.2 || row.0 == row.2 {
+        let (before, mine, other) = (base.values(at), ours.values(at), theirs.values(at));
+        if mine == other || before == other {
             continue;
         }
-        if row.0 == row.1 {
+        if before == mine {
             rows[*i].pick = Pick::Theirs;
             continue;
         }
@@ -103,10 +111,11 @@ pub(super) fn settle(
         conflicts.push(Conflict {
             relation: sides.ours.schema().name.clone(),
             key: known.unwrap_or_default(),
-            base: row.0,
-            ours: row.1,
-            theirs: row.2,
+            base: base.row(at),
+            ours: ours.row(at),
+            theirs: theirs.row(at),
             why: "the row was changed on both sides".to_owned(),
+            settled: prefer.settled(),
         });
     }
     Ok(conflicts)
@@ -116,7 +125,9 @@ pub(super) fn settle(
 pub(super) struct Shown {
     /// Which row of the batch, where the side has the row.
     at: Vec<Option<usize>>,
+    /// The columns of `schema`.
     batch: RecordBatch,
+    schema: Arc<TableSchema>,
     key: Vec<usize>,
 }
 
@@ -139,29 +150,35 @@ impl Shown {
         let batch = rows_at(table, schema, &columns, &wanted)?;
         let key = enforced_key(schema).map_or(&[][..], |(columns, _)| columns);
         let key = key.iter().filter_map(|id| schema.position(*id)).collect();
-        Ok(Shown { at, batch, key })
+        Ok(Shown { at, batch, schema: Arc::clone(schema), key })
     }
 
     /// The whole row.
     pub fn row(&self, i: usize) -> Option<String> {
-        let all: Vec<usize> = (0..self.batch.num_columns()).collect();
-        self.at[i].map(|row| self.text(row, &all))
+        self.values(i).map(|values| in_brackets(&values))
+    }
+
+    /// The row's values, as text; None for NULL.
+    pub fn values(&self, i: usize) -> Option<Vec<Option<String>>> {
+        let row = self.at[i]?;
+        Some((0..self.batch.num_columns()).map(|column| self.value(row, column)).collect())
     }
 
     /// Its primary key; None where the table has none.
     pub fn key(&self, i: usize) -> Option<String> {
-        self.at[i].filter(|_| !self.key.is_empty()).map(|row| self.text(row, &self.key))
+        let row = self.at[i].filter(|_| !self.key.is_empty())?;
+        let values: Vec<_> = self.key.iter().map(|column| self.value(row, *column)).collect();
+        Some(in_brackets(&values))
     }
 
-    fn text(&self, row: usize, columns: &[usize]) -> String {
-        let value = |column: &usize| {
-            let column = self.batch.column(*column);
-            match column.is_null(row) {
-                true => "NULL".to_owned(),
-                false => array_value_to_string(column, row).unwrap_or_default(),
-            }
-        };
-        let values: Vec<String> = columns.iter().map(value).collect();
-        format!("({})", values.join(", "))
+    fn value(&self, row: usize, column: usize) -> Option<String> {
+        let (data_type, values) =
+            (&self.schema.columns[column].data_type, self.batch.column(column));
+        value_text(data_type, values.as_ref(), row).expect("rows come in their columns' types")
     }
+}
+
+fn in_brackets(values: &[Option<String>]) -> String {
+    let texts: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("NULL")).collect();
+    format!("({})", texts.join(", "))
 }

@@ -44,6 +44,7 @@ pub(super) fn merge(
         comment: choice.of("comment", &base.comment, &ours.comment, &theirs.comment),
         ..ours.clone()
     };
+    choice.name_constraints_apart(&mut schema, theirs);
     choice.keep_used(&mut schema, ours, theirs);
     if schema != *ours {
         schema.id = theirs.id;
@@ -114,14 +115,15 @@ impl Choice {
             match (named(base, name(own)), named(theirs, name(own))) {
                 (Some(before), None) if before == *own => {}
                 (_, None) => kept.push(own.clone()),
-                (before, Some(there)) => {
+                (Some(before), Some(there)) => {
                     let what = format!("{what} \"{}\"", name(own));
-                    kept.push(self.of(
-                        &what,
-                        &before.unwrap_or_else(|| there.clone()),
-                        own,
-                        &there,
-                    ));
+                    kept.push(self.of(&what, &before, own, &there));
+                }
+                (None, Some(there)) if there == *own => kept.push(there),
+                (None, Some(there)) => {
+                    let what = format!("{what} \"{}\"", name(own));
+                    self.conflicts.push(format!("both sides have a new {what}, and they differ"));
+                    kept.push(if self.prefer.pick() == Pick::Ours { own.clone() } else { there });
                 }
             }
         }
@@ -177,6 +179,24 @@ impl Choice {
                 columns.remove(i);
             } else {
                 i += 1;
+            }
+        }
+    }
+
+    /// A key of one side and a check of the other can have one name.
+    fn name_constraints_apart(&mut self, schema: &mut TableSchema, theirs: &TableSchema) {
+        let primary = schema.primary_key.iter().map(|key| &key.name);
+        let keys: Vec<&String> = primary.chain(schema.unique.iter().map(|key| &key.name)).collect();
+        let checks = schema.checks.iter().map(|check| &check.name);
+        let twice: Vec<String> = checks.filter(|name| keys.contains(name)).cloned().collect();
+        for name in twice {
+            self.conflicts.push(format!("two constraints would be named \"{name}\""));
+            let is_theirs = theirs.checks.iter().any(|check| check.name == name);
+            if is_theirs == (self.prefer.pick() == Pick::Theirs) {
+                schema.unique.retain(|key| key.name != name);
+                schema.primary_key.take_if(|key| key.name == name);
+            } else {
+                schema.checks.retain(|check| check.name != name);
             }
         }
     }

@@ -10,7 +10,7 @@ use super::diff::{Version, diff, ranges_of};
 use super::fetch::rows_at;
 use super::ranges::stamped;
 use super::rows::{Sides, decide, settle};
-use super::{Conflict, Pick, Prefer, keys, shape};
+use super::{Conflict, Pick, Prefer, keys, lost, shape};
 use crate::error::Result;
 use crate::spec::{ColumnId, CommitId, LineRange, SegmentEntry, SegmentId, TableSchema};
 use crate::store::commit::Taken;
@@ -51,19 +51,14 @@ pub(super) fn join(
     let mut conflicts: Vec<Conflict> = shaped
         .conflicts
         .into_iter()
-        .map(|why| Conflict {
-            relation: ours.schema().name.clone(),
-            key: String::new(),
-            base: None,
-            ours: None,
-            theirs: None,
-            why,
-        })
+        .map(|why| Conflict::of_relation(&ours.schema().name, why, prefer.settled()))
         .collect();
     conflicts.extend(settle(&sides, &mut rows, &contested, prefer)?);
     let mut hidden = HashMap::new();
     let diffs = (&our_diff, &their_diff);
     conflicts.extend(keys::settle(&sides, diffs, &mut rows, &mut hidden, prefer)?);
+    conflicts.extend(lost::unfilled(&sides, diffs, &rows, &hidden)?);
+    conflicts.extend(lost::dropped(&sides, &rows, prefer)?);
     if their_diff.is_empty() && schema.id == ours.schema().id {
         return Ok(Joined { taken: None, conflicts, rewritten: Vec::new() });
     }

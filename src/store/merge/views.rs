@@ -1,0 +1,60 @@
+//! Views of the merged state that name what the other side dropped.
+
+use super::{Conflict, Settled};
+use crate::error::Result;
+use crate::spec::{ColumnId, View, ViewUse};
+use crate::store::snapshot::{Relation, Snapshot};
+use crate::store::transaction::Transaction;
+
+/// A conflict for each view that needs a relation, or a column, which one of the sides still has and the
+/// merged state has not.
+pub(super) fn dangling(
+    merged: &Transaction,
+    ours: &Snapshot,
+    theirs: &Snapshot,
+) -> Result<Vec<Conflict>> {
+    let mut conflicts = Vec::new();
+    if merged.is_empty() {
+        return Ok(conflicts);
+    }
+    let after = merged.snapshot();
+    for view in after.views()? {
+        if let Some(why) = lacks(&view, &after, [ours, theirs])? {
+            conflicts.push(Conflict::of_relation(&view.name, why, Settled::ByHand));
+        }
+    }
+    Ok(conflicts)
+}
+
+fn lacks(view: &View, after: &Snapshot, sides: [&Snapshot; 2]) -> Result<Option<String>> {
+    for used in &view.uses {
+        let now = after.relation_by_id(used.object)?;
+        for side in sides {
+            match (&now, side.relation_by_id(used.object)?) {
+                (None, Some(before)) => {
+                    let (word, name) = (before.word(), before.name().1);
+                    return Ok(Some(format!(
+                        "the view needs {word} \"{name}\", which was dropped"
+                    )));
+                }
+                (Some(now), Some(before)) => {
+                    if let Some((table, column)) = lost_column(used, now, &before) {
+                        let needs = format!("the view needs column \"{column}\" of \"{table}\"");
+                        return Ok(Some(format!("{needs}, which was dropped or written anew")));
+                    }
+                }
+                (_, None) => {}
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The table and the column's name, where a view needs one that was there and is not.
+fn lost_column(used: &ViewUse, now: &Relation, before: &Relation) -> Option<(String, String)> {
+    let (Relation::Table(now), Relation::Table(before)) = (now, before) else { return None };
+    let lost = used.needed.iter().find_map(|id: &ColumnId| {
+        before.schema().column(*id).filter(|_| now.schema().column(*id).is_none())
+    })?;
+    Some((before.schema().name.clone(), lost.name.clone()))
+}
