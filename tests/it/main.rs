@@ -17,6 +17,7 @@ mod sql;
 mod time;
 mod upkeep;
 mod versions;
+mod whole;
 mod wire;
 
 #[global_allocator]

@@ -74,8 +74,10 @@ impl Merging<'_> {
         let ours_stood = still(&self.our_tables, ours);
         match (ours, theirs) {
             (None, None) => Ok(()),
-            (Some(_), None) if ours_stood => self.drop_ours(id),
             (Some(_), None) => {
+                if ours_stood || (base.is_some() && !self.differs(id, self.ours)?) {
+                    return self.drop_ours(id);
+                }
                 let why = "it was dropped on the branch merged and changed here";
                 match self.conflict(id, self.ours, why)? {
                     Pick::Ours => Ok(()),
@@ -84,7 +86,7 @@ impl Merging<'_> {
             }
             (None, Some(_)) if base.is_none() => self.create(id),
             (None, Some(_)) => {
-                if !self.differs(id)? {
+                if !self.differs(id, self.theirs)? {
                     return Ok(());
                 }
                 let why = "it was dropped here and changed on the branch merged";
@@ -97,14 +99,13 @@ impl Merging<'_> {
         }
     }
 
-    /// Whether rows or shape of a table differ between the base and theirs.
-    fn differs(&self, id: TableId) -> Result<bool> {
-        let (Some(base), Some(theirs)) = (self.base.table_by_id(id)?, self.theirs.table_by_id(id)?)
-        else {
+    /// Whether rows or shape of a table differ between the base and a side.
+    fn differs(&self, id: TableId, side: &Snapshot) -> Result<bool> {
+        let (Some(base), Some(table)) = (self.base.table_by_id(id)?, side.table_by_id(id)?) else {
             return Ok(true);
         };
-        let shape = base.schema().id != theirs.schema().id;
-        Ok(shape || count(&base, &theirs, self.base.commit())? != (0, 0))
+        let shape = base.schema().id != table.schema().id;
+        Ok(shape || count(&base, &table, self.base.commit())? != (0, 0))
     }
 
     /// Notes a conflict about a whole object, and says whose version stands.

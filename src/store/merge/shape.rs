@@ -10,8 +10,8 @@ pub(super) struct Shaped {
     pub conflicts: Vec<String>,
 }
 
-/// The shape that has the changes of both. A column dropped on one side is dropped; a new one of
-/// theirs comes last. The answer keeps the id of the side it equals; else it is a new one.
+/// The shape that has the changes of both. A column dropped on one side is dropped. The order is that
+/// of the side that alone changed it; else ours, and new ones of theirs come last. The answer keeps the id of the side it equals; else it is a new one.
 pub(super) fn merge(
     base: &TableSchema,
     ours: &TableSchema,
@@ -162,6 +162,10 @@ impl Choice {
                 }
                 None => kept.push(column.clone()),
             }
+        }
+        let ids = |schema: &TableSchema| schema.columns.iter().map(|c| c.id).collect::<Vec<_>>();
+        if ids(ours) == ids(base) {
+            kept.sort_by_key(|column| theirs.position(column.id));
         }
         self.distinct(&mut kept);
         kept
