@@ -11,6 +11,7 @@
 //! again, states with other shapes come back, and upkeep between any two steps changes nothing.
 
 mod care;
+mod changes;
 mod join;
 mod kind;
 mod look;
@@ -76,7 +77,12 @@ enum Write {
 
 #[derive(Clone, Debug)]
 enum Shape {
-    Add { kind: Kind, default: Option<i64>, after: Option<usize>, again: bool },
+    Add {
+        kind: Kind,
+        default: Option<i64>,
+        after: Option<usize>,
+        again: bool,
+    },
     Drop(usize),
     Rename(usize),
     Widen(usize),

@@ -16,6 +16,7 @@ mod fetch;
 mod keys;
 mod objects;
 mod ranges;
+mod returned;
 mod rows;
 mod shape;
 mod table;

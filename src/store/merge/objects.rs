@@ -99,13 +99,18 @@ impl Merging<'_> {
         }
     }
 
-    /// Whether rows or shape of a table differ between the base and a side.
+    /// Whether a relation is another than the base's on a side: a merge can have brought it there in
+    /// a record of its own.
     fn differs(&self, id: TableId, side: &Snapshot) -> Result<bool> {
-        let (Some(base), Some(table)) = (self.base.table_by_id(id)?, side.table_by_id(id)?) else {
-            return Ok(true);
-        };
-        let shape = base.schema().id != table.schema().id;
-        Ok(shape || count(&base, &table, self.base.commit())? != (0, 0))
+        Ok(match (relation(self.base, id)?, relation(side, id)?) {
+            (Some(Relation::Table(base)), Some(Relation::Table(table))) => {
+                let shape = base.schema().id != table.schema().id;
+                shape || count(&base, &table, self.base.commit())? != (0, 0)
+            }
+            (Some(Relation::View(base)), Some(Relation::View(view))) => base != view,
+            (Some(Relation::Sequence(base)), Some(Relation::Sequence(there))) => base != there,
+            _ => true,
+        })
     }
 
     /// Notes a conflict about a whole object, and says whose version stands.

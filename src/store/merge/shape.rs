@@ -11,7 +11,8 @@ pub(super) struct Shaped {
 }
 
 /// The shape that has the changes of both. A column dropped on one side is dropped. The order is that
-/// of the side that alone changed it; else ours, and new ones of theirs come last. The answer keeps the id of the side it equals; else it is a new one.
+/// of the side that alone changed it; else ours, and new ones of theirs come last. The answer keeps
+/// the id of the side it equals; else it is a new one.
 pub(super) fn merge(
     base: &TableSchema,
     ours: &TableSchema,
@@ -145,7 +146,8 @@ impl Choice {
                 (None, None) => kept.push(column.clone()),
                 (before, Some(there)) => {
                     let what = format!("column \"{}\"", column.name);
-                    kept.push(self.of(&what, before.unwrap_or(there), column, there));
+                    let picked = self.of(&what, before.unwrap_or(there), column, there);
+                    kept.push(wide_enough(picked, column, there));
                 }
             }
         }
@@ -165,6 +167,7 @@ impl Choice {
         }
         let ids = |schema: &TableSchema| schema.columns.iter().map(|c| c.id).collect::<Vec<_>>();
         if ids(ours) == ids(base) {
+            // All that is left is in theirs.
             kept.sort_by_key(|column| theirs.position(column.id));
         }
         self.distinct(&mut kept);
@@ -212,6 +215,16 @@ impl Choice {
             }
         }
     }
+}
+
+/// A column of two sides with a type that holds the rows of both: RESTORE can have made one narrower.
+fn wide_enough(picked: Column, ours: &Column, theirs: &Column) -> Column {
+    let Some(common) = ours.data_type.common(&theirs.data_type) else { return picked };
+    if common == picked.data_type {
+        return picked;
+    }
+    let wider = if common == ours.data_type { ours } else { theirs };
+    Column { data_type: common, missing: wider.missing.clone(), ..picked }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::compose::{Composed, compose, unwritten};
 use super::diff::{Version, diff, ranges_of};
 use super::fetch::rows_at;
 use super::ranges::stamped;
+use super::returned::columns_back;
 use super::rows::{Sides, decide, settle};
 use super::{Conflict, Pick, Prefer, keys, shape};
 use crate::error::Result;
@@ -48,6 +49,7 @@ pub(super) fn join(
     our_diff.list_shared(ours, &their_diff)?;
 
     let (mut rows, contested) = decide(&our_diff, &their_diff);
+    columns_back(&sides, &our_diff, &their_diff, &mut rows)?;
     let mut conflicts: Vec<Conflict> = shaped
         .conflicts
         .into_iter()
@@ -64,7 +66,8 @@ pub(super) fn join(
     let mut hidden = HashMap::new();
     let diffs = (&our_diff, &their_diff);
     conflicts.extend(keys::settle(&sides, diffs, &mut rows, &mut hidden, prefer)?);
-    if their_diff.is_empty() && schema.id == ours.schema().id {
+    let short = rows.iter().any(|row| row.short);
+    if their_diff.is_empty() && !short && schema.id == ours.schema().id {
         return Ok(Joined { taken: None, conflicts, rewritten: Vec::new() });
     }
     let Composed { table, added_rows, deleted_rows, rewritten } =

@@ -60,7 +60,7 @@ impl World {
             retain_last: Some(keep),
         };
         let line = self.model.line(self.model.head(&on));
-        let oldest = line.iter().take(keep as usize).last().expect("a branch keeps its head");
+        let oldest = line.iter().take(keep as usize).next_back().expect("a branch keeps its head");
         self.store().expire(&options).await.expect("it expires");
         let floor = self.model.floors.entry((on.clone(), table.map(|(id, _)| id))).or_default();
         *floor = (*oldest).max(*floor);

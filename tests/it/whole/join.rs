@@ -65,7 +65,17 @@ impl Choice {
                 (Some(_), None) => {}
                 (None, None) => kept.push(column.clone()),
                 (before, Some(there)) => {
-                    kept.push(self.of(before.unwrap_or(there), column, there));
+                    let picked = self.of(before.unwrap_or(there), column, there);
+                    // RESTORE can have made a type narrower: the rows of both fit the wider one.
+                    let wider = match column.kind.is_narrower(there.kind) {
+                        true => there,
+                        false => column,
+                    };
+                    let (kind, missing) = (wider.kind, wider.missing.clone());
+                    kept.push(match picked.kind.is_narrower(kind) {
+                        true => Column { kind, missing, ..picked },
+                        false => picked,
+                    });
                 }
             }
         }
@@ -123,16 +133,19 @@ fn join_rows(
         let sides = [base, ours, theirs].map(|table| table.rows.get(&id));
         let stamps = sides.map(|row| row.map(|row| row.stamp));
         let values = sides.map(|row| row.map(|row| shaped.cells(row)));
-        from_theirs.insert(id, match mode {
-            _ if stamps[1] == stamps[2] || stamps[0] == stamps[2] => false,
-            _ if stamps[0] == stamps[1] => true,
-            _ if values[1] == values[2] || values[0] == values[2] => false,
-            _ if values[0] == values[1] => true,
-            mode => {
-                contested = true;
-                mode == Mode::Theirs
-            }
-        });
+        from_theirs.insert(
+            id,
+            match mode {
+                _ if stamps[1] == stamps[2] || stamps[0] == stamps[2] => false,
+                _ if stamps[0] == stamps[1] => true,
+                _ if values[1] == values[2] || values[0] == values[2] => false,
+                _ if values[0] == values[1] => true,
+                mode => {
+                    contested = true;
+                    mode == Mode::Theirs
+                }
+            },
+        );
     }
     if shaped.keyed {
         contested |= settle_keys(shaped, ours, theirs, mode, &mut from_theirs);

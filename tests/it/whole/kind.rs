@@ -46,6 +46,10 @@ impl Kind {
         }
     }
 
+    pub(super) fn is_narrower(self, than: Kind) -> bool {
+        self.wider().is_some_and(|wider| wider == than || wider.is_narrower(than))
+    }
+
     /// A value that was written as this kind, as a column of another kind shows it.
     pub(super) fn read_as(self, to: Kind, cell: &Cell) -> Cell {
         let text = cell.as_ref()?;

@@ -62,11 +62,8 @@ impl Table {
             default: None,
             missing: None,
         };
-        let columns = vec![
-            column("u", Kind::Int8),
-            column("k", Kind::Int4),
-            column("v", Kind::Int2),
-        ];
+        let columns =
+            vec![column("u", Kind::Int8), column("k", Kind::Int4), column("v", Kind::Int2)];
         let (identity, key) = (columns[0].id, columns[1].id);
         Table { name, keyed, key, identity, columns, rows: BTreeMap::new(), shape: fresh() }
     }
@@ -155,12 +152,15 @@ pub(super) struct Commit {
 /// Where a branch pointed from when on: (µs, commit), oldest first.
 pub(super) type Moves = Vec<(i64, u64)>;
 
+/// Tables as they were when they were dropped.
+pub(super) type Dropped = Vec<(u64, Arc<Table>)>;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Block {
     pub(super) now: State,
     /// What this block dropped, the last one last.
-    pub(super) dropped: Vec<(u64, Arc<Table>)>,
-    pub(super) savepoints: Vec<(State, Vec<(u64, Arc<Table>)>)>,
+    pub(super) dropped: Dropped,
+    pub(super) savepoints: Vec<(State, Dropped)>,
     pub(super) failed: bool,
 }
 

@@ -87,11 +87,7 @@ fn shift(table: &mut Table, every: i64, add: i64) -> String {
     format!("UPDATE {} SET {k} = {k} + {add} WHERE {condition}", table.name)
 }
 
-fn change(
-    table: &mut Table,
-    chosen: &[i64],
-    mut to: impl FnMut(&Table, &Version) -> (u64, Cell),
-) {
+fn change(table: &mut Table, chosen: &[i64], mut to: impl FnMut(&Table, &Version) -> (u64, Cell)) {
     for u in chosen {
         let row = &table.rows[u];
         let row = table.with(row, &[to(table, row)]);
