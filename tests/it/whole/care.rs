@@ -68,6 +68,24 @@ impl World {
         self.model.expired_us.insert(on, now_us);
     }
 
+    /// Everything that may go is gone, and everything that is there is named.
+    pub(super) async fn leave_nothing(&mut self) {
+        let options = ExpireOptions {
+            older_than_us: Some(self.now_us() + 1),
+            retain_last: Some(1),
+            ..ExpireOptions::default()
+        };
+        let store = self.store();
+        store.expire(&options).await.expect("it expires");
+        let again = store.expire(&options).await.expect("it expires");
+        assert_eq!(again, Default::default(), "the first time left something");
+        store.collect().await.expect("it collects");
+        self.compare_heads().await;
+        // Statements that were refused may have left some.
+        store.remove_orphans(None, false).expect("it looks");
+        assert_eq!(store.check(|_, _| {}).expect("a check"), []);
+    }
+
     async fn read(&mut self) {
         let mut guest = Guest::arrive(&self.open.as_ref().expect("open").1);
         let state = self.model.state(self.model.head(&self.model.on)).clone();

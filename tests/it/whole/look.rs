@@ -32,6 +32,7 @@ impl World {
         self.expect_commit(&format!("@{branch}"), self.model.head(&branch), n).await;
         let commit = self.model.nth_commit(n);
         self.expect_commit(&format!(" FOR SYSTEM_VERSION AS OF {commit}"), commit, n).await;
+        self.at_a_time(n).await;
         if n.is_multiple_of(4) {
             self.snapshots().await;
             self.changes(n / 4).await;
@@ -47,20 +48,32 @@ impl World {
         for (tag, commit) in self.model.tags.clone() {
             self.expect_commit(&format!(" FOR SYSTEM_VERSION AS OF '{tag}'"), commit, 0).await;
         }
-        let on = self.model.on.clone();
-        let expired_us = self.model.expired_us.get(&on).copied();
-        let moves = self.model.branches[&on].clone();
-        for (n, (time_us, commit)) in moves.iter().enumerate() {
-            let later_us = time_us + [0, 1, 999_999][n % 3];
-            let is_gone = expired_us.is_some_and(|expired| later_us <= expired);
-            if later_us > self.now_us() || (is_gone && self.model.head(&on) != *commit) {
-                continue;
-            }
-            let version = format!(" FOR SYSTEM_TIME AS OF TIMESTAMPTZ '{}'", rfc3339(later_us));
-            self.expect_commit(&version, *commit, n).await;
+        for n in 0..self.model.branches[&self.model.on].len() {
+            self.at_a_time(n).await;
         }
         let now = self.model.now().clone();
         self.expect("", &now, None, 0).await;
+    }
+
+    /// Since the branch moved somewhere, until it moved on.
+    async fn at_a_time(&mut self, n: usize) {
+        let on = &self.model.on;
+        let moves = &self.model.branches[on];
+        let (time_us, commit) = moves[n % moves.len()];
+        let later_us = time_us + [0, 1, 999_999][n % 3];
+        let is_gone = self.model.expired_us.get(on).is_some_and(|expired| later_us <= *expired);
+        if later_us > self.now_us() || (is_gone && self.model.head(on) != commit) {
+            return;
+        }
+        let version = format!(" FOR SYSTEM_TIME AS OF TIMESTAMPTZ '{}'", rfc3339(later_us));
+        self.expect_commit(&version, commit, n).await;
+    }
+
+    /// The heads, and nothing else, are left.
+    pub(super) async fn compare_heads(&mut self) {
+        for branch in self.model.branches.keys().cloned().collect::<Vec<_>>() {
+            self.expect_commit(&format!("@{branch}"), self.model.head(&branch), 0).await;
+        }
     }
 
     async fn expect_commit(&mut self, version: &str, commit: u64, n: usize) {

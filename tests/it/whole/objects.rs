@@ -74,7 +74,11 @@ impl World {
         let taken = now.contains_key(&id) || now.values().any(|other| other.name == table.name);
         let sql = format!("UNDROP TABLE {}", table.name);
         let after = self.after(id, table.as_ref().clone());
-        self.write(&sql, if taken { Err("42P07") } else { Ok(after) }).await;
+        if self.write(&sql, if taken { Err("42P07") } else { Ok(after) }).await
+            && let Some(block) = &mut self.model.block
+        {
+            block.dropped.retain(|(dropped, _)| *dropped != id);
+        }
     }
 
     async fn rename(&mut self, n: usize) {

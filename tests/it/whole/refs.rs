@@ -49,7 +49,10 @@ impl World {
                 self.join(&from, &into, Mode::Fail, &sql).await;
             }
             Refs::CherryPick { commit, table } => self.cherry_pick(*commit, *table).await,
-            Refs::Forward { table, branch, to } => self.forward(*table, *branch, *to).await,
+            Refs::Forward { branch, to } => self.forward(*branch, *to).await,
+            Refs::ForwardTable { table, branch, to } => {
+                self.forward_table(*table, *branch, *to).await;
+            }
         }
     }
 
@@ -149,8 +152,30 @@ impl World {
         }
     }
 
+    async fn forward(&mut self, branch: usize, to: usize) {
+        let (branch, to) = (self.model.nth_branch(branch), self.model.nth_branch(to));
+        let (old, new) = (self.model.head(&branch), self.model.head(&to));
+        let behind = old != new && self.model.is_behind(new, old);
+        if behind || self.model.base(old, new).is_none() {
+            return;
+        }
+        let sql = format!("CALL system.fast_forward(branch => '{branch}', to => '{to}')");
+        match self.run(&sql).await {
+            Ok(_) => {
+                assert!(self.model.is_behind(old, new), "{sql} lost commits");
+                if old != new {
+                    self.moved(&branch, new);
+                }
+            }
+            Err(error) => {
+                assert!(!self.model.is_behind(old, new), "{sql}: {error:?}");
+                assert_eq!(error.kind().sqlstate(), "55000", "{sql}: {error:?}");
+            }
+        }
+    }
+
     /// Which versions follow which the model does not know; what came of it, it does.
-    async fn forward(&mut self, n: usize, branch: usize, to: usize) {
+    async fn forward_table(&mut self, n: usize, branch: usize, to: usize) {
         let (branch, to) = (self.model.nth_branch(branch), self.model.nth_branch(to));
         let there = self.model.state(self.model.head(&to));
         let Some((id, table)) = there.iter().nth(n % there.len().max(1)) else { return };

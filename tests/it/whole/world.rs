@@ -67,6 +67,7 @@ impl World {
                 self.compare(n).await;
             }
             self.take(&Step::Reopen).await;
+            self.leave_nothing().await;
         });
         (self.reader, self.open) = (None, None);
         drop(runtime);

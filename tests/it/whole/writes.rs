@@ -9,7 +9,11 @@ use super::{Which, Write};
 
 impl World {
     pub(super) async fn change_rows(&mut self, write: &Write) {
+        if let Write::Elsewhere { table, branch, from } = write {
+            return self.insert_elsewhere(*table, *branch, *from).await;
+        }
         let (Write::Insert { table, .. }
+        | Write::Elsewhere { table, .. }
         | Write::Update { table, .. }
         | Write::Shift { table, .. }
         | Write::Delete { table, .. }) = write;
@@ -17,8 +21,9 @@ impl World {
         let mut table = before.as_ref().clone();
         let sql = match write {
             Write::Insert { from, rows, given, .. } => {
-                self.insert(&mut table, *from, *rows, given.as_ref())
+                Some(self.insert(&mut table, "", *from, *rows, given.as_ref()))
             }
+            Write::Elsewhere { .. } => None,
             Write::Update { which, column, to, .. } => update(&mut table, which, *column, *to),
             Write::Shift { every, add, .. } => Some(shift(&mut table, *every, *add)),
             Write::Delete { which, .. } => {
@@ -33,13 +38,42 @@ impl World {
         self.write(&sql, if fits { Ok(after) } else { Err("23505") }).await;
     }
 
+    /// The statement is planned where the session stands, too.
+    async fn insert_elsewhere(&mut self, n: usize, branch: usize, from: i64) {
+        let branch = self.model.nth_branch(branch);
+        let Some((id, here)) = self.nth_table(n) else { return };
+        let mut after = self.model.state(self.model.head(&branch)).clone();
+        let Some(there) = after.get(&id) else { return };
+        let named = |table: &Table| {
+            [&table.name, table.name_of(table.identity), table.name_of(table.key)]
+                .map(str::to_owned)
+        };
+        if self.model.block.is_some() || named(&here) != named(there) {
+            return;
+        }
+        let mut table = there.as_ref().clone();
+        let sql = self.insert(&mut table, &format!(".branch_{branch}"), from, 3, None);
+        let fits = table.has_distinct_keys();
+        after.insert(id, Arc::new(table));
+        match self.run(&sql).await {
+            Ok(_) => {
+                assert!(fits, "{sql} made two rows of one key");
+                self.note(&branch, after, None);
+            }
+            Err(error) => {
+                assert!(!fits && error.kind().sqlstate() == "23505", "{sql}: {error:?}");
+            }
+        }
+    }
+
     fn insert(
         &mut self,
         table: &mut Table,
+        at: &str,
         from: i64,
         rows: i64,
         given: Option<&(usize, i64)>,
-    ) -> Option<String> {
+    ) -> String {
         let first = self.next_u;
         self.next_u += rows;
         let given = given.and_then(|(n, value)| {
@@ -58,12 +92,12 @@ impl World {
         let (u, k) = (table.name_of(table.identity), table.name_of(table.key));
         let name = given.iter().map(|(_, name, _)| format!(", {name}")).collect::<String>();
         let value = given.iter().map(|(_, _, text)| format!(", '{text}'")).collect::<String>();
-        Some(format!(
-            "INSERT INTO {} ({u}, {k}{name}) SELECT {first} + i, {from} + i{value} \
+        format!(
+            "INSERT INTO {}{at} ({u}, {k}{name}) SELECT {first} + i, {from} + i{value} \
              FROM generate_series(0, {}) AS g (i)",
             table.name,
             rows - 1
-        ))
+        )
     }
 }
 
