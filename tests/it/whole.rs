@@ -107,7 +107,10 @@ enum Shape {
         again: bool,
     },
     Drop(usize),
-    Rename(usize),
+    Rename {
+        column: usize,
+        again: bool,
+    },
     Widen(usize),
     /// To text, which writes every row again.
     Retype(usize),
@@ -205,7 +208,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         5 => (kind, value(), place(), any::<bool>())
             .prop_map(|(kind, default, after, again)| Add { kind, default, after, again }),
         3 => pick().prop_map(Drop),
-        2 => pick().prop_map(Rename),
+        2 => (pick(), any::<bool>()).prop_map(|(column, again)| Rename { column, again }),
         3 => pick().prop_map(Widen),
         1 => pick().prop_map(Retype),
         2 => (pick(), value()).prop_map(|(column, to)| SetDefault(column, to)),

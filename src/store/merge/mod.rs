@@ -14,6 +14,7 @@ mod compose;
 mod diff;
 mod fetch;
 mod keys;
+mod names;
 mod objects;
 mod ranges;
 mod returned;

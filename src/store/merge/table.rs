@@ -37,7 +37,7 @@ pub(super) fn join(
     prefer: Prefer,
 ) -> Result<Joined> {
     let next_id = || ours.store().next_id();
-    let shaped = shape::merge(base.schema(), ours.schema(), theirs.schema(), prefer, next_id);
+    let shaped = shape::merge(base.schema(), ours.schema(), theirs.schema(), prefer, next_id)?;
     let schema = Arc::new(shaped.schema);
     ours.store().keep_schema(&schema);
     let sides = Sides { base, ours, theirs, schema: &schema };

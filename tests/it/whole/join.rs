@@ -83,26 +83,34 @@ impl Choice {
             if base.column(column.id).is_some() || ours.column(column.id).is_some() {
                 continue;
             }
-            match kept.iter().position(|known| known.name == column.name) {
-                Some(known) => {
-                    self.contested = true;
-                    if self.mode == Mode::Theirs {
-                        kept[known] = column.clone();
-                    }
-                }
-                None => kept.push(column.clone()),
-            }
+            kept.push(column.clone());
         }
         let ids = |table: &Table| table.columns.iter().map(|c| c.id).collect::<Vec<_>>();
         if ids(ours) == ids(base) {
             // Only theirs moved columns about.
             kept.sort_by_key(|c| theirs.columns.iter().position(|other| other.id == c.id));
         }
-        let mut names = BTreeSet::new();
-        let all = kept.len();
-        kept.retain(|column| names.insert(column.name.clone()));
-        self.contested |= kept.len() < all;
+        self.distinct(&mut kept, if self.mode == Mode::Theirs { theirs } else { ours });
         kept
+    }
+}
+
+impl Choice {
+    /// Of two columns of one name the winner's stays; the other is called as there, or goes.
+    fn distinct(&mut self, kept: &mut Vec<Column>, winner: &Table) {
+        let twins = |kept: &[Column]| {
+            let all = (0..kept.len()).flat_map(|a| (0..a).map(move |b| (b, a)));
+            all.into_iter().find(|(a, b)| kept[*a].name == kept[*b].name)
+        };
+        while let Some((a, b)) = twins(kept) {
+            self.contested = true;
+            let there = |i: usize| winner.column(kept[i].id).map(|column| column.name.clone());
+            let other = if there(a).as_ref() == Some(&kept[a].name) { b } else { a };
+            match there(other) {
+                Some(name) if name != kept[other].name => kept[other].name = name,
+                _ => drop(kept.remove(other)),
+            }
+        }
     }
 }
 

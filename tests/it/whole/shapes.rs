@@ -14,20 +14,16 @@ impl World {
         let mut table = before.as_ref().clone();
         let clause = match shape {
             Shape::Add { kind, default, after, again } => {
-                let free = table.columns.iter().all(|column| column.name != AGAIN);
-                let name = match *again && free {
-                    true => AGAIN.to_owned(),
-                    false => self.new_name('c'),
-                };
+                let name = self.name_of_column(&table, *again);
                 Some(add(&mut table, name, *kind, *default, *after))
             }
             Shape::Drop(n) => table.plain(*n).map(|at| {
                 let gone = table.columns.remove(at);
                 format!("DROP COLUMN {}", gone.name)
             }),
-            Shape::Rename(n) => {
-                let at = n % table.columns.len();
-                let name = self.new_name('c');
+            Shape::Rename { column, again } => {
+                let at = column % table.columns.len();
+                let name = self.name_of_column(&table, *again);
                 let old = std::mem::replace(&mut table.columns[at].name, name.clone());
                 Some(format!("RENAME COLUMN {old} TO {name}"))
             }
@@ -43,6 +39,16 @@ impl World {
         }
         let after = self.after(id, table);
         self.write(&sql, Ok(after)).await;
+    }
+}
+
+impl World {
+    fn name_of_column(&mut self, table: &Table, again: bool) -> String {
+        let free = table.columns.iter().all(|column| column.name != AGAIN);
+        match again && free {
+            true => AGAIN.to_owned(),
+            false => self.new_name('c'),
+        }
     }
 }
 

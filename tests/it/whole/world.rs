@@ -60,6 +60,7 @@ impl World {
         let runtime = query_runtime(&self.settings).expect("threads");
         runtime.block_on(async {
             self.open();
+            self.settings.clock.advance(TICK);
             self.take(&Step::Object(Object::Create { keyed: true })).await;
             for (n, step) in steps.iter().enumerate() {
                 self.settings.clock.advance(TICK);
