@@ -177,7 +177,7 @@ fn write() -> impl Strategy<Value = Write> {
             2 => (pick(), pick()).prop_map(|(column, row)| Which::Like { column, row }),
         ]
     };
-    let rows = prop_oneof![30 => 1..9_i64, 1 => Just(world::MANY)];
+    let rows = prop_oneof![16 => 1..9_i64, 1 => Just(world::MANY)];
     let given = proptest::option::of((pick(), -9..99_i64));
     let to = proptest::option::weighted(0.8, -9..99_i64);
     prop_oneof![

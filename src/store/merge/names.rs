@@ -6,11 +6,19 @@ use crate::spec::{Check, Column, Generated, TableSchema};
 
 /// Gives columns distinct names. Where two meet, it is named so that the preferred side named so; the
 /// other one is called as that side calls it, and goes where that side does not have it.
-pub(super) fn distinct(columns: &mut Vec<Column>, preferred: &TableSchema) -> Vec<String> {
+pub(super) fn distinct(
+    columns: &mut Vec<Column>,
+    base: &TableSchema,
+    preferred: &TableSchema,
+) -> Vec<String> {
     let mut conflicts = Vec::new();
     while let Some((first, second)) = twins(columns) {
         let name = columns[first].name.clone();
-        conflicts.push(format!("two columns would be named \"{name}\""));
+        let are_new = [first, second].iter().all(|i| base.column(columns[*i].id).is_none());
+        conflicts.push(match are_new {
+            true => format!("both sides have a new column \"{name}\""),
+            false => format!("two columns would be named \"{name}\""),
+        });
         let own = |i: usize| preferred.column(columns[i].id);
         let is_first = own(first).is_some_and(|own| own.name == name);
         let other = if is_first { second } else { first };

@@ -7,7 +7,7 @@ use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
 use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed};
 use crate::error::Result;
-use crate::spec::{CommitId, TableId};
+use crate::spec::{CommitId, TableId, TableSchema};
 use crate::store::catalog::{self, Object};
 use crate::store::snapshot::{Relation, Snapshot};
 use crate::store::table::Table;
@@ -104,8 +104,10 @@ impl Merging<'_> {
     fn differs(&self, id: TableId, side: &Snapshot) -> Result<bool> {
         Ok(match (relation(self.base, id)?, relation(side, id)?) {
             (Some(Relation::Table(base)), Some(Relation::Table(table))) => {
-                let shape = base.schema().id != table.schema().id;
-                shape || count(&base, &table, self.base.commit())? != (0, 0)
+                let before =
+                    TableSchema { id: table.schema().id, ..base.schema().as_ref().clone() };
+                before != *table.schema().as_ref()
+                    || count(&base, &table, self.base.commit())? != (0, 0)
             }
             (Some(Relation::View(base)), Some(Relation::View(view))) => base != view,
             (Some(Relation::Sequence(base)), Some(Relation::Sequence(there))) => base != there,

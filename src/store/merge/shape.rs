@@ -167,7 +167,7 @@ impl Choice {
             kept.sort_by_key(|column| theirs.position(column.id));
         }
         let preferred = if self.prefer.pick() == Pick::Ours { ours } else { theirs };
-        self.conflicts.extend(names::distinct(&mut kept, preferred));
+        self.conflicts.extend(names::distinct(&mut kept, base, preferred));
         kept
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Mode;
 use super::kind::Cell;
-use super::model::{Column, State, Table, Version, fresh};
+use super::model::{Column, State, Table, Version};
 
 /// The joined state; None where there is something to decide and nobody to decide it.
 pub(super) fn join(base: &State, ours: &State, theirs: &State, mode: Mode) -> Option<State> {
@@ -118,9 +118,7 @@ fn join_tables(base: &Table, ours: &Table, theirs: &Table, mode: Mode) -> (Table
     let mut choice = Choice { mode, contested: false };
     let name = choice.of(&base.name, &ours.name, &theirs.name);
     let columns = choice.columns(base, ours, theirs);
-    let shape = |side: &Table| (side.name == name && side.columns == columns).then_some(side.shape);
-    let shape = shape(ours).or(shape(theirs)).unwrap_or_else(fresh);
-    let shaped = Table { name, columns, shape, rows: BTreeMap::new(), ..ours.clone() };
+    let shaped = Table { name, columns, rows: BTreeMap::new(), ..ours.clone() };
     let (rows, contested) = join_rows(&shaped, base, ours, theirs, mode);
     (Table { rows, ..shaped }, choice.contested || contested)
 }

@@ -28,8 +28,15 @@ impl World {
         for branch in self.model.branches.keys() {
             assert_eq!(self.head(branch), self.model.head(branch), "the head of {branch}");
         }
-        let branch = self.model.nth_branch(n);
-        self.expect_commit(&format!("@{branch}"), self.model.head(&branch), n).await;
+        for branch in [self.moved.clone(), self.model.nth_branch(n)] {
+            if self.model.branches.contains_key(&branch) {
+                self.expect_commit(&format!("@{branch}"), self.model.head(&branch), n).await;
+            }
+        }
+        let tag = self.model.tags.iter().nth(n % self.model.tags.len().max(1));
+        if let Some((tag, commit)) = tag.map(|(tag, commit)| (tag.clone(), *commit)) {
+            self.expect_commit(&format!(" FOR SYSTEM_VERSION AS OF '{tag}'"), commit, n).await;
+        }
         let commit = self.model.nth_commit(n);
         self.expect_commit(&format!(" FOR SYSTEM_VERSION AS OF {commit}"), commit, n).await;
         self.at_a_time(n).await;

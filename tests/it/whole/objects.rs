@@ -85,7 +85,7 @@ impl World {
         let Some((id, table)) = self.nth_table(n) else { return };
         let name = self.new_table_name();
         let sql = format!("ALTER TABLE {} RENAME TO {name}", table.name);
-        let after = self.after(id, Table { name, shape: fresh(), ..table.as_ref().clone() });
+        let after = self.after(id, Table { name, ..table.as_ref().clone() });
         self.write(&sql, Ok(after)).await;
     }
 
@@ -99,7 +99,7 @@ impl World {
         }
         let name = self.new_table_name();
         let sql = format!("CREATE TABLE {name} CLONE {} VERSION AS OF {at}", model.name);
-        let table = Table { name, shape: fresh(), ..model.as_ref().clone() };
+        let table = Table { name, ..model.as_ref().clone() };
         let after = self.after(fresh(), table);
         self.write(&sql, Ok(after)).await;
     }
@@ -117,10 +117,7 @@ impl World {
         let at = self.model.nth_commit(at);
         let sql = format!("RESTORE TABLE {} TO VERSION AS OF {at}", table.name);
         let then = self.model.state(at).get(&id).map(|then| then.as_ref().clone());
-        let after = then.map(|then| {
-            let shape = if then.name == table.name { then.shape } else { fresh() };
-            self.after(id, Table { name: table.name.clone(), shape, ..then })
-        });
+        let after = then.map(|then| self.after(id, Table { name: table.name.clone(), ..then }));
         self.write(&sql, after.ok_or("42P01")).await;
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::join::join;
-use super::model::{State, Table, fresh};
+use super::model::{State, Table};
 use super::world::{JOINED, REFUSED, World};
 use super::{Mode, Refs};
 
@@ -186,8 +186,7 @@ impl World {
                 let mut state = self.model.state(self.model.head(&branch)).clone();
                 // A table keeps the name that it has.
                 let name = state.get(&id).map_or(&table.name, |own| &own.name).clone();
-                let shape = if name == table.name { table.shape } else { fresh() };
-                let moved = Table { name, shape, ..table.as_ref().clone() };
+                let moved = Table { name, ..table.as_ref().clone() };
                 state.insert(id, Arc::new(moved));
                 self.note(&branch, state, None);
             }

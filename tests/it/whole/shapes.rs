@@ -34,9 +34,6 @@ impl World {
         };
         let Some(clause) = clause else { return };
         let sql = format!("ALTER TABLE {} {clause}", table.name);
-        if table.columns != before.columns {
-            table.shape = fresh();
-        }
         let after = self.after(id, table);
         self.write(&sql, Ok(after)).await;
     }

@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) reader: Option<(Guest, State)>,
     pub(super) model: Model,
     pub(super) next_u: i64,
+    /// The branch that moved last.
+    pub(super) moved: String,
     /// Every name that a table ever had.
     pub(super) tables: BTreeSet<String>,
     names: usize,
@@ -50,6 +52,7 @@ impl World {
             reader: None,
             model,
             next_u: 1,
+            moved: "main".to_owned(),
             tables: BTreeSet::new(),
             names: 0,
             _folder: folder,
@@ -196,6 +199,7 @@ impl World {
 
     pub(super) fn moved(&mut self, branch: &str, to: u64) {
         let time_us = self.now_us();
+        self.moved = branch.to_owned();
         self.model.branches.entry(branch.to_owned()).or_default().push((time_us, to));
     }
 
