@@ -1,5 +1,7 @@
 //! Every way to a version, against the model.
 
+use std::collections::BTreeSet;
+
 use asofdb::spec::text::{TextOptions, parse_timestamptz};
 
 use super::model::{State, Table};
@@ -28,8 +30,10 @@ impl World {
         for branch in self.model.branches.keys() {
             assert_eq!(self.head(branch), self.model.head(branch), "the head of {branch}");
         }
-        for branch in [self.moved.clone(), self.model.nth_branch(n)] {
-            if self.model.branches.contains_key(&branch) {
+        // What the step changed, and what it did not.
+        let seen = BTreeSet::from([self.moved.clone(), self.model.nth_branch(n)]);
+        for branch in seen {
+            if branch != self.model.on && self.model.branches.contains_key(&branch) {
                 self.expect_commit(&format!("@{branch}"), self.model.head(&branch), n).await;
             }
         }
