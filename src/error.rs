@@ -99,6 +99,10 @@ kinds! {
     DatetimeOutOfRange = "22008",
     /// Text that is not a date or time.
     InvalidDatetime = "22007",
+    /// A logarithm of what has none.
+    InvalidLogarithm = "2201E",
+    /// A root or power that is no number.
+    InvalidPower = "2201F",
     /// A division by zero.
     DivisionByZero = "22012",
     /// A row of COPY that does not have the shape of the table.

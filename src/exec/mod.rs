@@ -1,5 +1,6 @@
 //! Physical operators, and the formats that rows come in and go out in.
 
+pub mod apply;
 pub mod asof_join;
 pub mod changes;
 pub mod copy;

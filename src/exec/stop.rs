@@ -28,6 +28,7 @@ use datafusion::physical_plan::joins::{
 };
 use futures::{Stream, StreamExt};
 
+use super::apply::ApplyExec;
 use super::pass::{PassExec, Passage};
 use crate::activity::CancelToken;
 
@@ -46,6 +47,10 @@ pub fn stoppable(
         if plan.children().is_empty() {
             return Ok(Transformed::no(plan));
         }
+        let plan = match plan.downcast_ref::<ApplyExec>() {
+            Some(apply) => Arc::new(apply.until(cancel)),
+            None => plan,
+        };
         let input = filtering(plan, cancel)?;
         Ok(Transformed::yes(PassExec::over(input, UntilCancelled(cancel.clone()))))
     };

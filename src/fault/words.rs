@@ -15,6 +15,10 @@ pub(super) fn of_plan(text: &str) -> Error {
     if let Some(error) = known {
         return error;
     }
+    // What no statement can be blamed for.
+    if text.starts_with("Plan: [") || text.starts_with("Physical plan does not support logical") {
+        return internal(text);
+    }
     let kind = if text.starts_with("table '") && text.ends_with("not found") {
         ErrorKind::UndefinedTable
     } else if text.starts_with("Invalid function") || text.contains("No function matches") {
@@ -44,6 +48,9 @@ pub(super) fn of_running(kind: ErrorKind, text: &str) -> Error {
     }
     if let Some((_, of)) = text.strip_prefix("Can't cast value").and(text.rsplit_once(" to type "))
     {
+        return out_of_range(of);
+    }
+    if let Some((_, of)) = text.strip_prefix("value of ").and(text.rsplit_once(" out of range ")) {
         return out_of_range(of);
     }
     plain(kind, text)

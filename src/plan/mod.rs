@@ -7,9 +7,11 @@
 //!
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
+mod apply;
 pub mod asof;
 pub mod changes;
 pub mod clauses;
+mod common_type;
 pub mod expressions;
 mod extent;
 mod float_keys;

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::clauses;
+use super::common_type::with_common_types;
 use super::extent::{check_plan, check_query};
 use super::given::Given;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
@@ -74,6 +75,7 @@ fn plan_named(
     let mut context = context_of(reading);
     let plan = planner
         .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
+        .and_then(with_common_types)
         .map_err(fault::of_datafusion)?;
     check_plan(&plan)?;
     Ok(Planned { plan })

@@ -8,7 +8,8 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
-use super::asof::{self, TieOrder, TieSource};
+use super::apply::{AnalyzeApply, ApplyPlanner};
+use super::asof::{self, AsofExtensionPlanner, ExtensionQueryPlanner, TieOrder, TieSource};
 use super::float_keys::FloatKeys;
 use super::functions::{self, SessionFacts};
 use super::using::DropAliases;
@@ -30,8 +31,13 @@ pub fn session_state(
         .with_runtime_env(runtime)
         .with_default_features();
     let mut builder = asof::register(functions::with_planners(builder, facts), Arc::new(TableTies));
+    let rules = &mut builder.analyzer().get_or_insert_with(Analyzer::new).rules;
     // Behind the rule of ASOF JOIN, whose carriers list such aliases too.
-    builder.analyzer().get_or_insert_with(Analyzer::new).rules.insert(1, Arc::new(DropAliases));
+    rules.insert(1, Arc::new(DropAliases));
+    rules.insert(0, Arc::new(AnalyzeApply));
+    let planner =
+        ExtensionQueryPlanner::new(vec![Arc::new(AsofExtensionPlanner), Arc::new(ApplyPlanner)]);
+    builder = builder.with_query_planner(Arc::new(planner));
     let optimizer = builder.optimizer().get_or_insert_with(Optimizer::new);
     optimizer.rules.push(Arc::new(FloatKeys));
     let mut state = builder.build();

@@ -195,10 +195,14 @@ impl Database {
     /// Reads a whole data folder; what does not hold, a line each.
     ///
     /// # Errors
-    /// UndefinedFile where there is no such folder; DataDirectory where a process has it.
+    /// UndefinedFile where there is no such folder, or no database in it; DataDirectory where a process has it.
     pub fn check(path: &Path) -> Result<Vec<String>> {
         if !path.is_dir() {
             let message = format!("there is no data folder \"{}\"", path.display());
+            return Err(Error::new(ErrorKind::UndefinedFile, message));
+        }
+        if !Store::is_in(path) {
+            let message = format!("there is no database in folder \"{}\"", path.display());
             return Err(Error::new(ErrorKind::UndefinedFile, message));
         }
         let options = StoreOptions { clock: Clock::system(), load_bytes: 64 << 20 };

@@ -20,6 +20,7 @@ mod hooks;
 mod locate;
 mod lookup;
 mod prepare;
+mod result_columns;
 mod set;
 mod settings;
 mod statements;

@@ -8,11 +8,12 @@ use datafusion::sql::sqlparser::ast::Query;
 
 use super::locate::located;
 use super::lookup::Lookup;
+use super::result_columns::result_columns;
 use super::{OutputColumn, Session};
 use crate::command::write::{self, Scene};
 use crate::error::Result;
 use crate::fault;
-use crate::parse::{CopyTarget, Fetch, MergeBranch, Parsed, Show, Statement};
+use crate::parse::{CopyTarget, Fetch, Parsed, Show, Statement};
 use crate::plan::functions::type_of;
 use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
@@ -176,10 +177,6 @@ impl Session {
             Statement::History(what) => {
                 Described { columns: self.history(what)?.into_columns(), ..Described::default() }
             }
-            Statement::Show(Show::Tables | Show::Schemas | Show::Databases)
-            | Statement::Describe(_)
-            | Statement::MergeBranch(MergeBranch { dry_run: true, .. })
-            | Statement::Call(_) => Described { columns: Some(Vec::new()), ..Described::default() },
             Statement::Copy(copy) => {
                 // The client is told by the protocol of COPY, not by columns; names are checked early.
                 if let CopyTarget::Query(query) = &copy.target {
@@ -187,7 +184,7 @@ impl Session {
                 }
                 Described::default()
             }
-            _ => Described::default(),
+            other => result_columns(other).map_or_else(Described::default, Described::columns),
         };
         Ok(Described { fields, ..described })
     }

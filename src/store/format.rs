@@ -8,6 +8,8 @@
 //! readable-from 1     the oldest program format that may open it
 //! ```
 
+use std::path::Path;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::vfs::Vfs;
 
@@ -18,6 +20,11 @@ const MAGIC: &str = "asofdb";
 
 /// The format this program writes.
 pub(super) const FORMAT: u64 = 1;
+
+/// Whether a folder has been a database's.
+pub(super) fn is_in(folder: &Path) -> bool {
+    folder.join(FILE).is_file()
+}
 
 /// Verifies the folder's format, and writes it where the folder is new.
 ///

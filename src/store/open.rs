@@ -22,6 +22,11 @@ use crate::spec::{
 use crate::vfs::Vfs;
 
 impl Store {
+    /// Whether a folder has been a database's.
+    pub fn is_in(folder: &Path) -> bool {
+        format::is_in(folder)
+    }
+
     /// Opens a data folder, or makes it.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::logical_expr::expr::Case;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr as SqlExpr, Ident, Join, JoinConstraint, JoinOperator,
@@ -21,7 +21,9 @@ use super::Scene;
 use super::change::{Action, Changed, Changing};
 use super::returning::Returning;
 use super::target::Target;
-use super::values::{Assigned, Evaluated, assigned_value, check_columns, default_of, numbered};
+use super::values::{
+    Assigned, Evaluated, assigned_value, cast_to_column, check_columns, default_of, numbered,
+};
 use crate::command::{Writing, generated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
@@ -128,7 +130,7 @@ impl When {
                 let values = insert_values(target, insert)?;
                 let default = |c| {
                     let value = default_of(&scene.reading, scene.state, c)?;
-                    Ok(cast(value, c.data_type.arrow()))
+                    Ok(cast_to_column(value, c))
                 };
                 let defaults = schema.columns.iter().map(default).collect::<Result<_>>()?;
                 Ok(When::Insert(values, defaults))

@@ -1,9 +1,13 @@
 //! Values on their way into columns: DEFAULT, literals that take their column's type, and what SET
 //! assigns.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use arrow::array::ArrayRef;
 use datafusion::common::{Column as PlanColumn, ScalarValue};
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{Expr, LogicalPlan, cast};
 use datafusion::sql::sqlparser::ast::{
     self, Assignment, AssignmentTarget, Expr as SqlExpr, FunctionArg, FunctionArgExpr,
@@ -59,6 +63,12 @@ pub fn default_array(writing: &Writing<'_>, column: &Column, rows: usize) -> Res
     let value = constant(&writing.reading, writing.state, expr)?;
     let value = value.unwrap_or(ScalarValue::Null).cast_to(&storage);
     value.and_then(|v| v.to_array_of_size(rows)).map_err(fault::of_datafusion)
+}
+
+/// A value as a column takes it.
+pub fn cast_to_column(value: Expr, column: &Column) -> Expr {
+    let field = Arc::new(column.data_type.field("", true));
+    Expr::Cast(Cast::new_from_field(Box::new(value), field))
 }
 
 /// DEFAULT among VALUES becomes the column's default; a text literal is of the column's type, as
@@ -121,12 +131,28 @@ fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
         return Ok(());
     }
     let Some(literal) = literal(value, &column.data_type) else { return Ok(()) };
-    let mut typed = parse::expression(&format!("CAST(NULL AS {})", column.data_type))?;
-    if let SqlExpr::Cast { expr, .. } = &mut typed {
-        **expr = SqlExpr::value(literal);
-        *value = typed;
-    }
+    let is_fraction = matches!(&literal, ast::Value::Number(..));
+    *value = match is_fraction {
+        // A number as it is written is a numeric, which rounds halves away from zero.
+        true => typed(typed(SqlExpr::value(as_text(literal)), "numeric")?, &column.data_type)?,
+        false => typed(SqlExpr::value(literal), &column.data_type)?,
+    };
     Ok(())
+}
+
+fn typed(value: SqlExpr, to: impl Display) -> Result<SqlExpr> {
+    let mut typed = parse::expression(&format!("CAST(NULL AS {to})"))?;
+    if let SqlExpr::Cast { expr, .. } = &mut typed {
+        **expr = value;
+    }
+    Ok(typed)
+}
+
+fn as_text(literal: ast::Value) -> ast::Value {
+    match literal {
+        ast::Value::Number(digits, _) => ast::Value::SingleQuotedString(digits),
+        other => other,
+    }
 }
 
 /// The text of a literal that a type reads as it stands.
@@ -145,8 +171,9 @@ fn literal(value: &SqlExpr, data_type: &Type) -> Option<ast::Value> {
         (Number(digits, _), Type::Numeric(_, _)) => {
             Some(SingleQuotedString(format!("{sign}{digits}")))
         }
-        (Number(digits, _), Type::Int2 | Type::Int4 | Type::Int8) if is_whole(digits) => {
-            Some(SingleQuotedString(format!("{sign}{digits}")))
+        (Number(digits, _), Type::Int2 | Type::Int4 | Type::Int8) => {
+            let signed = format!("{sign}{digits}");
+            Some(if is_whole(digits) { SingleQuotedString(signed) } else { Number(signed, false) })
         }
         _ => None,
     }
@@ -199,7 +226,7 @@ impl Assigned {
             None => old.clone(),
         };
         let row = self.0.iter().zip(own).map(new);
-        row.zip(&schema.columns).map(|(e, c)| cast(e, c.data_type.arrow())).collect()
+        row.zip(&schema.columns).map(|(e, c)| cast_to_column(e, c)).collect()
     }
 
     /// Whether a column of an enforced key is assigned.

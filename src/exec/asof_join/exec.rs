@@ -345,8 +345,10 @@ impl ExecutionPlan for AsofJoinExec {
         ]
     }
 
+    /// The left order is kept, as the properties say. Said here too, DataFusion would push a sort that
+    /// stands above the join below it, over the order that the join needs.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true, false]
+        vec![false, false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

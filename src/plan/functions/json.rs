@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::json_change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::Type;
 use crate::spec::text::{JsonKind, JsonPart};
@@ -36,10 +37,17 @@ pub fn operator(symbol: &str) -> Option<ScalarUDF> {
         "?" => "jsonb_exists",
         "?|" => "jsonb_exists_any",
         "?&" => "jsonb_exists_all",
+        "||" => "asofdb_jsonb_concat",
+        "-" => "asofdb_jsonb_without",
         _ => return None,
     };
     let known = FUNCTIONS.iter().find(|known| known.name == name)?;
     Some(ScalarUDF::new_from_impl(JsonFunction::new(known)))
+}
+
+/// Whether an operator is jsonb's alone.
+pub fn is_change(symbol: &str) -> bool {
+    matches!(symbol, "||" | "-")
 }
 
 /// Whether the values of a field are json or jsonb.
@@ -95,7 +103,7 @@ const fn variadic(
     Known { name, arguments: 2, is_variadic: true, returns, body }
 }
 
-const FUNCTIONS: [Known; 23] = [
+const FUNCTIONS: [Known; 25] = [
     known("asofdb_json_get", 2, Returns::Same, |json, args| args.step(json).map(whole)),
     known("asofdb_json_get_text", 2, Returns::Text, |json, args| text(args.step(json)?)),
     known("asofdb_json_at", 2, Returns::Same, |json, args| args.path(json).map(whole)),
@@ -116,6 +124,16 @@ const FUNCTIONS: [Known; 23] = [
     known("jsonb_exists_all", 2, Returns::Bool, |json, args| {
         let found = args.texts(1).into_iter().map(|key| exists(json, &key));
         Ok(Found::Bool(!found.collect::<Result<Vec<_>>>()?.contains(&false)))
+    }),
+    known("asofdb_jsonb_concat", 2, Returns::Same, |json, args| {
+        json_change::concat(json, args.document(1)?).map(Found::Json)
+    }),
+    known("asofdb_jsonb_without", 2, Returns::Same, |json, args| {
+        let rest = match args.columns[1].as_primitive_opt::<Int64Type>() {
+            Some(places) => json_change::without_item(json, places.value(args.row)),
+            None => json_change::without_key(json, args.text(1).unwrap_or_default()),
+        };
+        rest.map(Found::Json)
     }),
     known("json_array_length", 1, Returns::Int, length),
     known("jsonb_array_length", 1, Returns::Int, length),
@@ -245,6 +263,12 @@ impl JsonFunction {
         JsonFunction { known, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
+    /// Whether its second argument may count items.
+    fn takes_place(&self) -> bool {
+        let name = self.known.name;
+        name.starts_with("asofdb_json_get") || name == "asofdb_jsonb_without"
+    }
+
     fn returned(&self, first: Option<&FieldRef>) -> FieldRef {
         let json = match first.and_then(|field| Type::of_field(field)) {
             Some(Type::Json) => Type::Json,
@@ -369,9 +393,7 @@ impl ScalarUDFImpl for JsonFunction {
             || matches!(self.name(), "jsonb_exists_any" | "jsonb_exists_all");
         let coerced = types.iter().enumerate().map(|(at, of)| match of {
             _ if at == 1 && wants_list => list(),
-            of if at == 1 && of.is_integer() && self.name().starts_with("asofdb_json_get") => {
-                DataType::Int64
-            }
+            of if at == 1 && of.is_integer() && self.takes_place() => DataType::Int64,
             _ => DataType::Utf8View,
         });
         Ok(coerced.collect())

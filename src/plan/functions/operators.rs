@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, IntervalUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::planner::{
@@ -18,6 +18,7 @@ use super::numbers::exact;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
+use crate::spec::Type;
 
 /// `'{1,2}'` beside an array, literals compared with what has a type, subscripts of the vectors that
 /// count from 0, functions compared by number, and intervals times numbers.
@@ -47,8 +48,7 @@ impl PostgresOperators {
 
     /// A function stored by name, where a number is what it is compared with.
     fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) {
-        // A name that USING made one is not resolved yet, and is no function's.
-        let Ok((_, of)) = expr.to_field(schema) else { return };
+        let Some(of) = field_of(expr, schema) else { return };
         let is_number = other.get_type(schema).is_ok_and(|of| of.is_integer());
         if pg_type(&of) == Some("regproc") && is_number {
             *expr = self.function_oid.call(vec![expr.clone()]);
@@ -110,6 +110,9 @@ impl ExprPlanner for PostgresOperators {
         mut expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
+        if matches!(expr.op, BinaryOperator::And | BinaryOperator::Or) {
+            return Ok(PlannerResult::Original(expr));
+        }
         if let Some(scaled) = self.scaled_interval(&expr, schema) {
             return Ok(PlannerResult::Planned(scaled));
         }
@@ -124,6 +127,9 @@ impl ExprPlanner for PostgresOperators {
         }
         expr.right = beside(&expr.left, expr.right, schema);
         expr.left = beside(&expr.right, expr.left, schema);
+        if matches!(expr.op, BinaryOperator::Plus | BinaryOperator::Minus) {
+            (expr.left, expr.right) = days_as_times(&expr.op, expr.left, expr.right, schema);
+        }
         if is_arithmetic(&expr.op) {
             (expr.left, expr.right) = reckoned(&expr.op, expr.left, expr.right, schema);
         }
@@ -162,11 +168,18 @@ impl ExprPlanner for PostgresOperators {
 
 /// An operator of json; None where neither side is json.
 fn json_operator(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
-    let is_json = |side: &Expr| side.to_field(schema).is_ok_and(|(_, of)| json::is_json(&of));
+    let is_json = |side: &Expr| field_of(side, schema).is_some_and(|of| json::is_json(&of));
     if !is_json(&expr.left) && !is_json(&expr.right) {
         return None;
     }
-    let function = json::operator(&expr.op.to_string())?;
+    let symbol = expr.op.to_string();
+    let is_jsonb = |side: &Expr| {
+        field_of(side, schema).and_then(|of| Type::of_field(&of)) == Some(Type::Jsonb)
+    };
+    if json::is_change(&symbol) && !is_jsonb(&expr.left) && !is_jsonb(&expr.right) {
+        return None;
+    }
+    let function = json::operator(&symbol)?;
     Some(function.call(vec![expr.left.clone(), expr.right.clone()]))
 }
 
@@ -178,6 +191,21 @@ fn is_comparison(op: &BinaryOperator) -> bool {
 fn is_arithmetic(op: &BinaryOperator) -> bool {
     use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
     matches!(op, Plus | Minus | Multiply | Divide | Modulo)
+}
+
+/// A day to which a span is added is the midnight it begins with: the result has a time.
+fn days_as_times(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    let is = |expr: &Expr, of: fn(&DataType) -> bool| expr.get_type(schema).is_ok_and(|t| of(&t));
+    let is_day = |expr: &Expr| is(expr, |of| *of == DataType::Date32);
+    let is_span = |expr: &Expr| is(expr, |of| matches!(of, DataType::Interval(_)));
+    let midnight = |day: Expr| cast(day, DataType::Timestamp(TimeUnit::Microsecond, None));
+    match () {
+        () if is_day(&left) && is_span(&right) => (midnight(left), right),
+        () if *op == BinaryOperator::Plus && is_span(&left) && is_day(&right) => {
+            (left, midnight(right))
+        }
+        () => (left, right),
+    }
 }
 
 /// A quoted text beside a number is a number; added to a time it is a span, taken from one a time.
@@ -198,6 +226,16 @@ fn reckoned(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> 
     (typed(left, &right), right)
 }
 
+/// An operand's type and what more is known of it. The result of an operator says nothing more than
+/// its type, and its own field would be named by all that is in it: a chain of operators would be spelled
+/// out for each of its links. None where a name that USING made one is not resolved yet.
+fn field_of(expr: &Expr, schema: &DFSchema) -> Option<FieldRef> {
+    match expr {
+        Expr::BinaryExpr(_) => Some(Arc::new(Field::new("", expr.get_type(schema).ok()?, true))),
+        expr => expr.to_field(schema).ok().map(|(_, field)| field),
+    }
+}
+
 fn pg_type(field: &Field) -> Option<&str> {
     field.metadata().get(PG_TYPE_KEY).map(String::as_str)
 }
@@ -207,7 +245,7 @@ fn beside(other: &Expr, literal: Expr, schema: &DFSchema) -> Expr {
     let Expr::Literal(value, _) = &literal else {
         return literal;
     };
-    let Ok((_, of)) = other.to_field(schema) else {
+    let Some(of) = field_of(other, schema) else {
         return literal;
     };
     match (of.data_type(), value.try_as_str().flatten()) {

@@ -9,8 +9,11 @@ use crate::error::{Error, ErrorKind, Result};
 const WHOLE_DIGITS_MAX: i64 = 131_072;
 const FRACTION_DIGITS_MAX: i64 = 16_383;
 
-/// The text of a jsonb. InvalidText, TooComplex, OutOfRange for a number beyond numeric.
-pub(in crate::spec) fn normalise(text: &str) -> Result<String> {
+/// The text of a jsonb.
+///
+/// # Errors
+/// InvalidText, TooComplex; OutOfRange for a number beyond numeric.
+pub fn normalise(text: &str) -> Result<String> {
     let mut out =
         Normal { text: String::with_capacity(text.len() + text.len() / 8), open: Vec::new() };
     read(text, &mut out)?;

@@ -38,6 +38,7 @@ pub use format::TextFormatter;
 pub use integer::parse_int8;
 pub use interval::parse_interval;
 pub use json_parts::{JsonKind, JsonPart, json_quoted};
+pub use jsonb::normalise as jsonb_text;
 pub use options::{DateOrder, TextOptions};
 pub use zone::{NamedZone, parse_time_zone};
 

@@ -1,5 +1,7 @@
 //! What the text of values depends on besides their types.
 
+use super::zone::NamedZone;
+
 /// What the text of a value depends on besides its type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextOptions {
@@ -10,6 +12,13 @@ pub struct TextOptions {
     pub extra_float_digits: i32,
     /// How `01/02/2003` is read.
     pub date_order: DateOrder,
+}
+
+impl TextOptions {
+    /// The session's zone, to move times by.
+    pub fn zone(&self) -> NamedZone {
+        NamedZone::from(self.time_zone)
+    }
 }
 
 impl Default for TextOptions {

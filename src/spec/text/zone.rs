@@ -93,6 +93,12 @@ pub struct NamedZone(Zone);
 
 const SECOND_US: i64 = 1_000_000;
 
+impl From<Tz> for NamedZone {
+    fn from(tz: Tz) -> NamedZone {
+        NamedZone(Zone::Named(tz))
+    }
+}
+
 impl NamedZone {
     /// By a full name, an abbreviation, or an offset as POSIX counts it: `-2` and `<>-2` are ahead of
     /// UTC.

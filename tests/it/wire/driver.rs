@@ -258,3 +258,50 @@ async fn many_sessions_at_once_get_their_own_answers() {
         .buffer_unordered(40);
     answers.collect::<Vec<()>>().await;
 }
+
+/// Drivers prepare under a name and ask for the columns first, whatever the statement is.
+#[tokio::test]
+async fn statements_that_are_no_query_tell_their_columns() {
+    let server = TestServer::start();
+    let client = server.connect().await;
+    let set_up = [
+        "CREATE TABLE t (k int PRIMARY KEY)",
+        "INSERT INTO t VALUES (1)",
+        "CREATE BRANCH b",
+        "INSERT INTO t@b VALUES (2)",
+        "SET asofdb.commit.\"wap.id\" = 'w'",
+        "INSERT INTO t@b VALUES (3)",
+        "RESET asofdb.commit.\"wap.id\"",
+    ];
+    for sql in set_up {
+        client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+    }
+    let head: i64 = client.query_one("SELECT current_commit()", &[]).await.unwrap().get(0);
+    let statements = [
+        "SHOW TABLES".to_owned(),
+        "SHOW SCHEMAS".to_owned(),
+        "SHOW DATABASES".to_owned(),
+        "DESCRIBE t".to_owned(),
+        "DESCRIBE HISTORY t".to_owned(),
+        "SHOW BRANCHES".to_owned(),
+        "MERGE BRANCH b INTO main DRY RUN".to_owned(),
+        "VACUUM t DRY RUN".to_owned(),
+        "CALL system.ancestors_of('t')".to_owned(),
+        "CALL system.fast_forward('t', 'main', 'b')".to_owned(),
+        format!("CALL system.rollback_to_snapshot('t', {head})"),
+        format!("CALL system.set_current_snapshot('t', {head})"),
+        "CALL system.rollback_to_timestamp('t', now())".to_owned(),
+        "CALL system.publish_changes('t', 'w')".to_owned(),
+        "CALL system.rewrite_data_files('t')".to_owned(),
+        "CALL system.expire_snapshots('t')".to_owned(),
+        "CALL system.remove_orphan_files('t')".to_owned(),
+    ];
+    for sql in statements {
+        let statement = client.prepare(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let told: Vec<_> = statement.columns().iter().map(|column| column.name()).collect();
+        assert!(!told.is_empty(), "{sql} tells no columns");
+        let rows = client.query(&statement, &[]).await;
+        let rows = rows.unwrap_or_else(|e| panic!("{sql}: {:?}", e.as_db_error()));
+        assert!(rows.iter().all(|row| row.len() == told.len()), "{sql}: {told:?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Date32Type, Field, FieldRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
@@ -18,11 +18,15 @@ use crate::plan::functions::SessionFacts;
 use crate::spec::Type;
 use crate::spec::text::{TextBuilder, TextFormatter, TextOptions};
 
-/// From text to a type, or from a type to text.
+/// From text to a type, from a type to text, or from one clock to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
     Read(Type),
     Write(Type),
+    /// From an instant to what the clocks of the session's zone show at it.
+    Local,
+    /// The other way.
+    Instant,
     /// Each item of an array so.
     Items(Box<Way>),
 }
@@ -55,6 +59,11 @@ pub fn way(from: &Field, to: &Field) -> Option<Way> {
         return way(&from, &to).map(|items| Way::Items(Box::new(items)));
     }
     let (source, target) = (type_of(from)?, type_of(to)?);
+    match (&source, &target) {
+        (Type::Timestamptz, Type::Timestamp | Type::Date | Type::Time) => return Some(Way::Local),
+        (Type::Timestamp | Type::Date, Type::Timestamptz) => return Some(Way::Instant),
+        _ => {}
+    }
     match (is_text(from.data_type()), is_text(to.data_type())) {
         (true, false) => Some(Way::Read(target)),
         (false, true) if !from.data_type().is_integer() => Some(Way::Write(source)),
@@ -72,9 +81,9 @@ fn item_of(array: &Field) -> Option<Field> {
     }
 }
 
-/// A cast from or to text.
+/// A cast that goes by the session's settings.
 #[derive(Debug)]
-pub struct TextCast {
+pub struct SessionCast {
     way: Way,
     /// Of the result, without a name.
     field: FieldRef,
@@ -85,32 +94,40 @@ pub struct TextCast {
 }
 
 // Plans do not cross sessions, so the facts are the same.
-impl PartialEq for TextCast {
+impl PartialEq for SessionCast {
     fn eq(&self, other: &Self) -> bool {
         (&self.way, &self.field, self.lenient) == (&other.way, &other.field, other.lenient)
     }
 }
 
-impl Eq for TextCast {}
+impl Eq for SessionCast {}
 
-impl Hash for TextCast {
+impl Hash for SessionCast {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.way, &self.field, self.lenient).hash(state);
     }
 }
 
-impl TextCast {
+impl SessionCast {
     /// A cast whose result is of this field's type and metadata.
     pub fn new(way: Way, to: &Field, lenient: bool, facts: &Arc<SessionFacts>) -> Self {
         let signature = Signature::any(1, volatility(&way));
         let field = Arc::new(to.clone().with_name("").with_nullable(true));
-        TextCast { way, field, lenient, signature, facts: Arc::clone(facts) }
+        SessionCast { way, field, lenient, signature, facts: Arc::clone(facts) }
     }
 
     fn cast(&self, way: &Way, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         match (way, to) {
             (Way::Read(of), to) => self.read(values, of, to),
             (Way::Write(of), to) => self.write(values, of, to),
+            (Way::Local, to) => {
+                let zone = self.facts.text_options().zone();
+                shifted(values, (&instant(), &local()), |us| zone.local_us(us), to)
+            }
+            (Way::Instant, to) => {
+                let zone = self.facts.text_options().zone();
+                shifted(values, (&local(), &instant()), |us| zone.utc_us(us), to)
+            }
             (Way::Items(items), DataType::List(item)) => {
                 let lists = values.as_list::<i32>();
                 let (first, last) = (lists.offsets()[0], lists.offsets()[lists.len()]);
@@ -167,12 +184,62 @@ impl TextCast {
     }
 }
 
+fn local() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, None)
+}
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Times in µs, each moved, on the way from one type to another.
+fn shifted(
+    values: &ArrayRef,
+    (from, via): (&DataType, &DataType),
+    shift: impl Fn(i64) -> i64,
+    to: &DataType,
+) -> Result<ArrayRef> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let of_arrow = crate::fault::of_arrow;
+    let times: ArrayRef = match values.as_primitive_opt::<Date32Type>() {
+        Some(days) => Arc::new(days.unary::<_, TimestampMicrosecondType>(midnight_us)),
+        None => cast_with_options(values, from, &strict).map_err(of_arrow)?,
+    };
+    let times = times.as_primitive::<TimestampMicrosecondType>();
+    let times = times.unary::<_, TimestampMicrosecondType>(shift).with_data_type(via.clone());
+    match to {
+        DataType::Date32 => Ok(Arc::new(times.unary::<_, Date32Type>(day_of))),
+        to => cast_with_options(&times, to, &strict).map_err(of_arrow),
+    }
+}
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// Infinities stay.
+fn midnight_us(day: i32) -> i64 {
+    match day {
+        i32::MIN => i64::MIN,
+        i32::MAX => i64::MAX,
+        day => i64::from(day) * DAY_US,
+    }
+}
+
+/// Infinities stay; all other times are within the days that 32 bits count.
+fn day_of(us: i64) -> i32 {
+    match us {
+        i64::MIN => i32::MIN,
+        i64::MAX => i32::MAX,
+        us => us.div_euclid(DAY_US) as i32,
+    }
+}
+
 /// What the session's settings change may not be computed before the session runs it.
 fn volatility(way: &Way) -> Volatility {
     let of = match way {
         Way::Read(Type::Array(item)) | Way::Write(Type::Array(item)) => item.as_ref(),
         Way::Read(of) | Way::Write(of) => of,
         Way::Items(items) => return volatility(items),
+        Way::Local | Way::Instant => return Volatility::Stable,
     };
     match (way, of) {
         (_, Type::Timestamptz) => Volatility::Stable,
@@ -214,12 +281,14 @@ fn read_or_null<'t>(
     column.finish()
 }
 
-impl ScalarUDFImpl for TextCast {
+impl ScalarUDFImpl for SessionCast {
     fn name(&self) -> &str {
         match self.way {
             Way::Read(_) => "cast_from_text",
             Way::Write(_) => "cast_to_text",
             Way::Items(_) => "cast_items",
+            Way::Local => "cast_to_local",
+            Way::Instant => "cast_to_instant",
         }
     }
 

@@ -1,15 +1,16 @@
-//! Casts between text and other types, as PostgreSQL does them.
+//! Casts between text and other types, and between times with and without a zone, as PostgreSQL does
+//! them: they go by the session's settings.
 //!
 //! DataFusion leaves a cast to Arrow, which reads fewer texts than PostgreSQL and writes others. So
-//! every cast from or to text becomes a call of [`function::TextCast`], which reads and writes as the wire and
+//! every cast from or to text becomes a call of [`function::SessionCast`], which reads and writes as the wire and
 //! COPY do, in the session's time zone and styles. A bare literal takes the type of what it is
 //! compared with, as PostgreSQL's untyped literals do, before DataFusion picks a type of its own
 //! (for timestamps one of nanoseconds, which holds neither infinity nor the year 2300).
 //!
 //! Twice on the way to a plan: before DataFusion's type coercion, so that an expression planned
 //! alone is covered too, and after it, for the casts that it adds. The name and type of no column
-//! change. Integers are written by Arrow, whose text is PostgreSQL's; casts between two types that
-//! are not text, and from text to text (the lengths of `varchar(n)`), are not touched.
+//! change. Integers are written by Arrow, whose text is PostgreSQL's; other casts
+//! between two types that are not text, and from text to text (the lengths of `varchar(n)`), are not touched.
 //!
 //! Start reading at [`rule`].
 
@@ -32,7 +33,7 @@ pub use function::type_of;
 
 /// Adds both rewrites to a state whose analyzer has all rules that add casts.
 pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusionResult<()> {
-    let casts = Arc::new(rule::TextCasts::new(facts));
+    let casts = Arc::new(rule::SessionCasts::new(facts));
     state.register_function_rewrite(Arc::new(beside::ComparedLiterals))?;
     state.register_function_rewrite(Arc::clone(&casts) as _)?;
     state.add_analyzer_rule(casts);

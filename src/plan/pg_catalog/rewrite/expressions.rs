@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, ObjectName, Value,
 };
 
+use super::from::names_column;
 use super::{build, series};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::functions::{ROUND_EVEN, SIMILAR};
@@ -21,11 +22,23 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
             if let Some(bare) = unqualified(&function.name) {
                 function.name = build::name(&bare);
             }
+            if let Some(to) = counts(function) {
+                *expr = build::cast(expr.clone(), to);
+                return Ok(());
+            }
+            if let Some(remainder) = remainder(function) {
+                *expr = remainder;
+                return Ok(());
+            }
             if rounds_a_float(function) {
                 function.name = build::name(ROUND_EVEN);
             }
         }
         Expr::Value(value) => check_number(&value.value)?,
+        // DataFusion forgets the rows around a sub-select where it plans the elements of an array.
+        Expr::Array(array) if array.elem.iter().any(names_column) => {
+            *expr = build::call("make_array", std::mem::take(&mut array.elem));
+        }
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expr = build::call("timezone", vec![take(time_zone), take(timestamp)]);
         }
@@ -81,6 +94,36 @@ fn check_number(value: &Value) -> Result<()> {
             Err(Error::new(ErrorKind::OutOfRange, message))
         }
         _ => Ok(()),
+    }
+}
+
+/// The type of what counts rows; DataFusion counts without a sign, for which PostgreSQL has no type.
+fn counts(function: &Function) -> Option<DataType> {
+    match build::bare(&function.name)?.as_str() {
+        "row_number" | "rank" | "dense_rank" if function.over.is_some() => {
+            Some(DataType::BigInt(None))
+        }
+        "ntile" if function.over.is_some() => Some(DataType::Integer(None)),
+        "regr_count" | "approx_distinct" => Some(DataType::BigInt(None)),
+        _ => None,
+    }
+}
+
+/// `mod(a, b)`, which is `a % b`.
+fn remainder(function: &Function) -> Option<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match (build::bare(&function.name)?.as_str(), list.args.as_slice()) {
+        (
+            "mod",
+            [
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(left)),
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(right)),
+            ],
+        ) => {
+            let nested = |side: &Expr| Expr::Nested(Box::new(side.clone()));
+            Some(build::binary(nested(left), BinaryOperator::Modulo, nested(right)))
+        }
+        _ => None,
     }
 }
 

@@ -1,11 +1,13 @@
 //! What stands in FROM: system tables by their bare names, and functions that return rows.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, JoinOperator, ObjectName,
     ObjectNamePart, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, TableAlias,
     TableFactor, TableFunctionArgs, TableWithJoins, Value, Values, WindowSpec, WindowType,
+    visit_expressions,
 };
 
 use super::{build, series};
@@ -227,7 +229,7 @@ fn function(
     }
     if bare == "generate_series" {
         let mut bounds: Vec<Expr> = args.iter().cloned().filter_map(expression).collect();
-        if series::give_types(&mut bounds) {
+        if series::give_types(&mut bounds) || bounds.iter().any(names_column) {
             let alias = alias.unwrap_or_else(|| build::alias(&bare, &[]));
             return unnest(vec![build::call(&bare, bounds)], Some(alias), ordinality);
         }
@@ -282,6 +284,9 @@ fn unnest(arrays: Vec<Expr>, alias: Option<TableAlias>, ordinality: bool) -> Tab
         1 => Some(column_named_as_table(alias, "unnest", ordinality)),
         _ => alias,
     };
+    if !ordinality && arrays.iter().any(names_column) {
+        return items_of(arrays, alias);
+    }
     let of = |alias| TableFactor::UNNEST {
         alias,
         array_exprs: arrays,
@@ -293,6 +298,25 @@ fn unnest(arrays: Vec<Expr>, alias: Option<TableAlias>, ordinality: bool) -> Tab
         true => numbered(of(None), alias),
         false => of(alias),
     }
+}
+
+/// Whether the expression names a column; in FROM that can only be one of a relation further left.
+pub fn names_column(expr: &Expr) -> bool {
+    let named = visit_expressions(expr, |expr| match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    named.is_break()
+}
+
+/// `LATERAL (SELECT unnest(a), unnest(b))`
+fn items_of(arrays: Vec<Expr>, alias: Option<TableAlias>) -> TableFactor {
+    let items = arrays.into_iter().enumerate().map(|(i, array)| SelectItem::ExprWithAlias {
+        expr: build::call("unnest", vec![array]),
+        alias: Ident::new(format!("item {i}")),
+    });
+    let subquery = Box::new(build::select(items.collect(), Vec::new(), None));
+    TableFactor::Derived { lateral: true, subquery, alias, sample: None }
 }
 
 /// `f(…) AS s` is `f(…) AS s(s)` where f returns one column.

@@ -1,6 +1,6 @@
 //! `generate_series` of times: DataFusion's takes no text beside them, and in FROM no times at all.
 
-use datafusion::sql::sqlparser::ast::{CastKind, DataType, Expr, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType, Expr, TimezoneInfo};
 
 use super::build;
 
@@ -14,20 +14,10 @@ pub fn give_types(args: &mut [Expr]) -> bool {
         of => of,
     };
     for bound in [first, last] {
-        *bound = cast(bound, of.clone());
+        *bound = build::cast(bound.clone(), of.clone());
     }
-    *step = cast(step, DataType::Interval { fields: None, precision: None });
+    *step = build::cast(step.clone(), DataType::Interval { fields: None, precision: None });
     true
-}
-
-fn cast(expr: &Expr, to: DataType) -> Expr {
-    Expr::Cast {
-        kind: CastKind::Cast,
-        expr: Box::new(expr.clone()),
-        data_type: to,
-        array: false,
-        format: None,
-    }
 }
 
 /// The type that a time is written as.

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::build;
 use super::correlation::{outer_conditions, substitute_equals};
+use crate::plan::functions::ALIKE;
 
 const AGGREGATES: &[&str] = &[
     "count",
@@ -84,10 +85,28 @@ pub fn rewrite(expr: &mut Expr) {
                 *expr = array(query);
             }
         }
+        Expr::AnyOp { left, right, .. } | Expr::AllOp { left, right, .. } => members(left, right),
         Expr::Exists { subquery, .. } | Expr::InSubquery { subquery, .. } => {
             if let Some(select) = select_mut(subquery) {
                 substitute_equals(select);
             }
+        }
+        _ => {}
+    }
+}
+
+/// What a value is compared with by ANY and ALL: a sub-select of many rows, which stays one, or an
+/// array, which may be written as text.
+fn members(value: &Expr, members: &mut Expr) {
+    match members {
+        Expr::Subquery(query) => {
+            let rows = build::derived(query.as_ref().clone(), Some(build::alias("members", &[])));
+            let all = vec![SelectItem::Wildcard(Default::default())];
+            **query = build::select(all, vec![rows], None);
+        }
+        Expr::Value(text) if matches!(text.value, Value::SingleQuotedString(_)) => {
+            let like = build::call("make_array", vec![value.clone()]);
+            *members = build::call(ALIKE, vec![members.clone(), like]);
         }
         _ => {}
     }

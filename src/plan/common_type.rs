@@ -1,0 +1,232 @@
+//! One type for values that come from several places: the branches of CASE, the arms of UNION.
+//!
+//! DataFusion settles it while it analyses a plan; until then such a column has the type of the first
+//! place, and a client would be told that one. Here it is settled as soon as a query is planned, and as
+//! PostgreSQL does it: a quoted text takes the type of what stands beside it, integers become floats, and
+//! what has no common type is an error, not text.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::{Case, Cast};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union,
+};
+
+use super::expressions::rewrite_expressions;
+use super::scope::external;
+use crate::error::{Error, ErrorKind};
+use crate::spec::Type;
+
+/// The plan with its types settled.
+///
+/// # Errors
+/// DatatypeMismatch where values have no common type.
+pub fn with_common_types(plan: LogicalPlan) -> Result<LogicalPlan> {
+    if !has_several_places(&plan)? {
+        return Ok(plan);
+    }
+    let settled = plan.transform_up_with_subqueries(|node| {
+        let node = node.recompute_schema()?;
+        let node = rewrite_expressions(node, |expr, schema| match expr {
+            Expr::Case(case) => settle_case(case, schema),
+            other => Ok(Transformed::no(other)),
+        })?;
+        match node.transformed {
+            true => Ok(Transformed::yes(settle(node.data.recompute_schema()?)?)),
+            false => Ok(Transformed::yes(settle(node.data)?)),
+        }
+    });
+    Ok(settled?.data)
+}
+
+fn has_several_places(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_));
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|expr| Ok(matches!(expr, Expr::Case(_))))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+fn settle(node: LogicalPlan) -> Result<LogicalPlan> {
+    match node {
+        LogicalPlan::Union(union) => settle_union(union),
+        LogicalPlan::RecursiveQuery(query) => {
+            check_recursion(&query)?;
+            Ok(LogicalPlan::RecursiveQuery(query))
+        }
+        other => Ok(other),
+    }
+}
+
+/// A value's type, and whether it is a quoted text or NULL, which takes any.
+struct Place {
+    field: FieldRef,
+    is_open: bool,
+}
+
+/// The type of the first place that decides it.
+fn common(what: &str, places: &[Place]) -> Result<Option<FieldRef>> {
+    let mut found: Option<FieldRef> = None;
+    for place in places.iter().filter(|place| !place.is_open) {
+        let next = &place.field;
+        found = Some(match found {
+            None => Arc::clone(next),
+            Some(known) if known.data_type() == next.data_type() => known,
+            Some(known) => match wider(known.data_type(), next.data_type()) {
+                Some(wide) if wide == *known.data_type() => known,
+                Some(wide) if wide == *next.data_type() => Arc::clone(next),
+                Some(wide) => Arc::new(known.as_ref().clone().with_data_type(wide)),
+                None => {
+                    let name = |field: &FieldRef| {
+                        Type::of_field(field)
+                            .map_or_else(|| field.data_type().to_string(), |t| t.to_string())
+                    };
+                    let (known, next) = (name(&known), name(next));
+                    let message = format!("{what} types {known} and {next} cannot be matched");
+                    return Err(external(Error::new(ErrorKind::DatatypeMismatch, message)));
+                }
+            },
+        });
+    }
+    Ok(found)
+}
+
+fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+    use DataType::{Date32, Timestamp};
+    match (a, b) {
+        (Date32, Timestamp(..)) => Some(b.clone()),
+        (Timestamp(..), Date32) => Some(a.clone()),
+        // Of the two kinds, the one with a time zone is preferred.
+        (Timestamp(_, Some(_)), Timestamp(_, None)) => Some(a.clone()),
+        (Timestamp(_, None), Timestamp(_, Some(_))) => Some(b.clone()),
+        _ if a.is_string() != b.is_string() => None,
+        _ => type_union_coercion(a, b),
+    }
+}
+
+fn settle_case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let results = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+    let places = results.map(|result| place(result, schema)).collect::<Result<Vec<_>>>();
+    // A parameter whose type is not known yet, or a name that is an error of its own.
+    let Ok(places) = places else { return Ok(Transformed::no(Expr::Case(case))) };
+    let Some(to) = common("CASE", &places)? else {
+        return Ok(Transformed::no(Expr::Case(case)));
+    };
+    if places.iter().all(|place| place.field.data_type() == to.data_type()) {
+        return Ok(Transformed::no(Expr::Case(case)));
+    }
+    let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(&mut case.else_expr);
+    for (result, place) in results.zip(&places) {
+        if place.field.data_type() != to.data_type() {
+            **result = cast_to(std::mem::take(result), &to);
+        }
+    }
+    Ok(Transformed::yes(Expr::Case(case)))
+}
+
+fn place(expr: &Expr, schema: &DFSchema) -> Result<Place> {
+    Ok(Place { field: expr.to_field(schema)?.1, is_open: is_open(expr) })
+}
+
+fn is_open(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value, _) => value.is_null() || value.try_as_str().is_some(),
+        Expr::Alias(alias) => is_open(&alias.expr),
+        _ => false,
+    }
+}
+
+fn cast_to(expr: Expr, to: &FieldRef) -> Expr {
+    let to = Arc::new(to.as_ref().clone().with_nullable(true));
+    Expr::Cast(Cast::new_from_field(Box::new(expr), to))
+}
+
+fn settle_union(union: Union) -> Result<LogicalPlan> {
+    let width = union.schema.fields().len();
+    if union.inputs.iter().any(|input| input.schema().fields().len() != width) {
+        return Ok(LogicalPlan::Union(union));
+    }
+    let mut types = Vec::with_capacity(width);
+    for column in 0..width {
+        let places = union.inputs.iter().map(|input| Place {
+            field: Arc::clone(input.schema().field(column)),
+            is_open: shows_open(input, column),
+        });
+        types.push(common("UNION", &places.collect::<Vec<_>>())?);
+    }
+    let inputs = union.inputs.iter().map(|input| with_types(input, &types));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    Union::try_new_with_loose_types(inputs).map(LogicalPlan::Union)
+}
+
+/// Whether a column is one literal that takes any type.
+fn shows_open(plan: &LogicalPlan, column: usize) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => match &projection.expr[column] {
+            Expr::Column(inner) => projection
+                .input
+                .schema()
+                .maybe_index_of_column(inner)
+                .is_some_and(|column| shows_open(&projection.input, column)),
+            expr => is_open(expr),
+        },
+        LogicalPlan::Values(values) => values.values.iter().all(|row| is_open(&row[column])),
+        LogicalPlan::SubqueryAlias(alias) => shows_open(&alias.input, column),
+        _ => plan.schema().field(column).data_type().is_null(),
+    }
+}
+
+fn with_types(input: &Arc<LogicalPlan>, types: &[Option<FieldRef>]) -> Result<Arc<LogicalPlan>> {
+    let schema = input.schema();
+    let differs = |(field, to): (&FieldRef, &Option<FieldRef>)| {
+        to.as_ref().is_some_and(|to| to.data_type() != field.data_type())
+    };
+    if !schema.fields().iter().zip(types).any(differs) {
+        return Ok(Arc::clone(input));
+    }
+    let columns = schema.iter().zip(types).map(|((qualifier, field), to)| {
+        let column = Expr::from((qualifier, field));
+        match to {
+            Some(to) if to.data_type() != field.data_type() => {
+                cast_to(column, to).alias_qualified(qualifier.cloned(), field.name())
+            }
+            _ => column,
+        }
+    });
+    let plan = LogicalPlanBuilder::from(Arc::clone(input)).project(columns)?.build()?;
+    Ok(Arc::new(plan))
+}
+
+/// The recursive term was cast to the types of the other one: a fraction must not be lost in that.
+fn check_recursion(query: &RecursiveQuery) -> Result<()> {
+    let LogicalPlan::Projection(projection) = query.recursive_term.as_ref() else { return Ok(()) };
+    for (at, expr) in projection.expr.iter().enumerate() {
+        let expr = expr.clone().unalias_nested().data;
+        let Expr::Cast(Cast { expr, field }) = expr else { continue };
+        let from = expr.to_field(projection.input.schema())?.1;
+        let is_whole = field.data_type().is_integer() && !from.data_type().is_integer();
+        if is_whole && from.data_type().is_numeric() {
+            let name = |field: &FieldRef| Type::of_field(field).map(|of| of.to_string());
+            let (to, from) = (name(&field).unwrap_or_default(), name(&from).unwrap_or_default());
+            let message = format!(
+                "recursive query \"{}\" column {} has type {to} in non-recursive term but type {from} overall",
+                query.name,
+                at + 1
+            );
+            return Err(external(
+                Error::new(ErrorKind::DatatypeMismatch, message)
+                    .hint("cast the output of the non-recursive term to the correct type"),
+            ));
+        }
+    }
+    Ok(())
+}
