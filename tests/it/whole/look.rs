@@ -70,10 +70,11 @@ impl World {
     async fn at_a_time(&mut self, n: usize) {
         let on = &self.model.on;
         let moves = &self.model.branches[on];
-        let (time_us, commit) = moves[n % moves.len()];
+        let at = n % moves.len();
+        let (time_us, commit) = moves[at];
         let later_us = time_us + [0, 1, 999_999][n % 3];
         let is_gone = self.model.expired_us.get(on).is_some_and(|expired| later_us <= *expired);
-        if later_us > self.now_us() || (is_gone && self.model.head(on) != commit) {
+        if later_us > self.now_us() || (is_gone && at + 1 < moves.len()) {
             return;
         }
         let version = format!(" FOR SYSTEM_TIME AS OF TIMESTAMPTZ '{}'", rfc3339(later_us));
