@@ -45,7 +45,8 @@ pub fn table_then(table: &Table, at: &Snapshot) -> Result<Arc<Table>> {
 /// UNDROP TABLE t: the last table of this name that this branch dropped is there again.
 ///
 /// # Errors
-/// UndefinedTable where none was dropped; DuplicateTable where the name was given away.
+/// UndefinedTable where none was dropped; DuplicateTable where the name was given away, or the table
+/// is back under another.
 pub fn undrop(writing: &mut Writing<'_>, name: &ObjectName) -> Result<()> {
     let (namespace, name) = place(&writing.reading, name)?;
     let snapshot = &writing.reading.snapshot;
@@ -58,6 +59,13 @@ pub fn undrop(writing: &mut Writing<'_>, name: &ObjectName) -> Result<()> {
         Error::new(ErrorKind::UndefinedTable, message)
             .hint("a table of another branch: CREATE TABLE … CLONE t@branch")
     })?;
+    if let Some(there) = writing.transaction.snapshot().table_by_id(dropped.id())?
+        && there.schema().name != name
+    {
+        let message = format!("table \"{name}\" is back already, as \"{}\"", there.schema().name);
+        return Err(Error::new(ErrorKind::DuplicateTable, message)
+            .hint("RESTORE TABLE makes it what it was; CREATE TABLE … CLONE makes a second one"));
+    }
     writing.transaction.undrop_table(&dropped, &was).map_err(|error| match error.kind() {
         ErrorKind::DuplicateTable => {
             error.hint("rename or drop the table that has the name now, then UNDROP again")

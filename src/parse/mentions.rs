@@ -39,10 +39,18 @@ pub fn mentions(text: &str) -> Result<Vec<(Range<usize>, String)>> {
 /// # Errors
 /// As [`super::parse`].
 pub fn with_column_renamed(text: &str, from: &str, to: &str) -> Result<String> {
+    with_columns_named(text, |name| (name == from).then(|| to.to_owned()))
+}
+
+/// The text with columns called otherwise, all at once; None and the name it has: it stays as written.
+///
+/// # Errors
+/// As [`super::parse`].
+pub fn with_columns_named(text: &str, name_of: impl Fn(&str) -> Option<String>) -> Result<String> {
     let mut out = String::with_capacity(text.len());
     let mut end = 0;
     for (bytes, name) in mentions(text)? {
-        if name == from {
+        if let Some(to) = name_of(&name).filter(|to| *to != name) {
             out.push_str(&text[end..bytes.start]);
             out.push_str(&format!("\"{}\"", to.replace('"', "\"\"")));
             end = bytes.end;

@@ -55,7 +55,7 @@ pub use create::{
 pub use cursor::{Declare, Fetch, FetchDirection};
 pub use drop::{Comment, CommentTarget, Drop, ObjectKind};
 pub use grammar::fold;
-pub use mentions::{mentions, with_column_renamed};
+pub use mentions::{mentions, with_column_renamed, with_columns_named};
 pub use query::{expression, parse, query, refuse_write, version_literal};
 pub use rewrite::does_nothing;
 pub use sequence::{AlterObject, CreateSequence, ObjectChange, SequenceOptions};

@@ -21,6 +21,7 @@ pub mod text;
 pub mod types;
 pub mod value;
 pub mod view;
+mod widening;
 
 pub use commit::{
     Commit, CommitKind, Ref, RefKind, ReflogAction, ReflogEntry, TableChange, ref_label, ref_table,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
-use arrow::compute::{cast, filter_record_batch, take};
+use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use roaring::RoaringBitmap;
 
@@ -280,11 +280,12 @@ pub fn stored_schema(schema: &TableSchema) -> SchemaRef {
 pub fn reshape(batch: &RecordBatch, from: &TableSchema, to: &TableSchema) -> Result<Vec<ArrayRef>> {
     let positions: HashMap<_, _> =
         from.columns.iter().enumerate().map(|(i, c)| (c.id, i)).collect();
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
     let column = |wanted: &crate::spec::Column| {
         let storage = wanted.data_type.arrow();
         match positions.get(&wanted.id) {
             Some(&i) if *batch.column(i).data_type() == storage => Ok(Arc::clone(batch.column(i))),
-            Some(&i) => cast(batch.column(i), &storage).map_err(internal),
+            Some(&i) => cast_with_options(batch.column(i), &storage, &strict).map_err(internal),
             None => {
                 let first = UInt64Array::from_value(0, batch.num_rows());
                 take(&wanted.missing_value()?, &first, None).map_err(internal)

@@ -7,16 +7,15 @@ mod crash;
 mod differences;
 mod documents;
 mod guest;
-mod history;
 mod isolation;
 mod merging;
 mod process;
 mod property;
-mod shape;
 mod sql;
 mod time;
 mod upkeep;
 mod versions;
+mod whole;
 mod wire;
 
 #[global_allocator]

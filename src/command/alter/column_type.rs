@@ -27,7 +27,7 @@ impl Alteration<'_, '_> {
             return Ok(());
         }
         self.refuse_computed(name)?;
-        if using.is_none() && widens(from, to) {
+        if using.is_none() && from.widens_to(to) {
             let mut next = column.clone();
             next.default = default_as(&column, to);
             next.data_type = to.clone();
@@ -225,22 +225,6 @@ impl Alteration<'_, '_> {
     }
 }
 
-/// Whether every value is a value of the other type, and is stored so that it can be read as one.
-fn widens(from: &Type, to: &Type) -> bool {
-    use Type::{Char, Float4, Float8, Int2, Int4, Int8, Numeric, Text, Varchar};
-    match (from, to) {
-        (Int2, Int4 | Int8) | (Int4, Int8) | (Float4, Float8) => true,
-        (Int2, Numeric(p, s)) => digits(*p, *s) >= 5,
-        (Int4, Numeric(p, s)) => digits(*p, *s) >= 10,
-        (Int8, Numeric(p, s)) => digits(*p, *s) >= 19,
-        (Numeric(p, s), Numeric(q, t)) => t >= s && digits(*q, *t) >= digits(*p, *s),
-        (Varchar(_), Text | Varchar(None)) | (Text, Varchar(None)) => true,
-        (Varchar(Some(n)) | Char(n), Varchar(Some(m))) => m >= n,
-        (Char(_), Text | Varchar(None)) => true,
-        _ => false,
-    }
-}
-
 /// The DEFAULT under another type: the value it was, cast. A whole number and a text are the same
 /// under every type they go to without being asked, and stay as written.
 fn default_as(column: &Column, to: &Type) -> Option<String> {
@@ -253,11 +237,6 @@ fn default_as(column: &Column, to: &Type) -> Option<String> {
         _ => column.generated.is_some(),
     };
     Some(if same { text.clone() } else { format!("CAST({text} AS {from})") })
-}
-
-/// Digits before the point.
-fn digits(precision: u8, scale: i8) -> i16 {
-    i16::from(precision) - i16::from(scale)
 }
 
 /// Whether PostgreSQL casts in an assignment, without being asked to.

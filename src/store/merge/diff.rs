@@ -46,6 +46,8 @@ pub(super) struct Diff {
     pub came: Vec<Version>,
     /// Versions that lie elsewhere now.
     pub moved: Vec<Version>,
+    /// Where they lay.
+    pub left: Vec<Version>,
     /// Segments of new rows with ids counted up, too many to list.
     pub fresh: Vec<TableSegment>,
 }
@@ -233,7 +235,7 @@ fn forget_moves(diff: &mut Diff) {
     if moved.is_empty() {
         return;
     }
-    diff.gone.retain(|version| !moved.contains_key(&version.name()));
+    diff.left = diff.gone.extract_if(.., |version| moved.contains_key(&version.name())).collect();
     diff.came.retain(|version| !moved.contains_key(&version.name()));
     diff.moved = moved.into_values().collect();
     diff.moved.sort_unstable();

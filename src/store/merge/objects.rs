@@ -7,7 +7,7 @@ use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
 use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
 use crate::error::Result;
-use crate::spec::{CommitId, TableId};
+use crate::spec::{CommitId, TableId, TableSchema};
 use crate::store::catalog::{self, Object};
 use crate::store::snapshot::{Relation, Snapshot};
 use crate::store::table::Table;
@@ -80,8 +80,10 @@ impl Merging<'_> {
         let ours_stood = still(&self.our_tables, ours);
         match (ours, theirs) {
             (None, None) => Ok(()),
-            (Some(_), None) if ours_stood => self.drop_ours(id),
             (Some(_), None) => {
+                if ours_stood || (base.is_some() && !self.differs(id, self.ours)?) {
+                    return self.drop_ours(id);
+                }
                 let why = "it was dropped on the branch merged and changed here";
                 match self.conflict(id, self.ours, why)? {
                     Pick::Ours => Ok(()),
@@ -90,7 +92,7 @@ impl Merging<'_> {
             }
             (None, Some(_)) if base.is_none() => self.create(id),
             (None, Some(_)) => {
-                if !self.differs(id)? {
+                if !self.differs(id, self.theirs)? {
                     return Ok(());
                 }
                 let why = "it was dropped here and changed on the branch merged";
@@ -103,14 +105,20 @@ impl Merging<'_> {
         }
     }
 
-    /// Whether rows or shape of a table differ between the base and theirs.
-    fn differs(&self, id: TableId) -> Result<bool> {
-        let (Some(base), Some(theirs)) = (self.base.table_by_id(id)?, self.theirs.table_by_id(id)?)
-        else {
-            return Ok(true);
-        };
-        let shape = base.schema().id != theirs.schema().id;
-        Ok(shape || count(&base, &theirs, self.base.commit())? != (0, 0))
+    /// Whether a relation is another than the base's on a side: a merge can have brought it there in
+    /// a record of its own.
+    fn differs(&self, id: TableId, side: &Snapshot) -> Result<bool> {
+        Ok(match (relation(self.base, id)?, relation(side, id)?) {
+            (Some(Relation::Table(base)), Some(Relation::Table(table))) => {
+                let before =
+                    TableSchema { id: table.schema().id, ..base.schema().as_ref().clone() };
+                before != *table.schema().as_ref()
+                    || count(&base, &table, self.base.commit())? != (0, 0)
+            }
+            (Some(Relation::View(base)), Some(Relation::View(view))) => base != view,
+            (Some(Relation::Sequence(base)), Some(Relation::Sequence(there))) => base != there,
+            _ => true,
+        })
     }
 
     /// Notes a conflict about a whole object, and says whose version stands.

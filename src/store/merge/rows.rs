@@ -20,6 +20,8 @@ pub(super) struct Row {
     pub ours: Option<Version>,
     pub theirs: Option<Version>,
     pub pick: Pick,
+    /// Both states show one version, and only where theirs has it does it have all of its columns.
+    pub short: bool,
 }
 
 impl Row {
@@ -31,9 +33,9 @@ impl Row {
         }
     }
 
-    /// Whether both states show the same version.
+    /// Whether both states show the same version, and it does not matter where it is read.
     pub fn is_agreed(&self) -> bool {
-        self.ours.map(|v| v.commit) == self.theirs.map(|v| v.commit)
+        !self.short && self.ours.map(|v| v.commit) == self.theirs.map(|v| v.commit)
     }
 }
 
@@ -70,6 +72,7 @@ pub(super) fn decide(ours: &Diff, theirs: &Diff) -> (Vec<Row>, Vec<usize>) {
             ours: side(ours, our_base),
             theirs: side(theirs, their_base),
             pick: Pick::Ours,
+            short: false,
         };
         let touched = |diff: &Diff| of_row(&diff.gone, id).or(of_row(&diff.came, id)).is_some();
         let pick = match (touched(ours), touched(theirs)) {

@@ -1,6 +1,7 @@
 //! Two shapes of one table as one: columns meet by id, not by name.
 
-use super::{NewRules, Pick, Prefer};
+use super::{NewRules, Pick, Prefer, names};
+use crate::error::Result;
 use crate::spec::{Column, ColumnId, TableSchema};
 
 /// A shape, and what could not be decided.
@@ -10,20 +11,27 @@ pub(super) struct Shaped {
     pub conflicts: Vec<String>,
 }
 
-/// The shape that has the changes of both. A column dropped on one side is dropped; a new one of
-/// theirs comes last. The answer keeps the id of the side it equals; else it is a new one.
+/// The shape that has the changes of both. A column dropped on one side is dropped. The order is that
+/// of the side that alone changed it; else ours, and new ones of theirs come last. The answer keeps
+/// the id of the side it equals; else it is a new one.
+///
+/// # Errors
+/// Syntax where a text that was stored is none.
 pub(super) fn merge(
     base: &TableSchema,
     ours: &TableSchema,
     theirs: &TableSchema,
     prefer: Prefer,
     next_id: impl FnOnce() -> u64,
-) -> Shaped {
+) -> Result<Shaped> {
     let mut choice = Choice { prefer, conflicts: Vec::new() };
+    let mut columns = choice.columns(base, ours, theirs);
+    choice.conflicts.extend(names::computed(&mut columns, ours, theirs)?);
+    let checks = |side| names::checks(side, &columns);
+    let (checks, our_checks, their_checks) = (checks(base)?, checks(ours)?, checks(theirs)?);
     let mut schema = TableSchema {
         namespace: choice.of("schema", &base.namespace, &ours.namespace, &theirs.namespace),
         name: choice.of("name", &base.name, &ours.name, &theirs.name),
-        columns: choice.columns(base, ours, theirs),
         primary_key: choice.of(
             "primary key",
             &base.primary_key,
@@ -37,9 +45,9 @@ pub(super) fn merge(
         unique: choice.list("unique key", (&base.unique, &ours.unique, &theirs.unique), |key| {
             key.name.as_str()
         }),
-        checks: choice.list("check", (&base.checks, &ours.checks, &theirs.checks), |check| {
-            check.name.as_str()
-        }),
+        checks: choice
+            .list("check", (&checks, &our_checks, &their_checks), |check| check.name.as_str()),
+        columns,
         options: choice.of("WITH", &base.options, &ours.options, &theirs.options),
         comment: choice.of("comment", &base.comment, &ours.comment, &theirs.comment),
         ..ours.clone()
@@ -52,7 +60,7 @@ pub(super) fn merge(
             schema.id = crate::spec::SchemaId(next_id());
         }
     }
-    Shaped { schema, conflicts: choice.conflicts }
+    Ok(Shaped { schema, conflicts: choice.conflicts })
 }
 
 /// What the merged shape demands and a side did not, of the side's rows or of its older ones.
@@ -147,40 +155,22 @@ impl Choice {
                 (None, None) => kept.push(column.clone()),
                 (before, Some(there)) => {
                     let what = format!("column \"{}\"", column.name);
-                    kept.push(self.of(&what, before.unwrap_or(there), column, there));
+                    let picked = self.of(&what, before.unwrap_or(there), column, there);
+                    kept.push(wide_enough(picked, column, there));
                 }
             }
         }
         let new =
             |column: &&Column| base.column(column.id).is_none() && ours.column(column.id).is_none();
-        for column in theirs.columns.iter().filter(new) {
-            match kept.iter().position(|known| known.name == column.name) {
-                Some(known) => {
-                    self.conflicts
-                        .push(format!("both sides have a new column \"{}\"", column.name));
-                    if self.prefer.pick() == Pick::Theirs {
-                        kept[known] = column.clone();
-                    }
-                }
-                None => kept.push(column.clone()),
-            }
+        kept.extend(theirs.columns.iter().filter(new).cloned());
+        let ids = |schema: &TableSchema| schema.columns.iter().map(|c| c.id).collect::<Vec<_>>();
+        if ids(ours) == ids(base) {
+            // All that is left is in theirs.
+            kept.sort_by_key(|column| theirs.position(column.id));
         }
-        self.distinct(&mut kept);
+        let preferred = if self.prefer.pick() == Pick::Ours { ours } else { theirs };
+        self.conflicts.extend(names::distinct(&mut kept, base, preferred));
         kept
-    }
-
-    /// A rename on one side and a new column, or another rename, on the other can meet.
-    fn distinct(&mut self, columns: &mut Vec<Column>) {
-        let mut i = 0;
-        while i < columns.len() {
-            let name = columns[i].name.clone();
-            if columns[..i].iter().any(|column| column.name == name) {
-                self.conflicts.push(format!("two columns would be named \"{name}\""));
-                columns.remove(i);
-            } else {
-                i += 1;
-            }
-        }
     }
 
     /// A key of one side and a check of the other can have one name.
@@ -224,10 +214,21 @@ impl Choice {
             if let Some(column) = ours.column(id).or_else(|| theirs.column(id)) {
                 let what = "was dropped on one side and is part of a key or an order on the other";
                 self.conflicts.push(format!("column \"{}\" {what}", column.name));
-                schema.columns.push(column.clone());
+                let name = names::free(&schema.columns, &column.name);
+                schema.columns.push(Column { name, ..column.clone() });
             }
         }
     }
+}
+
+/// A column of two sides with a type that holds the rows of both: RESTORE can have made one narrower.
+fn wide_enough(picked: Column, ours: &Column, theirs: &Column) -> Column {
+    let Some(common) = ours.data_type.common(&theirs.data_type) else { return picked };
+    if common == picked.data_type {
+        return picked;
+    }
+    let wider = if common == ours.data_type { ours } else { theirs };
+    Column { data_type: common, missing: wider.missing.clone(), ..picked }
 }
 
 #[cfg(test)]
@@ -267,11 +268,11 @@ mod tests {
         let ours = table(2, &[(1, "a", Type::Int4), (3, "c", Type::Int4)]);
         let theirs =
             table(3, &[(1, "renamed", Type::Int8), (2, "b", Type::Int4), (4, "d", Type::Text)]);
-        let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9);
+        let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9).unwrap();
         assert_eq!(names(&shaped), ["renamed", "c", "d"]);
         assert_eq!(shaped.schema.id, SchemaId(9));
         assert!(shaped.conflicts.is_empty());
-        let same = merge(&base, &base, &theirs, Prefer::Neither, || 9);
+        let same = merge(&base, &base, &theirs, Prefer::Neither, || 9).unwrap();
         assert_eq!(same.schema, theirs);
     }
 
@@ -280,9 +281,9 @@ mod tests {
         let base = table(1, &[(1, "a", Type::Int4)]);
         let ours = table(2, &[(1, "a", Type::Int8), (3, "n", Type::Int4)]);
         let theirs = table(3, &[(1, "a", Type::Text), (4, "n", Type::Text)]);
-        let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9);
+        let shaped = merge(&base, &ours, &theirs, Prefer::Neither, || 9).unwrap();
         assert_eq!(shaped.conflicts.len(), 2, "{:?}", shaped.conflicts);
-        assert_eq!(merge(&base, &ours, &theirs, Prefer::Ours, || 9).schema, ours);
-        assert_eq!(merge(&base, &ours, &theirs, Prefer::Theirs, || 9).schema, theirs);
+        assert_eq!(merge(&base, &ours, &theirs, Prefer::Ours, || 9).unwrap().schema, ours);
+        assert_eq!(merge(&base, &ours, &theirs, Prefer::Theirs, || 9).unwrap().schema, theirs);
     }
 }

@@ -9,6 +9,7 @@ use super::compose::{Composed, compose, unwritten};
 use super::diff::{Version, diff, ranges_of};
 use super::fetch::rows_at;
 use super::ranges::stamped;
+use super::returned::columns_back;
 use super::rows::{Sides, decide, settle};
 use super::{Conflict, Pick, Prefer, keys, lost, shape};
 use crate::error::Result;
@@ -36,7 +37,7 @@ pub(super) fn join(
     prefer: Prefer,
 ) -> Result<Joined> {
     let next_id = || ours.store().next_id();
-    let shaped = shape::merge(base.schema(), ours.schema(), theirs.schema(), prefer, next_id);
+    let shaped = shape::merge(base.schema(), ours.schema(), theirs.schema(), prefer, next_id)?;
     let schema = Arc::new(shaped.schema);
     ours.store().keep_schema(&schema);
     let sides = Sides { base, ours, theirs, schema: &schema };
@@ -48,6 +49,7 @@ pub(super) fn join(
     our_diff.list_shared(ours, &their_diff)?;
 
     let (mut rows, contested) = decide(&our_diff, &their_diff);
+    columns_back(&sides, &our_diff, &their_diff, &mut rows)?;
     let mut conflicts: Vec<Conflict> = shaped
         .conflicts
         .into_iter()
@@ -59,7 +61,8 @@ pub(super) fn join(
     conflicts.extend(keys::settle(&sides, diffs, &mut rows, &mut hidden, prefer)?);
     conflicts.extend(lost::unfilled(&sides, diffs, &rows, &hidden)?);
     conflicts.extend(lost::dropped(&sides, &rows, prefer)?);
-    if their_diff.is_empty() && schema.id == ours.schema().id {
+    let short = rows.iter().any(|row| row.short);
+    if their_diff.is_empty() && !short && schema.id == ours.schema().id {
         return Ok(Joined { taken: None, conflicts, rewritten: Vec::new() });
     }
     let Composed { table, added_rows, deleted_rows, rewritten } =
