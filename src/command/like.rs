@@ -2,27 +2,20 @@
 
 use std::sync::Arc;
 
-use super::write::target::Target;
-use super::{Writing, refs};
+use super::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{Check, ColumnSpec, CreateTable, Identity, KeySpec, Like, TableClauses};
-use crate::plan::names;
-use crate::plan::time_travel::name_parts;
+use crate::plan::addressed_table;
 use crate::spec::{Column, ColumnId, Generated, TableSchema};
-use crate::store::Table;
+use crate::store::{Snapshot, Table};
 
-/// The model, at its version where one is said.
+/// The model and where it is, at its version where one is said.
 ///
 /// # Errors
 /// UndefinedTable and what resolving the version gives.
-pub fn model(writing: &Writing<'_>, like: &Like) -> Result<Arc<Table>> {
-    let Some(version) = &like.table.version else {
-        return Ok(Target::named(&writing.scene(), &like.table.name, None, None)?.table);
-    };
-    let reading = writing.reading.at(refs::version(&writing.reading, writing.state, version)?);
-    let parts = name_parts(&like.table.name)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    names::table(&reading, &parts).map(|(table, _)| table)
+pub fn model(writing: &Writing<'_>, like: &Like) -> Result<(Arc<Table>, Snapshot)> {
+    let (name, version) = (&like.table.name, like.table.version.as_ref());
+    addressed_table(&writing.reading, writing.state, name, version)
 }
 
 /// CLONE: a table of its own that shares the rows of the model until one of them changes.
@@ -39,7 +32,7 @@ pub fn clone(
         return Err(Error::new(ErrorKind::NotSupported, "a temporary clone")
             .hint("CREATE TEMPORARY TABLE … AS SELECT copies the rows"));
     }
-    let model = model(writing, like)?;
+    let (model, _) = model(writing, like)?;
     writing.transaction.clone_table(&model, namespace, name)?;
     Ok(model.row_count())
 }

@@ -47,7 +47,7 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
             return like::clone(writing, create, model, place).map(Created::Rows);
         }
         Some(model) => {
-            let schema = Arc::clone(like::model(writing, model)?.schema());
+            let schema = Arc::clone(like::model(writing, model)?.0.schema());
             modelled = like::as_created(create, model, &schema);
             &modelled
         }

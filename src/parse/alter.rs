@@ -7,8 +7,9 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::branch::CreateRef;
 use super::column::{Check, ColumnSpec, Elements, Identity, KeySpec};
 use super::grammar::Grammar;
-use super::statement::{Call, Statement};
+use super::statement::{Call, Statement, Target};
 use super::types::map_type;
+use super::version::TableVersionSpec;
 use crate::error::Result;
 use crate::spec::Type;
 
@@ -17,6 +18,8 @@ use crate::spec::Type;
 pub struct AlterTable {
     /// The table.
     pub name: ast::ObjectName,
+    /// The branch it is changed on.
+    pub version: Option<TableVersionSpec>,
     /// IF EXISTS.
     pub if_exists: bool,
     /// In the order written; at least one.
@@ -136,7 +139,7 @@ impl Grammar<'_> {
         }
         let if_exists = self.accepts("IF EXISTS");
         self.accepts("ONLY");
-        let name = self.object()?;
+        let Target { name, version } = self.target()?;
         let mut operations = Vec::new();
         loop {
             self.operation(&mut operations)?;
@@ -144,7 +147,7 @@ impl Grammar<'_> {
                 break;
             }
         }
-        Ok(Statement::AlterTable(Box::new(AlterTable { name, if_exists, operations })))
+        Ok(Statement::AlterTable(Box::new(AlterTable { name, version, if_exists, operations })))
     }
 
     fn operation(&mut self, operations: &mut Vec<AlterOperation>) -> Result<()> {
