@@ -29,7 +29,7 @@ use super::time_travel::{of_label, of_ref};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
-use crate::spec::{RefKind, Sequence, TableId, ViewUse};
+use crate::spec::{RefKind, Sequence, TableId, ViewUse, ref_label};
 use crate::store::{Relation, Snapshot, TEMPORARY_NAMESPACE, Table, Version};
 
 /// The catalog of schemas made without one.
@@ -476,10 +476,15 @@ pub(super) fn undefined(reading: &Reading, parts: &[&str], at: &Snapshot) -> Err
     let elsewhere =
         |snapshot: &Snapshot| relation(reading, parts, snapshot).is_ok_and(|found| found.is_some());
     if at.commit() != reading.snapshot.commit() && elsewhere(&reading.snapshot) {
-        return error.hint(format!(
-            "it exists now, but not yet at commit {}: ask for a later version",
-            at.commit()
-        ));
+        return error.hint(match at.reference() {
+            Some((branch, RefKind::Branch)) => {
+                format!("it is not on branch \"{}\"", ref_label(branch))
+            }
+            Some((_, RefKind::Tag)) | None => {
+                let commit = at.commit();
+                format!("it exists now, but not yet at commit {commit}: ask for a later version")
+            }
+        });
     }
     error
 }

@@ -211,10 +211,6 @@ impl World {
         }
         let mut after = self.model.commits[&self.model.head(&branch)].clone();
         let Some(name) = after.keys().nth(table % after.len().max(1)).cloned() else { return };
-        // The statement is planned where the session stands, too.
-        if !self.model.now().contains_key(&name) {
-            return;
-        }
         let fits =
             after.get_mut(&name).expect("picked").insert((from..from + 3).map(|k| (k, k % 10)));
         let sql = insert(&format!("{name}.branch_{branch}"), from, 3);
