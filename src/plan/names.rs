@@ -70,6 +70,8 @@ pub fn source(
     version: Option<&At>,
 ) -> Result<Arc<dyn TableSource>> {
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
+        // A version has the shape it had; without one a view keeps that of the day it was made.
+        Named::Table(table) if version.is_some() => Arc::new(TableScan::new(table)),
         Named::Table(table) => shown_in_view(reading, parts, table)?,
         Named::View(view, at) => {
             let plan = plan_view(&reading.at(at.clone()), state, &view)?;

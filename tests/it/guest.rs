@@ -100,7 +100,7 @@ impl Guest {
                 Outcome::CopyOut(mut copy) => {
                     let mut text = Vec::new();
                     while let Some(bytes) = copy.stream.next().await {
-                        text.extend_from_slice(&bytes?);
+                        text.extend_from_slice(&bytes?.bytes);
                     }
                     if copy.binary { Vec::new() } else { copied(&text) }
                 }

@@ -203,7 +203,8 @@ impl World {
         spelling: &Spelling,
         (tells, place): (Tells, &str),
     ) {
-        let fits = spelling.parameter.is_none() || takes_parameters(place);
+        // What is described before it has a value has the columns of the head.
+        let fits = spelling.parameter.is_none() || tells == Tells::Pairs && takes_parameters(place);
         if !fits || !takes_columns(place, &spelling.text) {
             return;
         }
