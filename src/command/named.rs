@@ -9,8 +9,9 @@ use datafusion::sql::sqlparser::ast::ObjectName;
 use super::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{TableVersionSpec, Target};
+use crate::plan::names::{self, Named};
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, addressed, addressed_table, names};
+use crate::plan::{Reading, addressed, addressed_table};
 use crate::spec::ref_label;
 use crate::store::{Relation, Snapshot, Table};
 
@@ -88,5 +89,5 @@ pub(super) fn undefined(name: &ObjectName) -> Result<Error> {
 pub(super) fn is_made_up(reading: &Reading, name: &ObjectName) -> Result<bool> {
     let parts = name_parts(name)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    Ok(names::resolve(reading, &parts, None).is_ok())
+    Ok(matches!(names::resolve(reading, &parts, None), Ok(Named::Metadata(..) | Named::System(_))))
 }
