@@ -1,11 +1,11 @@
 //! DROP of tables, views, sequences and schemas, and of the views that read what is dropped.
 
+use super::named::{is_made_up, shown};
 use super::{Writing, depend, sequence};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{Drop, ObjectKind};
-use crate::plan::names;
+use crate::parse::{Drop, ObjectKind, Target};
 use crate::plan::time_travel::name_parts;
-use crate::spec::{Generated, SchemaId, View};
+use crate::spec::{Generated, SchemaId, View, ref_label, ref_table};
 use crate::store::{DEFAULT_NAMESPACE, Relation};
 
 /// DROP. Answers what the client is told beside it.
@@ -15,12 +15,12 @@ use crate::store::{DEFAULT_NAMESPACE, Relation};
 /// said; NotSupported for kinds that there are none of.
 pub fn drop_objects(writing: &mut Writing<'_>, drop: &Drop) -> Result<Vec<String>> {
     let mut notices = Vec::new();
-    for name in &drop.names {
-        let parts = name_parts(name)?;
+    for target in &drop.names {
+        let parts = name_parts(&target.name)?;
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match drop.kind {
             ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence => {
-                drop_relation(writing, drop, &parts, &mut notices)?;
+                drop_relation(writing, drop, target, &mut notices)?;
             }
             ObjectKind::Schema => drop_schema(writing, drop, &parts, &mut notices)?,
             ObjectKind::Index => drop_index(writing, drop, &parts, &mut notices)?,
@@ -47,13 +47,15 @@ pub fn word_of(kind: ObjectKind) -> &'static str {
 fn drop_relation(
     writing: &mut Writing<'_>,
     drop: &Drop,
-    parts: &[&str],
+    target: &Target,
     notices: &mut Vec<String>,
 ) -> Result<()> {
-    let (word, name) = (word_of(drop.kind), parts.join("."));
-    let found = names::any_relation(&writing.reading, parts, &writing.reading.snapshot)?;
-    let Some(relation) = found else {
-        if names::resolve(&writing.reading, parts, None).is_ok() {
+    let (word, name) = (word_of(drop.kind), shown(&target.name)?);
+    if ref_table(writing.transaction.branch()).is_some() {
+        return Err(of_one_table(&name, writing.transaction.branch()));
+    }
+    let Some(relation) = writing.named(target)? else {
+        if is_made_up(&writing.reading, &target.name)? {
             let message = format!("\"{name}\" cannot be dropped");
             return Err(Error::new(ErrorKind::WrongState, message));
         }
@@ -70,6 +72,14 @@ fn drop_relation(
             .hint(format!("use DROP {} to remove a {is}", is.to_uppercase())));
     }
     drop_with_dependents(writing, &relation, drop.cascade, notices)
+}
+
+fn of_one_table(name: &str, branch: &str) -> Error {
+    let label = ref_label(branch);
+    let message =
+        format!("branch \"{label}\" is of one table and \"{name}\" cannot be dropped there");
+    Error::new(ErrorKind::WrongState, message)
+        .hint(format!("ALTER TABLE … DROP BRANCH {label}, or RESET branch"))
 }
 
 /// Drops a relation; before it what needs it, if CASCADE was said.

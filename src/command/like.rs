@@ -2,31 +2,20 @@
 
 use std::sync::Arc;
 
-use super::write::target::Target;
-use super::{Writing, refs, sequence};
+use super::{Writing, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{Check, ColumnSpec, CreateTable, Identity, KeySpec, Like, TableClauses};
-use crate::plan::names;
-use crate::plan::time_travel::name_parts;
+use crate::plan::addressed_table;
 use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema};
 use crate::store::{Snapshot, Table};
 
-/// The model, at its version where one is said.
+/// The model and where it is, at its version where one is said.
 ///
 /// # Errors
 /// UndefinedTable and what resolving the version gives.
 pub fn model(writing: &Writing<'_>, like: &Like) -> Result<(Arc<Table>, Snapshot)> {
-    let Some(version) = &like.table.version else {
-        let table = Target::named(&writing.scene(), &like.table.name, None, None)?.table;
-        return Ok((table, writing.transaction.snapshot()));
-    };
-    let parts = name_parts(&like.table.name)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    // A dropped table has no id to name its own refs by.
-    let id = names::table_id(&writing.reading, &parts, &writing.reading.snapshot)?;
-    let at = refs::version_for(&writing.reading, writing.state, id, version)?;
-    let (table, _) = names::table(&writing.reading.at(at.clone()), &parts)?;
-    Ok((table, at))
+    let (name, version) = (&like.table.name, like.table.version.as_ref());
+    addressed_table(&writing.reading, writing.state, name, version)
 }
 
 /// CLONE: a table of its own that shares the rows of the model until one of them changes.

@@ -16,6 +16,7 @@ pub mod history;
 mod like;
 pub mod maintain;
 pub mod merge;
+mod named;
 pub mod object;
 pub mod past;
 pub mod publish;

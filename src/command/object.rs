@@ -2,14 +2,13 @@
 
 use super::Writing;
 use super::alter;
+use super::named::{shown, undefined};
 use super::sequence;
-use super::write::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     AlterObject, AlterOperation, AlterTable, Comment, CommentTarget, CreateIndex, KeySpec,
-    ObjectChange, ObjectKind,
+    ObjectChange, ObjectKind, Target,
 };
-use crate::plan::names;
 use crate::plan::time_travel::name_parts;
 use crate::spec::{SchemaId, Sequence, View};
 use crate::store::Relation;
@@ -19,19 +18,16 @@ use crate::store::Relation;
 /// # Errors
 /// UndefinedTable, WrongState for an object of another kind, DuplicateTable, UndefinedSchema.
 pub fn alter_object(writing: &mut Writing<'_>, alter: &AlterObject) -> Result<Vec<String>> {
-    let parts = name_parts(&alter.name)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let word = if alter.view { "view" } else { "sequence" };
-    let found = names::any_relation(&writing.reading, &parts, &writing.reading.snapshot)?;
-    let Some(found) = found else {
-        let message = format!("relation \"{}\" does not exist", parts.join("."));
+    let Some(found) = writing.named(&alter.object)? else {
+        let undefined = undefined(&alter.object.name)?;
         return match alter.if_exists {
-            true => Ok(vec![format!("{message}, skipping")]),
-            false => Err(Error::new(ErrorKind::UndefinedTable, message)),
+            true => Ok(vec![format!("{}, skipping", undefined.message())]),
+            false => Err(undefined),
         };
     };
     if found.word() != word {
-        let message = format!("\"{}\" is not a {word}", parts.join("."));
+        let message = format!("\"{}\" is not a {word}", shown(&alter.object.name)?);
         return Err(Error::new(ErrorKind::WrongState, message).hint(format!(
             "it is a {0}: ALTER {1}",
             found.word(),
@@ -74,26 +70,23 @@ fn rename(writing: &mut Writing<'_>, found: &Relation, change: &ObjectChange) ->
 /// WrongState for what only a table can do; as [`alter_object`].
 pub fn alter_as_table(
     writing: &mut Writing<'_>,
-    parts: &[&str],
+    mut found: Relation,
     operations: &[AlterOperation],
 ) -> Result<Vec<String>> {
     for operation in operations {
-        let found = names::any_relation(&writing.reading, parts, &writing.reading.snapshot)?;
-        let Some(found) = found else {
-            let message = format!("relation \"{}\" does not exist", parts.join("."));
-            return Err(Error::new(ErrorKind::UndefinedTable, message));
-        };
         let change = match operation {
             AlterOperation::Rename(name) => ObjectChange::Rename(name.clone()),
             AlterOperation::SetSchema(namespace) => ObjectChange::SetSchema(namespace.clone()),
             AlterOperation::Owner(owner) => ObjectChange::Owner(owner.clone()),
             _ => {
-                let (name, word) = (parts.join("."), found.word());
+                let (name, word) = (found.name().1, found.word());
                 let message = format!("\"{name}\" is a {word} and cannot be altered so");
                 return Err(Error::new(ErrorKind::WrongState, message).hint("name a table"));
             }
         };
         rename(writing, &found, &change)?;
+        let after = writing.transaction.snapshot().relation_by_id(found.id())?;
+        found = after.expect("a transaction keeps what it renames");
     }
     Ok(Vec::new())
 }
@@ -104,7 +97,7 @@ pub fn alter_as_table(
 /// UndefinedTable, UndefinedColumn, UniqueViolation; NotSupported for a unique index over an
 /// expression or some rows.
 pub async fn create_index(writing: &mut Writing<'_>, index: &CreateIndex) -> Result<Vec<String>> {
-    let table = Target::named(&writing.scene(), &index.table, None, None)?.table;
+    let table = writing.named_table(&index.table)?;
     let schema = table.schema();
     let named = index.name.as_ref().map(name_parts).transpose()?;
     let name = named.and_then(|mut parts| parts.pop());
@@ -134,7 +127,8 @@ pub async fn create_index(writing: &mut Writing<'_>, index: &CreateIndex) -> Res
     let (enforced, nulls_not_distinct) = (true, index.nulls_not_distinct);
     let key = KeySpec { name, columns: columns.clone(), enforced, nulls_not_distinct };
     let operations = vec![AlterOperation::AddUnique(key)];
-    let alter = AlterTable { name: index.table.clone(), if_exists: false, operations };
+    let Target { name, version } = index.table.clone();
+    let alter = AlterTable { name, version, if_exists: false, operations };
     alter::alter_table(writing, &alter).await
 }
 
@@ -143,20 +137,12 @@ pub async fn create_index(writing: &mut Writing<'_>, index: &CreateIndex) -> Res
 /// # Errors
 /// UndefinedTable, UndefinedColumn; NotSupported for objects that keep no comment.
 pub fn comment(writing: &mut Writing<'_>, comment: &Comment) -> Result<()> {
-    let name = match &comment.target {
-        CommentTarget::Column(name, _) | CommentTarget::Object(_, name) => name,
-    };
-    let parts = name_parts(name)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let kind = match &comment.target {
-        CommentTarget::Column(..) => None,
-        CommentTarget::Object(kind, _) => Some(*kind),
-    };
-    if kind == Some(ObjectKind::Database) {
+    let (CommentTarget::Column(target, _) | CommentTarget::Object(_, target)) = &comment.target;
+    if matches!(comment.target, CommentTarget::Object(ObjectKind::Database, _)) {
         // There is one, and its name is the client's.
         return Ok(());
     }
-    let found = names::any_relation(&writing.reading, &parts, &writing.reading.snapshot)?;
+    let found = writing.named(target)?;
     let text = comment.text.clone();
     match (found, &comment.target) {
         (Some(Relation::Table(table)), CommentTarget::Column(_, column)) => {
@@ -188,15 +174,12 @@ pub fn comment(writing: &mut Writing<'_>, comment: &Comment) -> Result<()> {
             None,
             CommentTarget::Object(ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence, _)
             | CommentTarget::Column(..),
-        ) => {
-            let message = format!("relation \"{}\" does not exist", parts.join("."));
-            Err(Error::new(ErrorKind::UndefinedTable, message))
-        }
+        ) => Err(undefined(&target.name)?),
         (
             Some(found),
             CommentTarget::Object(ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence, _),
         ) => {
-            let message = format!("\"{}\" is a {}", parts.join("."), found.word());
+            let message = format!("\"{}\" is a {}", shown(&target.name)?, found.word());
             Err(Error::new(ErrorKind::WrongState, message))
         }
         (_, target) => {

@@ -6,9 +6,8 @@ use super::view_refs::refuse_read;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{CreateRef, TableVersionSpec};
 use crate::plan::Reading;
-use crate::plan::query::plan_constant;
-use crate::plan::time_travel::{constant, of_ref, snapshot_of};
-use crate::spec::{RefKind, Retention, TableId};
+pub use crate::plan::addressed::snapshot_said as version_for;
+use crate::spec::{RefKind, Retention};
 use crate::store::{Advance, NewRef, Snapshot};
 
 /// CREATE BRANCH, CREATE TAG; false where it was there and IF NOT EXISTS was said.
@@ -75,27 +74,6 @@ pub fn version(
     spec: &TableVersionSpec,
 ) -> Result<Snapshot> {
     version_for(reading, state, None, spec)
-}
-
-/// The snapshot that a clause names for a table, which may have branches and tags of its own.
-///
-/// # Errors
-/// UndefinedObject, InvalidValue.
-pub fn version_for(
-    reading: &Reading,
-    state: &SessionState,
-    table: Option<TableId>,
-    spec: &TableVersionSpec,
-) -> Result<Snapshot> {
-    let reading = match spec.within_name() {
-        Some(label) => &reading.at(of_ref(&reading.snapshot, table, None, label)?),
-        None => reading,
-    };
-    let expr = plan_constant(reading, state, &spec.value)?;
-    let value = constant(reading, state, expr)?.ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedParameter, "the version is a parameter without a value")
-    })?;
-    snapshot_of(reading, &reading.snapshot, table, spec, &value)
 }
 
 /// Moves a branch forward to where a ref points.

@@ -2,7 +2,6 @@
 
 use super::Writing;
 use super::table::Created;
-use super::write::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{CreateSequence, Identity, SequenceOptions};
 use crate::plan::names;
@@ -228,7 +227,7 @@ fn set_owner(
     sequence.owner = match owner {
         None => None,
         Some((table, column)) => {
-            let table = Target::named(&writing.scene(), table, None, None)?.table;
+            let table = writing.named_table(table)?;
             let schema = table.schema();
             let Some((_, column)) = schema.column_named(column) else {
                 let name = &schema.name;

@@ -7,8 +7,9 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use super::branch::CreateRef;
 use super::column::{Check, ColumnSpec, Elements, Identity, KeySpec};
 use super::grammar::{Grammar, fold};
-use super::statement::{Call, CallArgument, Statement};
+use super::statement::{Call, CallArgument, Statement, Target};
 use super::types::map_type;
+use super::version::TableVersionSpec;
 use crate::error::Result;
 use crate::spec::Type;
 
@@ -17,6 +18,8 @@ use crate::spec::Type;
 pub struct AlterTable {
     /// The table.
     pub name: ast::ObjectName,
+    /// The branch it is changed on.
+    pub version: Option<TableVersionSpec>,
     /// IF EXISTS.
     pub if_exists: bool,
     /// In the order written; at least one.
@@ -134,8 +137,8 @@ impl Grammar<'_> {
         }
         let if_exists = self.accepts("IF EXISTS");
         self.accepts("ONLY");
-        let name = self.object()?;
-        if self.accepts("EXECUTE") {
+        let Target { name, version } = self.target()?;
+        if version.is_none() && self.accepts("EXECUTE") {
             return self.executed(&name).map(Statement::Call);
         }
         let mut operations = Vec::new();
@@ -145,7 +148,7 @@ impl Grammar<'_> {
                 break;
             }
         }
-        Ok(Statement::AlterTable(Box::new(AlterTable { name, if_exists, operations })))
+        Ok(Statement::AlterTable(Box::new(AlterTable { name, version, if_exists, operations })))
     }
 
     /// ALTER TABLE t EXECUTE p(…) is CALL system.p('t', …), and Trino's `optimize` rewrites files.

@@ -141,7 +141,9 @@ impl Grammar<'_> {
         match created.table.take() {
             Some(name) => {
                 let operations = vec![AlterOperation::CreateRef(Box::new(created))];
-                Statement::AlterTable(Box::new(AlterTable { name, if_exists: false, operations }))
+                let (version, if_exists) = (None, false);
+                let alter = AlterTable { name, version, if_exists, operations };
+                Statement::AlterTable(Box::new(alter))
             }
             None => Statement::CreateRef(Box::new(created)),
         }

@@ -29,14 +29,33 @@ pub(super) fn comments(tokens: &[TokenWithSpan]) -> Vec<Said> {
 }
 
 /// `a=b c='d'`, parted by spaces or commas; None where the text is anything else.
-pub fn properties(text: &str) -> Option<Vec<(String, String)>> {
+fn properties(text: &str) -> Option<Vec<(String, String)>> {
+    pairs_of(text, Blanks::End)
+}
+
+/// `a=b, c=d e f`, parted by commas or by the next name: a value that somebody set may have blanks,
+/// where prose cannot be meant. None where the text is anything else.
+pub fn set_properties(text: &str) -> Option<Vec<(String, String)>> {
+    pairs_of(text, Blanks::Within)
+}
+
+/// What blanks are to a value without quotes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blanks {
+    /// They end it.
+    End,
+    /// They are part of it, but for those before the next name.
+    Within,
+}
+
+fn pairs_of(text: &str, blanks: Blanks) -> Option<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=')?;
         let key = decoded(key.trim())?;
-        let (value, after) = value(after.trim_start())?;
-        let named = key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+        let (value, after) = value(after.trim_start(), blanks)?;
+        let named = key.chars().all(in_name);
         let short = key.len() <= KEY_BYTES_MAX && value.len() <= VALUE_BYTES_MAX;
         if key.is_empty() || !named || !short || pairs.len() == PAIRS_MAX {
             return None;
@@ -52,9 +71,14 @@ pub fn properties(text: &str) -> Option<Vec<(String, String)>> {
 }
 
 /// A value and what follows it.
-fn value(text: &str) -> Option<(String, &str)> {
+fn value(text: &str, blanks: Blanks) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('\'') else {
-        let end = text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len());
+        let ends = |(at, c): &(usize, char)| match c {
+            ',' => true,
+            c if c.is_whitespace() => blanks == Blanks::End || begins_pair(&text[*at..]),
+            _ => false,
+        };
+        let end = text.char_indices().find(ends).map_or(text.len(), |(at, _)| at);
         let bare = &text[..end];
         return (!bare.is_empty() && !bare.contains(['=', '\'']))
             .then(|| (bare.to_owned(), &text[end..]));
@@ -63,6 +87,16 @@ fn value(text: &str) -> Option<(String, &str)> {
     let closes = |at: &usize| bytes[*at] == b'\'' && (*at == 0 || bytes[*at - 1] != b'\\');
     let end = (0..bytes.len()).find(closes)?;
     Some((decoded(&quoted[..end].replace("\\'", "'"))?, &quoted[end + 1..]))
+}
+
+/// Whether a name and `=` come next, or a comma, or nothing.
+fn begins_pair(text: &str) -> bool {
+    let rest = text.trim_start().trim_start_matches(in_name).trim_start();
+    rest.starts_with('=') || text.trim_start().is_empty() || text.trim_start().starts_with(',')
+}
+
+fn in_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_-.".contains(c)
 }
 
 /// Without `%2F` and its kin.
@@ -117,6 +151,19 @@ mod tests {
         ] {
             let found = properties(prose);
             assert!(found.is_none() || prose == "k=v;", "{prose}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_set_may_have_blanks() {
+        let set = |text| set_properties(text).unwrap_or_default();
+        assert_eq!(set("note=hello world"), of(&[("note", "hello world")]));
+        assert_eq!(
+            set(" a=one two , b = 'x, y' c=3  d=e\tf"),
+            of(&[("a", "one two"), ("b", "x, y"), ("c", "3"), ("d", "e\tf")])
+        );
+        for wrong in ["", "hello world", "=1", "a=", "a==b", "k='v'w=1", "a=b, c"] {
+            assert_eq!(set_properties(wrong), None, "{wrong}");
         }
     }
 }

@@ -118,7 +118,7 @@ pub struct CreateIndex {
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
     /// The table.
-    pub table: ast::ObjectName,
+    pub table: Target,
     /// The columns, or None where an expression is indexed.
     pub columns: Option<Vec<String>>,
     /// NULLS NOT DISTINCT.
@@ -214,7 +214,7 @@ impl Grammar<'_> {
         let if_not_exists = self.accepts("IF NOT EXISTS");
         let name = if self.sees("ON") { None } else { Some(self.object()?) };
         self.expects("ON")?;
-        let table = self.object()?;
+        let table = self.target()?;
         if self.accepts("USING") {
             self.name()?;
         }

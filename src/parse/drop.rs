@@ -1,10 +1,10 @@
 //! DROP and COMMENT ON.
 
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::alter::{AlterOperation, AlterTable};
 use super::grammar::{Grammar, fold};
-use super::statement::Statement;
+use super::statement::{Statement, Target};
 use crate::error::Result;
 
 /// DROP.
@@ -12,8 +12,8 @@ use crate::error::Result;
 pub struct Drop {
     /// Of what.
     pub kind: ObjectKind,
-    /// At least one.
-    pub names: Vec<ast::ObjectName>,
+    /// At least one; only tables, views and sequences have versions.
+    pub names: Vec<Target>,
     /// IF EXISTS.
     pub if_exists: bool,
     /// CASCADE.
@@ -36,6 +36,13 @@ pub enum ObjectKind {
     Extension,
 }
 
+impl ObjectKind {
+    /// Whether a branch can have another of the name, so that a name can say which is meant.
+    pub fn has_versions(self) -> bool {
+        matches!(self, ObjectKind::Table | ObjectKind::View | ObjectKind::Sequence)
+    }
+}
+
 /// COMMENT ON; without text the comment goes.
 #[derive(Clone, Debug)]
 pub struct Comment {
@@ -48,10 +55,10 @@ pub struct Comment {
 /// What can have a comment.
 #[derive(Clone, Debug)]
 pub enum CommentTarget {
-    /// A column: the table's name, then the column's.
-    Column(ast::ObjectName, String),
-    /// Any other object.
-    Object(ObjectKind, ast::ObjectName),
+    /// A column of a table.
+    Column(Target, String),
+    /// Any other object; only tables, views and sequences have versions.
+    Object(ObjectKind, Target),
 }
 
 const KINDS: [(&str, ObjectKind); 11] = [
@@ -76,14 +83,15 @@ impl Grammar<'_> {
             let (tag, name, if_exists) = self.dropped_ref()?;
             if let Some(table) = self.ref_table()? {
                 let operations = vec![AlterOperation::DropRef { tag, name, if_exists }];
-                let alter = AlterTable { name: table, if_exists: false, operations };
+                let (version, if_exists) = (None, false);
+                let alter = AlterTable { name: table, version, if_exists, operations };
                 return Ok(Statement::AlterTable(Box::new(alter)));
             }
             return Ok(Statement::DropRef { tag, name, if_exists });
         }
         let kind = self.object_kind()?;
         let if_exists = self.accepts("IF EXISTS");
-        let names = self.list(Self::object)?;
+        let names = self.list(|g| g.object_of(kind))?;
         let cascade = self.cascade();
         Ok(Statement::Drop(Drop { kind, names, if_exists, cascade }))
     }
@@ -93,19 +101,39 @@ impl Grammar<'_> {
         found.map(|(_, kind)| *kind).ok_or_else(|| self.unknown_object("DROP"))
     }
 
+    fn object_of(&mut self, kind: ObjectKind) -> Result<Target> {
+        match kind.has_versions() {
+            true => self.target(),
+            false => Ok(Target { name: self.object()?, version: None }),
+        }
+    }
+
+    /// `t.c`, `t@branch.c`.
+    pub(super) fn column_of_table(&mut self) -> Result<(Target, String)> {
+        let Target { mut name, version } = self.target()?;
+        if version.is_some() {
+            self.expects_sign(&Token::Period)?;
+            return Ok((Target { name, version }, self.name()?));
+        }
+        let column = name.0.pop().and_then(|part| part.as_ident().map(fold));
+        match column.filter(|_| !name.0.is_empty()) {
+            Some(column) => Ok((Target { name, version }, column)),
+            None => Err(self.unexpected()),
+        }
+    }
+
     /// COMMENT ON.
     pub(super) fn comment(&mut self) -> Result<Statement> {
         self.expects("COMMENT ON")?;
         let target = match self.accepts("COLUMN") {
             true => {
-                let mut name = self.object()?;
-                let column = name.0.pop().and_then(|part| part.as_ident().map(fold));
-                match column.filter(|_| !name.0.is_empty()) {
-                    Some(column) => CommentTarget::Column(name, column),
-                    None => return Err(self.unexpected()),
-                }
+                let (table, column) = self.column_of_table()?;
+                CommentTarget::Column(table, column)
             }
-            false => CommentTarget::Object(self.object_kind()?, self.object()?),
+            false => {
+                let kind = self.object_kind()?;
+                CommentTarget::Object(kind, self.object_of(kind)?)
+            }
         };
         self.expects("IS")?;
         let text = match self.accepts("NULL") {

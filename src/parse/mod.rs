@@ -47,7 +47,7 @@ pub use branch::{
     RollbackBranch,
 };
 pub use column::{Check, ColumnSpec, Identity, KeySpec};
-pub use comment::properties;
+pub use comment::set_properties;
 pub use copy::{Copy, CopyFormat, CopyHeader, CopyLocation, CopyOptions, CopyTarget};
 pub use create::{
     CreateIndex, CreateSchema, CreateTable, CreateView, Like, OnCommit, TableClauses,
@@ -66,4 +66,4 @@ pub use statement::{
 };
 pub use transaction::{Isolation, TransactionModes};
 pub use types::map_type;
-pub use version::{Slot, TableVersionSpec, version_of};
+pub use version::{Slot, TableVersionSpec, version_of, version_tree};

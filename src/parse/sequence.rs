@@ -2,8 +2,8 @@
 
 use datafusion::sql::sqlparser::ast;
 
-use super::grammar::{Grammar, fold};
-use super::statement::Statement;
+use super::grammar::Grammar;
+use super::statement::{Statement, Target};
 use crate::error::Result;
 use crate::spec::Type;
 
@@ -25,7 +25,7 @@ pub struct SequenceOptions {
     /// RESTART [WITH n]: the inner None begins at START.
     pub restart: Option<Option<i64>>,
     /// OWNED BY t.c, or NONE: the table and the column, folded.
-    pub owned_by: Option<Option<(ast::ObjectName, String)>>,
+    pub owned_by: Option<Option<(Target, String)>>,
 }
 
 /// CREATE SEQUENCE.
@@ -44,8 +44,8 @@ pub struct CreateSequence {
 pub struct AlterObject {
     /// SEQUENCE or VIEW.
     pub view: bool,
-    /// Its name.
-    pub name: ast::ObjectName,
+    /// The object.
+    pub object: Target,
     /// IF EXISTS.
     pub if_exists: bool,
     /// What changes.
@@ -77,7 +77,7 @@ impl Grammar<'_> {
     /// What follows ALTER SEQUENCE or ALTER VIEW.
     pub(super) fn alter_object(&mut self, view: bool) -> Result<Statement> {
         let if_exists = self.accepts("IF EXISTS");
-        let name = self.object()?;
+        let object = self.target()?;
         let change = match () {
             _ if self.accepts("RENAME TO") => ObjectChange::Rename(self.name()?),
             _ if self.accepts("SET SCHEMA") => ObjectChange::SetSchema(self.name()?),
@@ -85,7 +85,7 @@ impl Grammar<'_> {
             _ if !view && !self.at_end() => ObjectChange::Options(self.sequence_options()?),
             _ => return Err(self.unexpected()),
         };
-        let change = AlterObject { view, name, if_exists, change };
+        let change = AlterObject { view, object, if_exists, change };
         Ok(Statement::AlterObject(Box::new(change)))
     }
 
@@ -127,15 +127,10 @@ impl Grammar<'_> {
         }
     }
 
-    fn owner(&mut self) -> Result<Option<(ast::ObjectName, String)>> {
+    fn owner(&mut self) -> Result<Option<(Target, String)>> {
         if self.accepts("NONE") {
             return Ok(None);
         }
-        let mut name = self.object()?;
-        let column = name.0.pop().and_then(|part| part.as_ident().map(fold));
-        match column.filter(|_| !name.0.is_empty()) {
-            Some(column) => Ok(Some((name, column))),
-            None => Err(self.unexpected()),
-        }
+        self.column_of_table().map(Some)
     }
 }

@@ -164,7 +164,7 @@ pub enum Statement {
 }
 
 /// A table that a statement writes or describes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// As written.
     pub name: ast::ObjectName,

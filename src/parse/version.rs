@@ -5,8 +5,8 @@
 //! shape leaves this room, so a version that `version_of` does not know is our own fault.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, TableFactor, TableVersion,
-    Value,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, TableFactor, TableVersion, Value,
 };
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
@@ -67,7 +67,7 @@ const SLOTS: [(Slot, &str); 12] = [
 const WITHIN: &str = "within";
 
 /// A version clause, however it was spelled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableVersionSpec {
     /// What the value means.
     pub slot: Slot,
@@ -102,6 +102,34 @@ pub fn version_of(factor: &TableFactor) -> Result<Option<TableVersionSpec>> {
         return Err(unknown_shape(version));
     };
     decode(function).map(Some).ok_or_else(|| unknown_shape(version))
+}
+
+/// The version as a table factor has it: what [`version_of`] reads.
+pub fn version_tree(spec: &TableVersionSpec) -> TableVersion {
+    let kind = SLOTS.iter().find(|(slot, _)| *slot == spec.slot).map_or("", |slot| slot.1);
+    let said = [(kind, Some(&spec.value)), (WITHIN, spec.within.as_ref())];
+    let argument = |(name, value): (&str, Option<&Expr>)| {
+        Some(FunctionArg::Named {
+            name: Ident::with_quote('"', name),
+            arg: FunctionArgExpr::Expr(value?.clone()),
+            operator: FunctionArgOperator::RightArrow,
+        })
+    };
+    let name = if spec.before { "BEFORE" } else { "AT" };
+    TableVersion::Function(Expr::Function(Function {
+        name: ObjectName::from(Ident::new(name)),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: said.into_iter().filter_map(argument).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    }))
 }
 
 fn unknown_shape(version: &TableVersion) -> Error {

@@ -7,6 +7,7 @@
 //!
 //! The room runs nothing and writes nothing. Start reading at [`names`].
 
+pub mod addressed;
 mod apply;
 pub mod asof;
 pub mod changes;
@@ -29,6 +30,7 @@ pub mod state;
 pub mod time_travel;
 mod using;
 
+pub use addressed::{Addressed, SaidBy, addressed, addressed_table};
 pub use given::Given;
 pub use parameters::Parameters;
 pub use query::{Planned, Selecting, plan_query, plan_selecting};

@@ -21,6 +21,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource};
 use futures::FutureExt;
 
+pub use super::addressed::table;
 use super::metadata;
 use super::query::plan_view;
 use super::scope::Reading;
@@ -28,7 +29,7 @@ use super::time_travel::{of_label, of_ref};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
-use crate::spec::{RefKind, Sequence, TableId, ViewUse};
+use crate::spec::{RefKind, Sequence, TableId, ViewUse, ref_label};
 use crate::store::{Relation, Snapshot, TEMPORARY_NAMESPACE, Table, Version};
 
 /// The catalog of schemas made without one.
@@ -69,6 +70,8 @@ pub fn source(
     version: Option<&At>,
 ) -> Result<Arc<dyn TableSource>> {
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
+        // A version has the shape it had; without one a view keeps that of the day it was made.
+        Named::Table(table) if version.is_some() => Arc::new(TableScan::new(table)),
         Named::Table(table) => shown_in_view(reading, parts, table)?,
         Named::View(view, at) => {
             let plan = plan_view(&reading.at(at.clone()), state, &view)?;
@@ -141,41 +144,6 @@ fn scans_at(plan: LogicalPlan, at: &Snapshot) -> DataFusionResult<LogicalPlan> {
     Ok(named?.data)
 }
 
-/// The table that a statement writes, and the version among its names or of the session's branch.
-///
-/// # Errors
-/// UndefinedTable; WrongState for a view or a system table, and for a table without the session's
-/// branch where that is of some tables alone.
-pub fn table(reading: &Reading, parts: &[&str]) -> Result<(Arc<Table>, Option<Snapshot>)> {
-    if let Some((base, suffix)) = peel(parts)
-        && relation(reading, parts, &reading.snapshot)?.is_none()
-        && let Some(at) = suffix_version(reading, &borrowed(&base), suffix, &reading.snapshot)?
-        && let Some(Relation::Table(table)) = relation(reading, &borrowed(&base), &at)?
-    {
-        return Ok((table, Some(at)));
-    }
-    match resolve(reading, parts, None)? {
-        Named::Table(table) => match own_branch(reading, table.id())? {
-            Some(at) => Ok((table, Some(at))),
-            None => match &reading.table_branch {
-                None => Ok((table, None)),
-                Some(branch) => Err(Error::new(
-                    ErrorKind::WrongState,
-                    format!("table \"{}\" has no branch \"{branch}\"", table.schema().name),
-                )
-                .hint(
-                    "the session's branch is of other tables alone: RESET branch, or name another",
-                )),
-            },
-        },
-        Named::View(view, _) => Err(not_a_table(&view.name, "a view")),
-        Named::Metadata(_, table, _) => {
-            Err(not_a_table(&table.schema().name, "a table about a table"))
-        }
-        Named::System(_) => Err(not_a_table(&parts.join("."), "a system table")),
-    }
-}
-
 /// The table that a name is about, whatever version or metadata it names; None where it is another
 /// thing or nothing.
 pub fn table_id(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<TableId>> {
@@ -189,11 +157,6 @@ pub fn table_id(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Opti
         Some((base, _)) => table_id(reading, &borrowed(&base), at),
         None => Ok(None),
     }
-}
-
-fn not_a_table(name: &str, what: &str) -> Error {
-    Error::new(ErrorKind::WrongState, format!("\"{name}\" is {what} and cannot be written"))
-        .hint("name a table")
 }
 
 /// What a name stands for, at a version where one was asked for.
@@ -229,7 +192,7 @@ pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&At>) -> Resul
         };
     }
     if let Some(past) = suffix_version(reading, &base, suffix, at)? {
-        refuse_second(suffix, version)?;
+        version.map_or(Ok(()), |_| refuse_second(suffix))?;
         let past = At { views: past.clone(), data: past };
         if let Some(found) = plain(reading, &base, Some(&past))? {
             return Ok(found);
@@ -285,30 +248,27 @@ fn about(
     let Some((base, suffix)) = peel(parts) else { return Ok(None) };
     let base = borrowed(&base);
     let Some(past) = suffix_version(reading, &base, suffix, at)? else { return Ok(None) };
-    refuse_second(suffix, version)?;
+    version.map_or(Ok(()), |_| refuse_second(suffix))?;
     match relation(reading, &base, &past)? {
         Some(Relation::Table(table)) => Ok(Some((table, past))),
         _ => Ok(None),
     }
 }
 
-fn no_rows(sequence: &Sequence) -> Error {
+pub(super) fn no_rows(sequence: &Sequence) -> Error {
     let message = format!("\"{}\" is a sequence and holds no rows", sequence.name);
     Error::new(ErrorKind::WrongState, message)
 }
 
 /// # Errors
-/// Syntax where a version among names meets a version clause.
-fn refuse_second(suffix: &str, version: Option<&At>) -> Result<()> {
-    if version.is_none() {
-        return Ok(());
-    }
+/// Syntax: a version among names meets a version clause.
+pub(super) fn refuse_second(suffix: &str) -> Result<()> {
     let message = format!("\"{suffix}\" names a version and a version clause follows");
     Err(Error::new(ErrorKind::Syntax, message).hint("say the version once"))
 }
 
 /// Where the session's branch stands for a table that has a branch of that name of its own.
-fn own_branch(reading: &Reading, table: TableId) -> Result<Option<Snapshot>> {
+pub(super) fn own_branch(reading: &Reading, table: TableId) -> Result<Option<Snapshot>> {
     let Some(branch) = &reading.table_branch else { return Ok(None) };
     let store = reading.snapshot.store();
     match store.find_ref_of(Some(table), branch)? {
@@ -340,7 +300,7 @@ pub fn of_object(reading: &Reading, written: &[&str]) -> Result<Vec<String>> {
 }
 
 /// The last name, or what follows the last `$` or `@` in it, and the names before.
-fn peel<'p>(parts: &[&'p str]) -> Option<(Vec<String>, &'p str)> {
+pub(super) fn peel<'p>(parts: &[&'p str]) -> Option<(Vec<String>, &'p str)> {
     let (last, before) = parts.split_last()?;
     let mut base: Vec<String> = before.iter().map(|part| (*part).to_owned()).collect();
     if let Some((name, suffix)) = last.rsplit_once(['$', '@'])
@@ -353,7 +313,7 @@ fn peel<'p>(parts: &[&'p str]) -> Option<(Vec<String>, &'p str)> {
     (!base.is_empty()).then_some((base, *last))
 }
 
-fn borrowed(parts: &[String]) -> Vec<&str> {
+pub(super) fn borrowed(parts: &[String]) -> Vec<&str> {
     parts.iter().map(String::as_str).collect()
 }
 
@@ -376,7 +336,11 @@ pub fn sequence(reading: &Reading, parts: &[&str]) -> Result<Arc<Sequence>> {
 }
 
 /// What holds rows under this name at a version: what has the name there, else what has it today.
-fn relation(reading: &Reading, parts: &[&str], at: &Snapshot) -> Result<Option<Relation>> {
+pub(super) fn relation(
+    reading: &Reading,
+    parts: &[&str],
+    at: &Snapshot,
+) -> Result<Option<Relation>> {
     if let Some(used) = used(reading, parts)
         && let Some(found) = at.relation_by_id(used.object)?
     {
@@ -462,7 +426,7 @@ pub fn place(reading: &Reading, parts: &[&str]) -> Result<(String, String)> {
 }
 
 /// The version that a suffix of a table's name is; None where it is none.
-fn suffix_version(
+pub(super) fn suffix_version(
     reading: &Reading,
     base: &[&str],
     suffix: &str,
@@ -507,17 +471,22 @@ fn system_table(reading: &Reading, parts: &[&str]) -> Result<Option<Arc<dyn Tabl
     Ok(found.flatten())
 }
 
-fn undefined(reading: &Reading, parts: &[&str], at: &Snapshot) -> Error {
+pub(super) fn undefined(reading: &Reading, parts: &[&str], at: &Snapshot) -> Error {
     let name = parts.join(".");
     let error =
         Error::new(ErrorKind::UndefinedTable, format!("relation \"{name}\" does not exist"));
     let elsewhere =
         |snapshot: &Snapshot| relation(reading, parts, snapshot).is_ok_and(|found| found.is_some());
     if at.commit() != reading.snapshot.commit() && elsewhere(&reading.snapshot) {
-        return error.hint(format!(
-            "it exists now, but not yet at commit {}: ask for a later version",
-            at.commit()
-        ));
+        return error.hint(match at.reference() {
+            Some((branch, RefKind::Branch)) => {
+                format!("it is not on branch \"{}\"", ref_label(branch))
+            }
+            Some((_, RefKind::Tag)) | None => {
+                let commit = at.commit();
+                format!("it exists now, but not yet at commit {commit}: ask for a later version")
+            }
+        });
     }
     error
 }

@@ -4,7 +4,7 @@ use super::answer::rows_of;
 use super::execute::{done, refuse};
 use super::{Outcome, RowsTag, Session};
 use crate::command::{call, merge, publish, refs, table_refs};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{AlterOperation, AlterTable, Statement};
 use crate::plan::time_travel::name_parts;
 use crate::spec::table_ref;
@@ -102,6 +102,11 @@ impl Session {
     /// ALTER TABLE t CREATE / DROP BRANCH / TAG.
     pub(super) async fn change_table_refs(&mut self, alter: &AlterTable) -> Result<Outcome> {
         self.need_no_block("a change of branches or tags")?;
+        if alter.version.is_some() {
+            let message = "branches and tags are of a table, not of one of its versions";
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .hint("say where it starts behind its name: CREATE BRANCH b AT BRANCH a"));
+        }
         for operation in &alter.operations {
             let reading = self.reading(None)?;
             match operation {

@@ -6,6 +6,7 @@ use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
 use super::answer::Bounds;
+use super::place::Place;
 use super::work::{Base, Block, Work};
 use crate::activity::CancelToken;
 use crate::command::copy::CopyInto;
@@ -18,7 +19,7 @@ use crate::vfs::{Append, File};
 pub struct CopyIn {
     pub(super) into: CopyInto,
     pub(super) work: Arc<Mutex<Work>>,
-    pub(super) base: Base,
+    pub(super) place: Place,
     /// What the session reads.
     pub(super) own: Base,
     pub(super) store: Store,
@@ -121,7 +122,7 @@ impl CopyIn {
                 let message = "the transaction failed while rows were coming";
                 return Err(Error::new(ErrorKind::FailedTransaction, message));
             }
-            let mut transaction = work.writing(&self.base, &self.own, &self.store)?;
+            let mut transaction = work.writing(&self.place, &self.own, &self.store)?;
             transaction.insert(&table, loaded)?;
             match work.block {
                 Block::None => Some(transaction),

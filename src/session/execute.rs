@@ -7,6 +7,7 @@ use arrow::array::{RecordBatch, StringViewArray};
 use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::answer::{Answer, Bounds, rows_of};
 use super::branches::{changes_refs, is_about_refs};
@@ -26,9 +27,9 @@ use crate::parse::{
     Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes, Vacuum,
 };
 use crate::plan::query::{Planned, same_columns};
-use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, names, plan_query};
-use crate::spec::{RefKind, Type};
+use crate::plan::{Reading, SaidBy, addressed, addressed_table, plan_query};
+use crate::spec::{RefKind, TableId, Type};
+use crate::store::{Snapshot, Table};
 
 pub(super) type Parameters = Option<Arc<crate::plan::Parameters>>;
 
@@ -179,7 +180,7 @@ impl Session {
             Statement::Declare(declare) => self.declare(declare, parsed, parameters).await,
             Statement::Fetch(fetch) => self.fetch(fetch).await,
             Statement::Close(name) => self.close_cursor(name.as_deref()),
-            Statement::Analyze { .. } => done("ANALYZE"),
+            Statement::Analyze { tables, .. } => self.analyze(tables),
             Statement::Vacuum(vacuum) => self.vacuum(vacuum).await,
             Statement::Checkpoint => done("CHECKPOINT"),
             other => Err(refuse(other)),
@@ -233,6 +234,15 @@ impl Session {
         let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
         let batch = call::call(&calling).await?;
         Ok(rows_of(batch, RowsTag::Tagged("CALL")))
+    }
+
+    /// Statistics are always there; of the tables it is only asked that they are.
+    fn analyze(&self, tables: &[ObjectName]) -> Result<Outcome> {
+        let reading = self.reading(None)?;
+        for name in tables {
+            addressed_table(&reading, &self.state, name, None)?;
+        }
+        done("ANALYZE")
     }
 
     async fn vacuum(&mut self, vacuum: &Vacuum) -> Result<Outcome> {
@@ -339,11 +349,11 @@ impl Session {
             History::Branches(None) => history::refs(store, RefKind::Branch)?,
             History::Tags(None) => history::refs(store, RefKind::Tag)?,
             History::Branches(Some(target)) => {
-                let table = self.named_table(&reading, target)?.id();
+                let table = self.unversioned_table(&reading, target)?;
                 history::refs_of_table(store, table, RefKind::Branch)?
             }
             History::Tags(Some(target)) => {
-                let table = self.named_table(&reading, target)?.id();
+                let table = self.unversioned_table(&reading, target)?;
                 history::refs_of_table(store, table, RefKind::Tag)?
             }
             History::Log { branch, limit } => {
@@ -354,8 +364,8 @@ impl Session {
                 history::log(&from, *limit)?
             }
             History::Table { table, limit } => {
-                let found = self.named_table(&reading, table)?;
-                history::table(&reading.snapshot, found.id(), *limit)?
+                let (found, at) = self.named_table(&reading, table)?;
+                history::table(&at, found.id(), *limit)?
             }
         };
         Ok(rows_of(batch, RowsTag::Tagged("SHOW")))
@@ -363,7 +373,7 @@ impl Session {
 
     fn describe_table(&self, target: &Target) -> Result<Outcome> {
         let reading = self.reading(None)?;
-        let table = self.named_table(&reading, target)?;
+        let (table, _) = self.named_table(&reading, target)?;
         let columns = &table.schema().columns;
         let text = |values: Vec<String>| {
             Arc::new(StringViewArray::from_iter_values(values)) as arrow::array::ArrayRef
@@ -385,17 +395,22 @@ impl Session {
         Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("DESCRIBE")))
     }
 
-    fn named_table(&self, reading: &Reading, target: &Target) -> Result<Arc<crate::store::Table>> {
-        let parts = name_parts(&target.name)?;
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        if let Some(spec) = &target.version {
-            let id = names::table_id(reading, &parts, &reading.snapshot)?;
-            let at = refs::version_for(reading, &self.state, id, spec)?;
-            return names::table(&reading.at(at), &parts).map(|(table, _)| table);
-        }
-        match names::resolve(reading, &parts, None)? {
-            names::Named::Table(table) => Ok(table),
-            _ => names::table(reading, &parts).map(|(table, _)| table),
+    fn named_table(&self, reading: &Reading, target: &Target) -> Result<(Arc<Table>, Snapshot)> {
+        addressed_table(reading, &self.state, &target.name, target.version.as_ref())
+    }
+
+    /// A table whose branches and tags are asked for: they are of all its versions.
+    ///
+    /// # Errors
+    /// UndefinedTable; NotSupported where one version is named.
+    fn unversioned_table(&self, reading: &Reading, target: &Target) -> Result<TableId> {
+        let version = target.version.as_ref();
+        match addressed(reading, &self.state, &target.name, version)? {
+            Some(found) if found.said_by == SaidBy::Statement => {
+                let message = "branches and tags are of a table, not of one of its versions";
+                Err(Error::new(ErrorKind::NotSupported, message).hint("name the table alone"))
+            }
+            _ => self.named_table(reading, target).map(|(table, _)| table.id()),
         }
     }
 

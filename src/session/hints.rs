@@ -7,17 +7,18 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::sql::sqlparser::ast::{
     Assignment, Expr as SqlExpr, FromTable, Insert, Merge, MergeAction, MergeInsertKind,
-    OnConflictAction, OnInsert, SetExpr, Visit, Visitor,
+    ObjectName, OnConflictAction, OnInsert, SetExpr, TableFactor, Visit, Visitor,
 };
 
 use super::Session;
 use crate::command::write::{insert_columns, insert_name};
-use crate::error::{Error, ErrorKind, Result};
-use crate::parse::Statement;
+use crate::error::{ErrorKind, Result};
+use crate::parse::{Statement, TableVersionSpec, version_of};
 use crate::plan::parameters::{cast_types, placeholder};
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, names};
+use crate::plan::{Reading, addressed_table};
 use crate::spec::Type;
+use crate::store::Table;
 
 impl Session {
     /// Types that the target of a write gives to parameters.
@@ -31,13 +32,14 @@ impl Session {
         match statement {
             Statement::Insert(insert) => {
                 cast_types(&insert.insert, fields)?;
-                hint_insert(reading, &insert.insert, &mut hints)?;
+                let name = insert_name(&insert.insert)?;
+                if let Some(table) = self.target(reading, name, insert.version.as_ref())? {
+                    hint_insert(&table, &insert.insert, &mut hints)?;
+                }
             }
             Statement::Update(update) => {
                 cast_types(&update.update, fields)?;
-                if let Ok(parts) = factor_parts(&update.update.table.relation) {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
+                if let Some(table) = self.of_factor(reading, &update.update.table.relation)? {
                     hint_assignments(&update.update.assignments, &table, &mut hints);
                     hint_conditions(&update.update.selection, &table, &mut hints);
                 }
@@ -47,10 +49,8 @@ impl Session {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &delete.delete.from;
                 if let Some(first) = from.first()
-                    && let Ok(parts) = factor_parts(&first.relation)
+                    && let Some(table) = self.of_factor(reading, &first.relation)?
                 {
-                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                    let (table, _) = names::table(reading, &parts)?;
                     hint_conditions(&delete.delete.selection, &table, &mut hints);
                 }
             }
@@ -63,22 +63,44 @@ impl Session {
             Statement::Query(query) => cast_types(query, fields)?,
             Statement::Merge(merge) => {
                 cast_types(&merge.merge, fields)?;
-                hint_clauses(reading, &merge.merge, &mut hints)?;
+                if let Some(table) = self.of_factor(reading, &merge.merge.table)? {
+                    hint_clauses(&table, &merge.merge, &mut hints)?;
+                }
             }
             _ => {}
         }
         take_hints(hints, fields);
         Ok(())
     }
+
+    fn of_factor(&self, reading: &Reading, factor: &TableFactor) -> Result<Option<Arc<Table>>> {
+        match factor {
+            TableFactor::Table { name, .. } => {
+                self.target(reading, name, version_of(factor)?.as_ref())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The table that is written; None where a parameter that has no value yet says its version.
+    fn target(
+        &self,
+        reading: &Reading,
+        name: &ObjectName,
+        version: Option<&TableVersionSpec>,
+    ) -> Result<Option<Arc<Table>>> {
+        match addressed_table(reading, &self.state, name, version) {
+            Ok((table, _)) => Ok(Some(table)),
+            Err(error) if error.kind() == ErrorKind::UndefinedParameter => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-fn hint_clauses(reading: &Reading, merge: &Merge, hints: &mut HashMap<usize, Type>) -> Result<()> {
-    let Ok(parts) = factor_parts(&merge.table) else { return Ok(()) };
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let (table, _) = names::table(reading, &parts)?;
+fn hint_clauses(table: &Table, merge: &Merge, hints: &mut HashMap<usize, Type>) -> Result<()> {
     for clause in &merge.clauses {
-        hint_merge(&clause.action, &table, hints)?;
-        hint_conditions(&clause.predicate, &table, hints);
+        hint_merge(&clause.action, table, hints)?;
+        hint_conditions(&clause.predicate, table, hints);
     }
     Ok(())
 }
@@ -91,10 +113,7 @@ fn take_hints(hints: HashMap<usize, Type>, fields: &mut [Option<FieldRef>]) {
     }
 }
 
-fn hint_insert(reading: &Reading, insert: &Insert, hints: &mut HashMap<usize, Type>) -> Result<()> {
-    let parts = name_parts(insert_name(insert)?)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let (table, _) = names::table(reading, &parts)?;
+fn hint_insert(table: &Table, insert: &Insert, hints: &mut HashMap<usize, Type>) -> Result<()> {
     let names = insert_columns(table.schema(), insert)?;
     if let Some(source) = &insert.source {
         let column = |at: usize| {
@@ -106,17 +125,13 @@ fn hint_insert(reading: &Reading, insert: &Insert, hints: &mut HashMap<usize, Ty
     if let Some(OnInsert::OnConflict(clause)) = &insert.on
         && let OnConflictAction::DoUpdate(update) = &clause.action
     {
-        hint_assignments(&update.assignments, &table, hints);
-        hint_conditions(&update.selection, &table, hints);
+        hint_assignments(&update.assignments, table, hints);
+        hint_conditions(&update.selection, table, hints);
     }
     Ok(())
 }
 
-fn hint_assignments(
-    assignments: &[Assignment],
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) {
+fn hint_assignments(assignments: &[Assignment], table: &Table, hints: &mut HashMap<usize, Type>) {
     for assignment in assignments {
         let name = assignment.target.to_string();
         let column = table.schema().column_named(name.trim_matches('"'));
@@ -124,11 +139,7 @@ fn hint_assignments(
     }
 }
 
-fn hint_merge(
-    action: &MergeAction,
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) -> Result<()> {
+fn hint_merge(action: &MergeAction, table: &Table, hints: &mut HashMap<usize, Type>) -> Result<()> {
     match action {
         MergeAction::Update(update) => hint_assignments(&update.assignments, table, hints),
         MergeAction::Insert(insert) => {
@@ -150,13 +161,6 @@ fn hint_merge(
         MergeAction::Delete { .. } => {}
     }
     Ok(())
-}
-
-fn factor_parts(factor: &datafusion::sql::sqlparser::ast::TableFactor) -> Result<Vec<String>> {
-    match factor {
-        datafusion::sql::sqlparser::ast::TableFactor::Table { name, .. } => name_parts(name),
-        _ => Err(Error::new(ErrorKind::Syntax, "only a table can be written")),
-    }
 }
 
 /// In VALUES a parameter has its column's type; so has one that a SELECT hands through.
@@ -194,11 +198,7 @@ fn hint(value: &SqlExpr, data_type: Option<&Type>, hints: &mut HashMap<usize, Ty
 }
 
 /// `column <op> $n` anywhere in a condition gives the parameter the column's type.
-fn hint_conditions(
-    condition: &Option<SqlExpr>,
-    table: &crate::store::Table,
-    hints: &mut HashMap<usize, Type>,
-) {
+fn hint_conditions(condition: &Option<SqlExpr>, table: &Table, hints: &mut HashMap<usize, Type>) {
     struct Comparisons<'a>(&'a crate::store::Table, &'a mut HashMap<usize, Type>);
     impl Visitor for Comparisons<'_> {
         type Break = ();

@@ -24,7 +24,7 @@ use crate::plan::pg_catalog::{
 };
 use crate::plan::query::{Planned, plan_view};
 use crate::plan::{Reading, SystemTables};
-use crate::spec::{Sequence, TableId, Type, View};
+use crate::spec::{Sequence, TableId, Type, View, ref_label};
 use crate::store::{Relation, Snapshot};
 
 /// Shared by the session and its functions.
@@ -305,7 +305,7 @@ impl SystemTables for StatementTables {
 /// The snapshot as a commit's number, for messages.
 pub(super) fn describe(snapshot: &Snapshot) -> String {
     match snapshot.reference() {
-        Some((name, _)) => format!("{name} at commit {}", snapshot.commit()),
+        Some((name, _)) => format!("{} at commit {}", ref_label(name), snapshot.commit()),
         None => format!("commit {}", snapshot.commit()),
     }
 }

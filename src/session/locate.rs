@@ -73,7 +73,7 @@ fn find(statement: &Statement, kind: ErrorKind, name: &str) -> Option<Location> 
         }
         Statement::Delete(delete) => delete.delete.visit(&mut finder),
         Statement::Drop(drop) => {
-            drop.names.iter().try_for_each(|name| finder.pre_visit_relation(name))
+            drop.names.iter().try_for_each(|target| finder.pre_visit_relation(&target.name))
         }
         _ => ControlFlow::Continue(()),
     };

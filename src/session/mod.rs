@@ -19,6 +19,7 @@ mod hints;
 mod hooks;
 mod locate;
 mod lookup;
+mod place;
 mod prepare;
 mod result_columns;
 mod set;

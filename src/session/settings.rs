@@ -238,7 +238,7 @@ impl SessionSettings {
     pub fn commit_properties(&self) -> Vec<(String, String)> {
         let mut properties = Vec::new();
         if let Some(pairs) = self.get("asofdb.commit_properties") {
-            properties.extend(crate::parse::properties(&pairs).unwrap_or_default());
+            properties.extend(crate::parse::set_properties(&pairs).unwrap_or_default());
         }
         for (name, value) in &self.values {
             let own = name.strip_prefix("asofdb.commit.");
@@ -276,9 +276,9 @@ fn check(name: &str, value: &str) -> Result<String> {
             }
         }
         "asofdb.commit_properties"
-            if !value.is_empty() && crate::parse::properties(value).is_none() =>
+            if !value.is_empty() && crate::parse::set_properties(value).is_none() =>
         {
-            wrong("pairs such as run_id=42, git=a1b2c3")
+            wrong("pairs such as run_id=42, note=hello world")
         }
         "intervalstyle" if !value.eq_ignore_ascii_case("postgres") => {
             wrong("intervals are written in style postgres")

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Session;
+use super::place::Place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{CommitOptions, MAIN, Snapshot, Store, Temporary, Transaction, Version};
 
@@ -96,30 +97,39 @@ impl Work {
         let Some(transaction) = &self.transaction else { return Ok(snapshot) };
         let written = transaction.snapshot();
         let own = snapshot.reference().is_some_and(|(name, _)| name == transaction.branch());
-        Ok(if own { written } else { snapshot.with_written(written) })
+        if own {
+            return Ok(written);
+        }
+        // Temporary tables are of no branch: they are as the transaction left them.
+        let temporary = transaction.temporary();
+        Ok(snapshot.as_committed().with_temporary(&temporary).with_written(written))
     }
 
     /// Takes the block's transaction, or begins one, for a statement that writes.
     ///
-    /// `base` is what it writes, `own` what the session reads.
+    /// `place` is where it writes, `own` what the session reads.
     ///
     /// # Errors
     /// ReadOnly.
-    pub fn writing(&mut self, base: &Base, own: &Base, store: &Store) -> Result<Transaction> {
+    pub fn writing(&mut self, place: &Place, own: &Base, store: &Store) -> Result<Transaction> {
         if self.read_only {
             return Err(Error::new(ErrorKind::ReadOnly, "cannot write in a read-only transaction"));
         }
         if let Some(transaction) = &self.transaction {
-            return Ok(transaction.clone());
+            return match &place.base {
+                // The past is refused whatever else the transaction writes.
+                Base::Past(snapshot) if !place.temporary => store.begin(snapshot),
+                Base::Branch(_) | Base::TableBranch(_) | Base::Past(_) => Ok(transaction.clone()),
+            };
         }
         // All refs are pinned at once, also where another branch is written first.
         let pinned = self.reading(own, store)?;
-        let snapshot = match base {
+        let snapshot = match &place.base {
             Base::Branch(name) => store.resolve(&pinned, &Version::Ref(name.clone()))?,
             Base::TableBranch(_) => pinned,
             Base::Past(snapshot) => snapshot.clone(),
         };
-        store.begin(&snapshot)
+        store.begin(&snapshot.with_temporary(&self.temporary))
     }
 
     /// A statement begins whose comments say this.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{FromTable, ObjectName, TableFactor};
+use datafusion::sql::sqlparser::ast::{ObjectName, TableFactor};
 
 use super::answer::{Answer, Bounds};
 use super::copy::{CopyIn, Source, Spool};
 use super::execute::{Parameters, done, refuse};
+use super::place::reads_where_it_writes;
 use super::work::{Base, Block};
 use super::{CopyOut, Outcome, OutputColumn, RowsTag, Session};
 use crate::activity::{CopyFacts, Copying};
@@ -17,16 +18,13 @@ use crate::command::object::{alter_object, comment, create_index};
 use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
-use crate::command::write::{self, Returned, insert_name};
-use crate::command::{Before, Writing, past, refs, run};
+use crate::command::write::{self, Returned};
+use crate::command::{Before, Writing, past, run};
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{
-    self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, TableVersionSpec, version_of,
-};
+use crate::parse::{self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, version_tree};
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, names, plan_query};
-use crate::spec::{RefKind, Type, ref_label, ref_table};
-use crate::store::{Store, check_unprotected};
+use crate::plan::{Reading, addressed_table, plan_query};
+use crate::spec::Type;
 use crate::vfs::{File, outside};
 
 /// A statement that lost against another is run again this often.
@@ -92,12 +90,13 @@ impl Session {
         parameters: Parameters,
     ) -> Result<(Written, Bounds)> {
         let reading = self.reading(parameters)?;
-        let base = self.base_of(&reading, statement)?;
-        let mut transaction = self.work.lock().writing(&base, &self.base, self.database.store())?;
-        check_branch(&base, transaction.branch())?;
-        check_protected(self.database.store(), transaction.branch())?;
+        let place = self.place_of(&reading, statement)?;
+        let mut transaction =
+            self.work.lock().writing(&place, &self.base, self.database.store())?;
+        place.check(&reading, transaction.branch())?;
         let own = matches!(&self.base, Base::Branch(name) if name == transaction.branch());
-        let source = if own { reading.at(transaction.snapshot()) } else { reading };
+        let there = own || reads_where_it_writes(statement);
+        let source = if there { reading.at(transaction.snapshot()) } else { reading };
         self.hooks.read(&source, &self.state);
         let (source, bounds) = self.bounded(&source)?;
         let cancelled = source.cancel.clone();
@@ -121,91 +120,6 @@ impl Session {
         Ok((written, bounds))
     }
 
-    /// What a statement writes: the session's branch, or the one its target names.
-    fn base_of(&self, reading: &Reading, statement: &Statement) -> Result<Base> {
-        match statement {
-            Statement::Insert(insert) => {
-                let name = insert_name(&insert.insert)?;
-                self.branch_of(reading, name, insert.version.as_ref())
-            }
-            Statement::Update(update) => self.factor_branch(reading, &update.update.table.relation),
-            Statement::Merge(merge) => self.factor_branch(reading, &merge.merge.table),
-            Statement::With(with) => match with.main.as_ref() {
-                Statement::Query(_) => self.base_of(reading, &with.parts[0].statement),
-                main => self.base_of(reading, main),
-            },
-            Statement::Delete(delete) => {
-                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
-                    &delete.delete.from;
-                match from.first() {
-                    Some(first) => self.factor_branch(reading, &first.relation),
-                    None => Ok(self.base.clone()),
-                }
-            }
-            Statement::RestoreTable(restore) => {
-                self.branch_of(reading, &restore.table.name, restore.table.version.as_ref())
-            }
-            Statement::Truncate(truncate) => self.one_branch(reading, &truncate.tables),
-            _ => match &self.base {
-                Base::TableBranch(branch) => Err(Error::new(
-                    ErrorKind::WrongState,
-                    format!("branch \"{branch}\" is of some tables alone"),
-                )
-                .hint("RESET branch before a statement about other tables")),
-                base => Ok(base.clone()),
-            },
-        }
-    }
-
-    /// The branch that every one of these tables names.
-    fn one_branch(&self, reading: &Reading, targets: &[parse::Target]) -> Result<Base> {
-        let mut found: Option<Base> = None;
-        for target in targets {
-            let base = self.branch_of(reading, &target.name, target.version.as_ref())?;
-            match (&found, &base) {
-                (None, _) => found = Some(base),
-                (Some(Base::Branch(one)), Base::Branch(other)) if one == other => {}
-                (Some(Base::TableBranch(one)), Base::TableBranch(other)) if one == other => {}
-                _ => {
-                    let message = "one statement writes one branch";
-                    return Err(Error::new(ErrorKind::NotSupported, message)
-                        .hint("TRUNCATE the tables of each branch by themselves"));
-                }
-            }
-        }
-        Ok(found.unwrap_or_else(|| self.base.clone()))
-    }
-
-    fn factor_branch(&self, reading: &Reading, factor: &TableFactor) -> Result<Base> {
-        let version = version_of(factor)?;
-        match factor {
-            TableFactor::Table { name, .. } => self.branch_of(reading, name, version.as_ref()),
-            _ => Ok(self.base.clone()),
-        }
-    }
-
-    fn branch_of(
-        &self,
-        reading: &Reading,
-        name: &ObjectName,
-        version: Option<&TableVersionSpec>,
-    ) -> Result<Base> {
-        let parts = name_parts(name)?;
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let at = match version {
-            Some(spec) => {
-                let table = names::table_id(reading, &parts, &reading.snapshot)?;
-                Some(refs::version_for(reading, &self.state, table, spec)?)
-            }
-            None => names::table(reading, &parts)?.1,
-        };
-        let Some(at) = at else { return Ok(self.base.clone()) };
-        Ok(match at.reference() {
-            Some((branch, RefKind::Branch)) => Base::Branch(branch.to_owned()),
-            Some((_, RefKind::Tag)) | None => Base::Past(at),
-        })
-    }
-
     pub(super) async fn copy(&mut self, copy: &Copy, parameters: Parameters) -> Result<Outcome> {
         match copy.from {
             true => self.copy_from(copy, parameters).await,
@@ -223,11 +137,10 @@ impl Session {
         }
         let (reading, bounds) = self.bounded(&self.reading(parameters)?)?;
         let cancel = reading.cancel.clone();
-        let base = self.branch_of(&reading, &target.name, target.version.as_ref())?;
+        let place = self.place_of_all(&reading, std::slice::from_ref(target))?;
         let store = self.database.store().clone();
-        let mut transaction = self.work.lock().writing(&base, &self.base, &store)?;
-        check_branch(&base, transaction.branch())?;
-        check_protected(&store, transaction.branch())?;
+        let mut transaction = self.work.lock().writing(&place, &self.base, &store)?;
+        place.check(&reading, transaction.branch())?;
         let before = Before::default();
         let writing =
             Writing { reading, state: &self.state, transaction: &mut transaction, before };
@@ -255,7 +168,7 @@ impl Session {
         let copy_in = CopyIn {
             into,
             work: self.shared_work(),
-            base,
+            place,
             own: self.base.clone(),
             options: self.commit_options(),
             source,
@@ -278,16 +191,9 @@ impl Session {
             CopyTarget::Query(query) => query.clone(),
             CopyTarget::Table { table, columns } => {
                 let mut query = parse::query("SELECT * FROM t")?;
-                name_source(&mut query, &table.name, columns);
+                name_source(&mut query, table, columns);
                 query
             }
-        };
-        let reading = match &copy.target {
-            CopyTarget::Table { table, .. } => match &table.version {
-                Some(spec) => reading.at(refs::version(&reading, &self.state, spec)?),
-                None => reading,
-            },
-            CopyTarget::Query(_) => reading,
         };
         let (reading, bounds) = self.bounded(&reading)?;
         let planned = plan_query(&reading, &self.state, &query)?;
@@ -315,10 +221,11 @@ impl Session {
     /// COPY TO shows the table it copies, where it is one.
     fn copying_to(&self, reading: &Reading, copy: &Copy) -> Copying {
         let table = match &copy.target {
-            CopyTarget::Table { table, .. } => name_parts(&table.name).ok().and_then(|parts| {
-                let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-                Some(names::table(reading, &parts).ok()?.0.id())
-            }),
+            CopyTarget::Table { table, .. } => {
+                let found =
+                    addressed_table(reading, &self.state, &table.name, table.version.as_ref());
+                found.ok().map(|(table, _)| table.id())
+            }
             CopyTarget::Query(_) => None,
         };
         let file = matches!(copy.location, CopyLocation::File(_));
@@ -330,41 +237,22 @@ impl Session {
 /// `SELECT * FROM t` becomes the columns and the table that COPY names.
 fn name_source(
     query: &mut datafusion::sql::sqlparser::ast::Query,
-    name: &ObjectName,
+    table: &parse::Target,
     columns: &[String],
 ) {
     use datafusion::sql::sqlparser::ast::{Expr, Ident, SelectItem, SetExpr};
     let SetExpr::Select(select) = query.body.as_mut() else { return };
-    if let Some(TableFactor::Table { name: own, .. }) =
+    if let Some(TableFactor::Table { name, version, .. }) =
         select.from.first_mut().map(|from| &mut from.relation)
     {
-        *own = name.clone();
+        *name = table.name.clone();
+        *version = table.version.as_ref().map(version_tree);
     }
     if !columns.is_empty() {
         let item = |name: &String| {
             SelectItem::UnnamedExpr(Expr::Identifier(Ident::with_quote('"', name.clone())))
         };
         select.projection = columns.iter().map(item).collect();
-    }
-}
-
-/// A transaction writes one branch.
-fn check_branch(base: &Base, writes: &str) -> Result<()> {
-    match base {
-        Base::Branch(name) if name != writes => Err(Error::new(
-            ErrorKind::ActiveTransaction,
-            format!("this transaction writes branch \"{writes}\" and cannot write \"{name}\""),
-        )
-        .hint("COMMIT first: a transaction writes one branch")),
-        Base::Branch(_) | Base::TableBranch(_) | Base::Past(_) => Ok(()),
-    }
-}
-
-/// A protected branch is not written directly.
-fn check_protected(store: &Store, branch: &str) -> Result<()> {
-    match store.find_ref_of(ref_table(branch), ref_label(branch))? {
-        Some(target) => check_unprotected(&target, "written"),
-        None => Ok(()),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::{Deletes, Positions};
 use crate::segment::InlineRows;
 use crate::spec::{
-    CommitId, RefKind, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema,
+    CommitId, RefKind, RowId, SegmentEntry, SegmentId, SegmentMeta, TableId, TableSchema, ref_label,
 };
 
 /// Rows found by a scan, to be deleted.
@@ -80,7 +80,9 @@ impl Store {
                 catalog: Vec::new(),
                 merged: None,
             }),
-            Some((tag, RefKind::Tag)) => Err(read_only(format!("tag \"{tag}\" cannot be written"))),
+            Some((tag, RefKind::Tag)) => {
+                Err(read_only(format!("tag \"{}\" cannot be written", ref_label(tag))))
+            }
             None => Err(read_only(format!("commit {} cannot be written", base.commit()))),
         }
     }

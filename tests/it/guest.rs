@@ -98,10 +98,11 @@ impl Guest {
                 }
                 Outcome::Done { tag } => vec![vec![tag]],
                 Outcome::CopyOut(mut copy) => {
+                    let mut text = Vec::new();
                     while let Some(bytes) = copy.stream.next().await {
-                        bytes?;
+                        text.extend_from_slice(&bytes?.bytes);
                     }
-                    Vec::new()
+                    if copy.binary { Vec::new() } else { copied(&text) }
                 }
                 Outcome::CopyIn(_) => unreachable!("not asked for here"),
                 Outcome::Empty => Vec::new(),
@@ -131,4 +132,11 @@ fn cell(column: &TextFormatter<'_>, row: usize) -> String {
     let mut out = Vec::new();
     column.write(row, &mut out);
     String::from_utf8(out).expect("text values are UTF-8")
+}
+
+/// The rows of COPY in text.
+fn copied(text: &[u8]) -> Rows {
+    let cell = |field: &str| if field == "\\N" { "NULL".to_owned() } else { field.to_owned() };
+    let text = String::from_utf8_lossy(text);
+    text.lines().map(|line| line.split('\t').map(cell).collect()).collect()
 }

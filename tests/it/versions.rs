@@ -1,9 +1,10 @@
 //! No version clause is ever ignored: each place a table can stand × each spelling, against what that
-//! version held when it was the newest.
+//! version was when it was the newest.
 //!
 //! ```text
-//!  edits ──► rows read at the head after each  ─────────────┐
-//!       └──► place.replace("{}", spelling of that version) ─┴─► the same rows, or 25006 for a write
+//!  edits ──► rows, shape, history at the head after each ────┐
+//!       └──► place.replace("{}", spelling of that version) ──┴─► the same
+//!       └──► target.replace("{}", …) ──► a branch alone changes, or 25006
 //! ```
 
 mod connections;
@@ -19,8 +20,8 @@ use asofdb::session::Database;
 use proptest::prelude::*;
 
 use super::guest::{Guest, Rows};
-use places::{PLACES, TARGETS};
-use spellings::{Spelling, Version, spellings};
+use places::{PLACES, TARGETS, Tells, takes_columns, takes_parameters};
+use spellings::{Spelling, State, Version, spellings};
 
 use crate::property::{config, home};
 
@@ -49,10 +50,10 @@ struct World {
     guest: Guest,
     clock: Clock,
     versions: Vec<Version>,
-    /// Commits of main in order, with what t held.
+    /// Commits of main in order, with what t was.
     mains: Vec<Version>,
     database: Option<Database>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     fresh: i32,
 }
 
@@ -68,7 +69,7 @@ impl World {
             versions: Vec::new(),
             mains: Vec::new(),
             database: Some(database),
-            _folder: folder,
+            folder,
             fresh: 100,
         };
         (world, settings)
@@ -100,30 +101,39 @@ impl World {
         self.must(&sql).await;
     }
 
-    /// Notes what t holds on main as the version that was just made.
+    /// Notes what t is on main as the version that was just made.
     async fn note_main(&mut self) {
-        let rows = self.rows_of("t").await;
-        let version = Version {
-            name: None,
-            commit: self.head("main"),
-            time_us: Some(self.clock.now_us()),
-            rows,
-        };
-        self.mains.push(version);
+        let state = self.state_of("t").await;
+        let (commit, time_us) = (self.head("main"), Some(self.clock.now_us()));
+        self.mains.push(Version { name: None, commit, time_us, state });
     }
 
-    async fn rows_of(&mut self, table: &str) -> Rows {
-        sorted(self.guest.must(&format!("SELECT k, v FROM {table}")).await)
+    /// What t is on the session's branch.
+    async fn state_of(&mut self, table: &str) -> State {
+        let (rows, shape) = self.seen(table).await;
+        let history = self.guest.must(&format!("DESCRIBE HISTORY {table}")).await;
+        State { rows, shape, history }
     }
 
-    /// Edits on main, a tag in the middle, a branch of the database and one of the table.
+    /// Notes a branch as a session sees it that is on it.
+    async fn note_branch(&mut self, branch: &'static str) {
+        self.must(&format!("SET branch = '{branch}'")).await;
+        let state = self.state_of("t").await;
+        self.must("RESET branch").await;
+        let name = Some((branch, false));
+        self.versions.push(Version { name, commit: 0, time_us: None, state });
+    }
+
+    /// Edits on main, a tag in the middle, a branch of the database and one of the table, each of
+    /// another shape.
     async fn live(&mut self, edits: &[Edit]) {
-        self.must("CREATE TABLE t (k int, v int)").await;
+        std::fs::write(self.folder.path().join("rows.txt"), "6001\t1\n6002\t2\n").expect("a file");
+        self.must("CREATE TABLE t (k int PRIMARY KEY, v int)").await;
+        self.must("INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)").await;
+        self.note_main().await;
         self.must("CREATE TABLE one (k int, v int)").await;
         self.must("INSERT INTO one VALUES (-1, -1)").await;
         self.must("CREATE TABLE sink (k int, v int)").await;
-        self.must("INSERT INTO t VALUES (1, 10), (2, 20), (3, 30)").await;
-        self.note_main().await;
         let middle = edits.len() / 2;
         for (at, edit) in edits.iter().enumerate() {
             let before = self.head("main");
@@ -132,39 +142,47 @@ impl World {
                 self.note_main().await;
             }
             if at == middle {
-                self.must("CREATE TAG q1").await;
-                self.must("CREATE BRANCH dev").await;
-                self.must("ALTER TABLE t CREATE BRANCH own_b").await;
-                self.must("ALTER TABLE t CREATE TAG own_t").await;
-                let tagged = self.mains.last().expect("one was noted").clone();
-                for name in ["q1", "own_t"] {
-                    let name = Some((name, true));
-                    self.versions.push(Version { name, time_us: None, ..tagged.clone() });
-                }
+                self.fork().await;
             }
         }
-        self.must("INSERT INTO t VALUES (7777, 1)").await;
+        self.must("ALTER TABLE t ADD COLUMN late int DEFAULT 5").await;
         self.note_main().await;
-        self.must("INSERT INTO t@dev VALUES (8888, 1)").await;
-        self.must("INSERT INTO t.branch_own_b VALUES (9999, 1)").await;
-        self.must("SET branch = 'dev'").await;
-        let rows = self.rows_of("t").await;
-        let name = Some(("dev", false));
-        self.versions.push(Version { name, commit: self.head("dev"), time_us: None, rows });
-        self.must("SET branch = 'own_b'").await;
-        let rows = self.rows_of("t").await;
-        self.must("RESET branch").await;
-        let name = Some(("own_b", false));
-        self.versions.push(Version { name, commit: 0, time_us: None, rows });
+        self.must("INSERT INTO t VALUES (1, 0) ON CONFLICT (k) DO UPDATE SET v = 1").await;
+        self.note_main().await;
+        self.must("ALTER TABLE t@dev ADD COLUMN note text DEFAULT 'n', ADD COLUMN more int").await;
+        self.must("INSERT INTO t@dev (k, v, note) VALUES (8888, 1, 'x')").await;
+        self.must("ALTER TABLE t.branch_own_b ADD COLUMN lens double precision").await;
+        self.must("INSERT INTO t.branch_own_b (lens, k, v) VALUES (0.5, 9999, 1)").await;
+        for branch in ["dev", "own_b"] {
+            self.must(&format!(
+                "INSERT INTO t@{branch} (k, v) VALUES (1, 0) ON CONFLICT (k) DO UPDATE SET v = 1"
+            ))
+            .await;
+            self.note_branch(branch).await;
+        }
         self.versions.extend(self.mains.iter().cloned());
         self.clock.advance(TICK);
-        self.must("CREATE TABLE universe AS SELECT n AS k, m AS v FROM generate_series(1, 3) g(n), generate_series(0, 1) h(m)").await;
+        self.must("CREATE TABLE universe AS SELECT n AS k FROM generate_series(-10, 10000) g(n)")
+            .await;
+    }
+
+    /// Tags and branches at what main is now.
+    async fn fork(&mut self) {
+        self.must("CREATE TAG q1").await;
+        self.must("CREATE BRANCH dev").await;
+        self.must("ALTER TABLE t CREATE BRANCH own_b").await;
+        self.must("ALTER TABLE t CREATE TAG own_t").await;
+        let tagged = self.mains.last().expect("one was noted").clone();
+        for name in ["q1", "own_t"] {
+            let name = Some((name, true));
+            self.versions.push(Version { name, time_us: None, ..tagged.clone() });
+        }
     }
 
     /// The rows that a place gives for a spelling.
     async fn ask(&mut self, place: &str, spelling: &Spelling) -> Rows {
         let sql = place.replace("{}", &spelling.text);
-        let in_block = sql.contains(';');
+        let in_block = sql.contains(';') || sql.starts_with("DECLARE");
         if in_block {
             self.guest.must("BEGIN").await;
         }
@@ -176,38 +194,85 @@ impl World {
         if in_block {
             self.guest.must("ROLLBACK").await;
         }
-        sorted(rows)
+        rows
     }
 
-    async fn check(&mut self, version: &Version, spelling: &Spelling, place: &str) {
-        let several = place.contains(';');
-        if spelling.parameter.is_some() && several {
+    async fn check(
+        &mut self,
+        version: &Version,
+        spelling: &Spelling,
+        (tells, place): (Tells, &str),
+    ) {
+        // What is described before it has a value has the columns of the head.
+        let fits = spelling.parameter.is_none() || tells == Tells::Pairs && takes_parameters(place);
+        if !fits || !takes_columns(place, &spelling.text) {
             return;
         }
         let found = self.ask(place, spelling).await;
+        let (found, wanted) = match tells {
+            Tells::Pairs => (sorted(found), version.state.pairs()),
+            Tells::Rows => (sorted(found), version.state.rows.clone()),
+            Tells::Shape => (found, version.state.shape.clone()),
+            Tells::History => (found, version.state.history.clone()),
+        };
         let sql = place.replace("{}", &spelling.text);
-        assert_eq!(found, version.rows, "{sql} with {:?}", spelling.parameter);
+        assert_eq!(found, wanted, "{sql} with {:?}", spelling.parameter);
     }
 
-    /// A version that is no branch refuses every write; a branch takes it and no other version sees it.
-    async fn check_target(&mut self, version: &Version, spelling: &Spelling, target: &str) {
-        if spelling.parameter.is_some() {
+    /// The rows and the shape behind a name.
+    async fn seen(&mut self, table: &str) -> Seen {
+        let rows = self.guest.must(&format!("SELECT * FROM {table}")).await;
+        (sorted(rows), self.guest.must(&format!("DESCRIBE {table}")).await)
+    }
+
+    fn target(&self, target: &str, spelling: &Spelling) -> String {
+        let folder = self.folder.path().display().to_string();
+        target.replace("{}", &spelling.text).replace("$FOLDER", &folder)
+    }
+
+    /// A branch takes a write, which main does not see, not even inside the transaction; a version
+    /// that is no branch refuses it. `main` is what main holds.
+    async fn check_target(
+        &mut self,
+        (version, main): (&Version, &Seen),
+        spelling: &Spelling,
+        target: &str,
+    ) {
+        if spelling.parameter.is_some() || !takes_columns(target, &spelling.text) {
             return;
         }
-        let sql = target.replace("{}", &spelling.text);
-        let main = self.rows_of("t").await;
+        let sql = self.target(target, spelling);
+        let Some((branch, false)) = version.name else {
+            // Not in a block, which would take back what it should not have done.
+            assert_eq!(self.guest.refused(&sql).await, "25006", "{sql}");
+            return;
+        };
         self.guest.must("BEGIN").await;
-        let answer = self.guest.run(&sql).await;
-        let writes = matches!(version.name, Some((_, false)));
-        match (answer, writes) {
-            (Ok(_), true) => {}
-            (Err(error), false) => assert_eq!(error.kind().sqlstate(), "25006", "{sql}: {error:?}"),
-            (answer, writes) => panic!("{sql} answered {answer:?}; it names a branch: {writes}"),
-        }
+        self.guest.run(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        assert_eq!(self.seen("t").await, *main, "{sql} changed main");
+        let (rows, shape) = self.seen(&format!("t@{branch}")).await;
+        let same = rows == version.state.rows && shape == version.state.shape;
+        assert!(!same, "{sql} changed nothing");
         self.guest.must("ROLLBACK").await;
-        assert_eq!(self.rows_of("t").await, main, "{sql} changed main");
+    }
+
+    /// The same once it is committed; RESTORE takes it back.
+    async fn check_committed(&mut self, branch: &str, spelling: &Spelling, target: &str) {
+        let sql = self.target(target, spelling);
+        let there = format!("t@{branch}");
+        let (main, before) = (self.seen("t").await, self.seen(&there).await);
+        let listed = self.guest.must("SHOW BRANCHES IN TABLE t").await;
+        let head = listed.iter().find(|row| row[0] == branch).expect("the branch")[1].clone();
+        self.must(&sql).await;
+        assert_eq!(self.seen("t").await, main, "{sql} changed main");
+        assert_ne!(self.seen(&there).await, before, "{sql} changed nothing");
+        self.must(&format!("RESTORE TABLE {there} TO VERSION AS OF {head}")).await;
+        assert_eq!(self.seen(&there).await, before, "after {sql}");
     }
 }
+
+/// Rows and shape.
+type Seen = (Rows, Rows);
 
 fn sorted(mut rows: Rows) -> Rows {
     rows.sort();
@@ -223,26 +288,67 @@ fn with_world<F: AsyncFnOnce(&mut World)>(work: F) {
     drop(runtime);
 }
 
+/// A branch, a tag, a branch and a tag of the table, and the first commit, by number and by time.
+fn one_of_each(world: &World) -> Vec<Version> {
+    let mut picked: Vec<Version> =
+        world.versions.iter().filter(|version| version.name.is_some()).cloned().collect();
+    picked.extend(world.mains.first().cloned());
+    let named: Vec<_> = picked.iter().filter_map(|version| version.name).collect();
+    assert_eq!(named, [("q1", true), ("own_t", true), ("dev", false), ("own_b", false)]);
+    picked
+}
+
+const EDITS: [Edit; 5] =
+    [Edit::Insert(3), Edit::Update(2), Edit::Delete(1), Edit::Insert(1), Edit::Update(1)];
+
 #[test]
 fn every_spelling_in_every_place() {
     with_world(async |world| {
-        let edits =
-            [Edit::Insert(3), Edit::Update(2), Edit::Delete(1), Edit::Insert(1), Edit::Update(1)];
-        world.live(&edits).await;
-        let versions = world.versions.clone();
-        let head = world.clock.now_us();
-        for (at, place) in PLACES.iter().enumerate() {
-            // A version of each kind a place: another one each time.
-            for version in versions.iter().skip(at % 3).step_by(3) {
-                for spelling in spellings(version, &world.mains, head) {
-                    world.check(version, &spelling, place).await;
+        world.live(&EDITS).await;
+        let now_us = world.clock.now_us();
+        for version in one_of_each(world) {
+            for spelling in spellings(&version, &world.mains, now_us) {
+                for place in PLACES {
+                    world.check(&version, &spelling, *place).await;
                 }
             }
         }
-        for version in &versions {
-            for spelling in spellings(version, &world.mains, head) {
+    });
+}
+
+#[test]
+fn every_version_in_a_place() {
+    with_world(async |world| {
+        world.live(&EDITS).await;
+        let now_us = world.clock.now_us();
+        for version in world.versions.clone() {
+            for spelling in spellings(&version, &world.mains, now_us) {
+                for place in [(Tells::Rows, "SELECT * FROM {}"), (Tells::Shape, "DESCRIBE {}")] {
+                    world.check(&version, &spelling, place).await;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn every_spelling_in_every_target() {
+    with_world(async |world| {
+        world.live(&EDITS).await;
+        let now_us = world.clock.now_us();
+        let main = world.seen("t").await;
+        for version in one_of_each(world) {
+            let spelled = spellings(&version, &world.mains, now_us);
+            for spelling in &spelled {
                 for target in TARGETS {
-                    world.check_target(version, &spelling, target).await;
+                    world.check_target((&version, &main), spelling, target).await;
+                }
+            }
+            assert_eq!(world.seen("t").await, main, "{:?}", version.name);
+            if let Some((branch, false)) = version.name {
+                let plain = spelled.iter().filter(|spelling| spelling.parameter.is_none());
+                for (target, spelling) in TARGETS.iter().zip(plain.cycle()) {
+                    world.check_committed(branch, spelling, target).await;
                 }
             }
         }
@@ -280,13 +386,16 @@ fn any_history_in_any_place() {
             world.live(&edits).await;
             let versions = world.versions.clone();
             let head = world.clock.now_us();
+            let main = world.seen("t").await;
             for (version, spelling, place) in picks {
                 let version = &versions[version % versions.len()];
                 let spelled = spellings(version, &world.mains, head);
                 let spelling = &spelled[spelling % spelled.len()];
                 world.check(version, spelling, PLACES[place % PLACES.len()]).await;
-                world.check_target(version, spelling, TARGETS[place % TARGETS.len()]).await;
+                let target = TARGETS[place % TARGETS.len()];
+                world.check_target((version, &main), spelling, target).await;
             }
+            assert_eq!(world.seen("t").await, main);
         });
     });
 }

@@ -20,11 +20,10 @@ pub use self::columns::check_generated;
 use self::columns::values_of as rewrite_values;
 
 use super::Writing;
+use super::named::shown;
 use super::verify::Verify;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{AlterColumn, AlterOperation, AlterTable};
-use crate::plan::names;
-use crate::plan::time_travel::name_parts;
+use crate::parse::{AlterColumn, AlterOperation, AlterTable, Target};
 use crate::spec::{Column, SchemaId, TableSchema};
 use crate::store::{Relation, Table};
 
@@ -42,19 +41,17 @@ struct Alteration<'a, 'b> {
 /// UndefinedTable, UndefinedColumn, DuplicateColumn, DependentObjects, NotNullViolation,
 /// CheckViolation, UniqueViolation, DatatypeMismatch …; nothing is changed then.
 pub async fn alter_table(writing: &mut Writing<'_>, alter: &AlterTable) -> Result<Vec<String>> {
-    let parts = name_parts(&alter.name)?;
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let found = names::any_relation(&writing.reading, &parts, &writing.reading.snapshot)?;
-    let table = match found {
+    let target = Target { name: alter.name.clone(), version: alter.version.clone() };
+    let table = match writing.named(&target)? {
         Some(Relation::Table(table)) => table,
-        Some(Relation::View(_) | Relation::Sequence(_)) => {
-            return super::object::alter_as_table(writing, &parts, &alter.operations);
+        Some(found @ (Relation::View(_) | Relation::Sequence(_))) => {
+            return super::object::alter_as_table(writing, found, &alter.operations);
         }
         None if alter.if_exists => {
-            let name = parts.join(".");
+            let name = shown(&alter.name)?;
             return Ok(vec![format!("relation \"{name}\" does not exist, skipping")]);
         }
-        None => names::table(&writing.reading, &parts)?.0,
+        None => writing.named_table(&target)?,
     };
     let mut alteration = Alteration { writing, table, notices: Vec::new() };
     for operation in &alter.operations {

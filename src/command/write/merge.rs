@@ -13,8 +13,7 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr as SqlExpr, Ident, Join, JoinConstraint, JoinOperator,
     MergeAction, MergeClause, MergeClauseKind, MergeInsertExpr, MergeInsertKind, ObjectName,
-    OutputClause, Query, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, VisitMut,
-    VisitorMut, With,
+    OutputClause, Query, SelectItem, SetExpr, TableWithJoins, Value, VisitMut, VisitorMut, With,
 };
 
 use super::Scene;
@@ -57,7 +56,9 @@ pub fn plan(scene: &Scene<'_>, merge: &Merge) -> Result<Changing> {
     let tree = &merge.merge;
     let target = Target::of_factor(scene, &tree.table)?;
     let with = merge.with.as_ref();
-    let source = source(scene, with, &tree.source)?;
+    let from = TableWithJoins { relation: tree.source.clone(), joins: Vec::new() };
+    target.refuse_name_again(std::slice::from_ref(&from))?;
+    let source = source(scene, with, from)?;
     let source_width = source.plan.schema().fields().len() - 1;
     let clauses: Vec<MergeClause> =
         tree.clauses.iter().map(|clause| in_scope(clause, &target, &source)).collect();
@@ -220,13 +221,13 @@ fn insert_values(target: &Target, insert: &MergeInsertExpr) -> Result<Vec<Option
 }
 
 /// The source's rows and their mark.
-fn source(scene: &Scene<'_>, with: Option<&With>, factor: &TableFactor) -> Result<Given> {
+fn source(scene: &Scene<'_>, with: Option<&With>, from: TableWithJoins) -> Result<Given> {
     let mark = SelectItem::ExprWithAlias {
         expr: SqlExpr::value(Value::Boolean(true)),
         alias: quoted(SOURCE),
     };
     let items = vec![SelectItem::Wildcard(Default::default()), mark];
-    let from = vec![TableWithJoins { relation: factor.clone(), joins: Vec::new() }];
+    let from = vec![from];
     let selecting = Selecting { with, from, items, ..Selecting::default() };
     let plan = scene.select(selecting)?;
     Ok(Given { name: "asofdb merge source".to_owned(), plan })

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableFactor};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableFactor, TableWithJoins};
 
 use super::Scene;
-use crate::command::refs;
+use crate::command::named::written_table;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
 use crate::parse::{TableVersionSpec, fold, version_of};
+use crate::plan::pg_catalog::rewrite::check_names;
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Given, names};
+use crate::plan::{Given, addressed_table};
 use crate::spec::TableSchema;
 use crate::store::Table;
 
@@ -33,7 +34,7 @@ impl Target {
     /// The table of this name.
     ///
     /// # Errors
-    /// UndefinedTable; WrongState for a view.
+    /// UndefinedTable; WrongState for a view; NotSupported for one of a branch that is not written.
     pub fn named(
         scene: &Scene<'_>,
         name: &ObjectName,
@@ -41,19 +42,13 @@ impl Target {
         alias: Option<&Ident>,
     ) -> Result<Target> {
         let parts = name_parts(name)?;
-        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let reading = match (&scene.written, version) {
-            (Some(written), _) => scene.reading.at(written.clone()),
-            (None, None) => scene.reading.clone(),
-            (None, Some(version)) => {
-                scene.reading.at(refs::version(&scene.reading, scene.state, version)?)
+        let table = match &scene.written {
+            Some(written) => {
+                let reading = scene.reading.at(written.clone());
+                written_table(&reading, scene.state, name, version)?
             }
+            None => addressed_table(&scene.reading, scene.state, name, version)?.0,
         };
-        let (mut table, elsewhere) = names::table(&reading, &names)?;
-        if let (Some(written), Some(_)) = (&scene.written, elsewhere) {
-            // A branch among the names has led to its head; the transaction's own is meant.
-            table = written.table_by_id(table.id())?.unwrap_or(table);
-        }
         let alias = match alias {
             Some(alias) => fold(alias),
             None => match parts.as_slice() {
@@ -75,6 +70,12 @@ impl Target {
         };
         let version = version_of(factor)?;
         Target::named(scene, name, version.as_ref(), alias.as_ref().map(|alias| &alias.name))
+    }
+
+    /// # Errors
+    /// DuplicateAlias where another relation of the statement has its name.
+    pub fn refuse_name_again(&self, others: &[TableWithJoins]) -> Result<()> {
+        check_names(Some(&self.alias), others)
     }
 
     /// Its shape.

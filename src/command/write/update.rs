@@ -77,6 +77,7 @@ pub fn joined(
     others: &[TableWithJoins],
     selection: Option<&SqlExpr>,
 ) -> Result<Given> {
+    target.refuse_name_again(others)?;
     let rows = target.rows()?;
     let mut from = vec![rows.factor()?];
     from.extend(others.iter().cloned());

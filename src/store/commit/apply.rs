@@ -153,7 +153,7 @@ impl<'a> Batch<'a> {
             return Ok(Err(crate::store::refs::unknown(RefKind::Branch, name)));
         };
         if target.kind == RefKind::Tag {
-            let message = format!("tag \"{name}\" cannot be written");
+            let message = format!("tag \"{}\" cannot be written", crate::spec::ref_label(name));
             return Ok(Err(Error::new(ErrorKind::ReadOnly, message)));
         }
         let point = match self.heads.get(name) {

@@ -10,7 +10,7 @@ fn a_connection_reads_the_version_it_names() {
         let database = world.database.clone().expect("open");
         let of = |name: &str| {
             let named = |v: &&super::Version| v.name.is_some_and(|(own, _)| own == name);
-            world.versions.iter().find(named).expect("it is there").rows.clone()
+            world.versions.iter().find(named).expect("it is there").state.pairs()
         };
         let first = world.mains[0].clone();
         let numbered = format!("main@v{}", first.commit);
@@ -19,12 +19,12 @@ fn a_connection_reads_the_version_it_names() {
             ("main@dev", vec![], of("dev"), true),
             ("main/dev", vec![], of("dev"), true),
             ("main@q1", vec![], of("q1"), false),
-            (&numbered, vec![], first.rows.clone(), false),
+            (&numbered, vec![], first.state.pairs(), false),
             ("main@own_b", vec![], of("own_b"), true),
             ("main", vec![("asofdb.branch", "dev")], of("dev"), true),
             ("main", vec![("branch", "own_b")], of("own_b"), true),
             ("main", vec![("asofdb.as_of", "q1")], of("q1"), false),
-            ("main", vec![("as_of", &as_of)], first.rows.clone(), false),
+            ("main", vec![("as_of", &as_of)], first.state.pairs(), false),
         ];
         for (name, parameters, rows, writes) in cases {
             let mut guest = Guest::arrive_at(&database, name, &parameters).expect("a session");

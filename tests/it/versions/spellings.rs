@@ -2,7 +2,7 @@
 
 use crate::guest::Rows;
 
-/// What t held at some version, and how that version can be named.
+/// What t was at some version, and how that version can be named.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     /// A ref, and whether it is a tag.
@@ -11,7 +11,32 @@ pub(super) struct Version {
     pub(super) commit: u64,
     /// When main showed it: µs since 1970-01-01 UTC.
     pub(super) time_us: Option<i64>,
+    pub(super) state: State,
+}
+
+/// What a session says of t.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct State {
+    /// All its columns, sorted.
     pub(super) rows: Rows,
+    /// What DESCRIBE says.
+    pub(super) shape: Rows,
+    /// What DESCRIBE HISTORY says.
+    pub(super) history: Rows,
+}
+
+impl State {
+    /// The columns (k, v), sorted.
+    pub(super) fn pairs(&self) -> Rows {
+        let at = |name: &str| {
+            self.shape.iter().position(|column| column[0] == name).expect("t always has it")
+        };
+        let (k, v) = (at("k"), at("v"));
+        let mut pairs: Rows =
+            self.rows.iter().map(|row| vec![row[k].clone(), row[v].clone()]).collect();
+        pairs.sort();
+        pairs
+    }
 }
 
 /// A table at a version, and the value of `$1` where it has one.

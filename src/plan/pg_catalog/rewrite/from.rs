@@ -48,8 +48,12 @@ pub fn empty_function(name: &ObjectName) -> Option<Columns> {
 
 /// Every relation in FROM, those inside parentheses too.
 pub fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
+    all_factors(&select.from)
+}
+
+fn all_factors(from: &[TableWithJoins]) -> impl Iterator<Item = &TableFactor> {
     let mut all = Vec::new();
-    select.from.iter().for_each(|from| collect(from, &mut all));
+    from.iter().for_each(|from| collect(from, &mut all));
     all.into_iter()
 }
 
@@ -65,8 +69,14 @@ fn collect<'a>(from: &'a TableWithJoins, all: &mut Vec<&'a TableFactor>) {
 /// # Errors
 /// DuplicateAlias where two relations in FROM have one name.
 pub fn check_aliases(select: &Select) -> Result<()> {
-    let mut seen = HashSet::new();
-    for factor in factors(select) {
+    check_names(None, &select.from)
+}
+
+/// # Errors
+/// DuplicateAlias where two relations have one name, or one has the name that is taken.
+pub fn check_names(taken: Option<&str>, from: &[TableWithJoins]) -> Result<()> {
+    let mut seen: HashSet<String> = taken.into_iter().map(str::to_owned).collect();
+    for factor in all_factors(from) {
         let name = match factor {
             TableFactor::Table { alias: Some(alias), .. }
             | TableFactor::Derived { alias: Some(alias), .. }

@@ -34,6 +34,8 @@ mod unreachable;
 mod using;
 mod values;
 
+pub use from::check_names;
+
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
