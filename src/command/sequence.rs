@@ -224,7 +224,7 @@ fn set_owner(
     options: &SequenceOptions,
 ) -> Result<()> {
     let Some(owner) = &options.owned_by else { return Ok(()) };
-    sequence.owner = match owner {
+    sequence.owner = match owner.as_deref() {
         None => None,
         Some((table, column)) => {
             let table = writing.named_table(table)?;

@@ -25,7 +25,7 @@ pub struct SequenceOptions {
     /// RESTART [WITH n]: the inner None begins at START.
     pub restart: Option<Option<i64>>,
     /// OWNED BY t.c, or NONE: the table and the column, folded.
-    pub owned_by: Option<Option<(Target, String)>>,
+    pub owned_by: Option<Option<Box<(Target, String)>>>,
 }
 
 /// CREATE SEQUENCE.
@@ -127,10 +127,10 @@ impl Grammar<'_> {
         }
     }
 
-    fn owner(&mut self) -> Result<Option<(Target, String)>> {
+    fn owner(&mut self) -> Result<Option<Box<(Target, String)>>> {
         if self.accepts("NONE") {
             return Ok(None);
         }
-        self.column_of_table().map(Some)
+        self.column_of_table().map(|column| Some(Box::new(column)))
     }
 }
