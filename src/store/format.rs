@@ -21,9 +21,9 @@ const MAGIC: &str = "asofdb";
 /// The format this program writes.
 pub(super) const FORMAT: u64 = 1;
 
-/// Whether a folder has been a database's.
+/// Whether a folder is a database's, or was to become one.
 pub(super) fn is_in(folder: &Path) -> bool {
-    folder.join(FILE).is_file()
+    [FILE, UNFINISHED, "LOCK"].iter().any(|name| folder.join(name).is_file())
 }
 
 /// Verifies the folder's format, and writes it where the folder is new.

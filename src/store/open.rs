@@ -22,7 +22,7 @@ use crate::spec::{
 use crate::vfs::Vfs;
 
 impl Store {
-    /// Whether a folder has been a database's.
+    /// Whether a folder is a database's, or was to become one.
     pub fn is_in(folder: &Path) -> bool {
         format::is_in(folder)
     }

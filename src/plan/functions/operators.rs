@@ -160,6 +160,7 @@ impl ExprPlanner for PostgresOperators {
         if is_comparison(&expr.op) {
             take_type_of(&mut expr.right, &expr.left, schema);
             take_type_of(&mut expr.left, &expr.right, schema);
+            (expr.left, expr.right) = days_beside_times(expr.left, expr.right, schema);
             expr.left = self.compared(expr.left, schema);
             expr.right = self.compared(expr.right, schema);
         }
@@ -215,6 +216,19 @@ fn is_comparison(op: &BinaryOperator) -> bool {
 fn is_arithmetic(op: &BinaryOperator) -> bool {
     use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
     matches!(op, Plus | Minus | Multiply | Divide | Modulo)
+}
+
+/// A day that is compared with a time is the midnight it begins with, in the time's own unit: DataFusion
+/// compares them by the nanosecond, which no infinity has, nor the year 2300.
+fn days_beside_times(left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
+    match (left.get_type(schema), right.get_type(schema)) {
+        (Ok(DataType::Date32), Ok(time @ DataType::Timestamp(..))) => (cast(left, time), right),
+        (Ok(time @ DataType::Timestamp(..)), Ok(DataType::Date32)) => {
+            let right = cast(right, time);
+            (left, right)
+        }
+        _ => (left, right),
+    }
 }
 
 /// A day to which a span is added is the midnight it begins with: the result has a time.
