@@ -86,11 +86,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Two branches of one table that have parted: what comes after can join them.
+fn parted() -> Vec<Step> {
+    let insert = |from| Step::InsertFew { table: 0, from, rows: 6 };
+    vec![
+        Step::Create { keyed: true },
+        insert(0),
+        Step::Branch { at: 0 },
+        insert(20),
+        Step::Switch(0),
+        insert(40),
+    ]
+}
+
 #[test]
 fn histories_brought_together_have_the_rows_they_should() {
     let config = config("proptest-regressions/it/merging.txt", 24, 400);
     proptest!(config.clone(), |(steps in proptest::collection::vec(step(), 4..32))| {
-        World::build().live(&steps);
+        World::build().live(&[parted(), steps].concat());
     });
     let [joined, refused] = [&world::JOINED, &world::REFUSED].map(|n| n.load(Ordering::Relaxed));
     let cases = config.cases;

@@ -289,12 +289,25 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     (0..THEMES.len()).prop_flat_map(|n| proptest::collection::vec(step(THEMES[n]), 8..44))
 }
 
+/// Two branches of one table that have parted: what comes after can join them.
+fn parted() -> Vec<Step> {
+    let insert = |from| Step::Write(Write::Insert { table: 0, from, rows: 6, given: None });
+    vec![
+        Step::Object(Object::Create { keyed: true }),
+        insert(0),
+        Step::Refs(Refs::Branch(0)),
+        insert(20),
+        Step::Refs(Refs::Switch(0)),
+        insert(40),
+    ]
+}
+
 #[test]
 fn every_version_is_what_its_history_made_it() {
     let config = config("proptest-regressions/it/whole.txt", 20, 600);
     let cases = config.cases;
     proptest!(config, |(steps in steps())| {
-        World::build().live(&steps);
+        World::build().live(&[parted(), steps].concat());
     });
     let [joined, refused] = [&world::JOINED, &world::REFUSED].map(|n| n.load(Ordering::Relaxed));
     assert!(cases < 20 || joined > 4, "{cases} cases: {joined} joined, {refused} refused");

@@ -32,6 +32,16 @@ pub(super) fn join(base: &State, ours: &State, theirs: &State, mode: Mode) -> Op
             (base, Some(ours), Some(theirs)) => {
                 let empty = Table { rows: BTreeMap::new(), ..ours.as_ref().clone() };
                 let base = base.map_or(&empty, |base| base);
+                let written_off = match mode {
+                    Mode::Fail => {
+                        wrote_what_went(base, ours, theirs) || wrote_what_went(base, theirs, ours)
+                    }
+                    Mode::Ours => wrote_what_went(base, ours, theirs),
+                    Mode::Theirs => wrote_what_went(base, theirs, ours),
+                };
+                if written_off {
+                    return None;
+                }
                 let (table, contested) = join_tables(base, ours, theirs, mode);
                 refused |= contested;
                 result.insert(*id, Arc::new(table));
@@ -39,6 +49,24 @@ pub(super) fn join(base: &State, ours: &State, theirs: &State, mode: Mode) -> Op
         }
     }
     (!refused || mode != Mode::Fail).then_some(result)
+}
+
+/// Whether one side gave a row another value in a column that the other side dropped: only who dropped
+/// it can be preferred.
+fn wrote_what_went(base: &Table, writer: &Table, dropper: &Table) -> bool {
+    let went = writer
+        .columns
+        .iter()
+        .filter(|column| base.column(column.id).is_some() && dropper.column(column.id).is_none());
+    went.into_iter().any(|column| {
+        let alone =
+            Table { columns: vec![column.clone()], rows: BTreeMap::new(), ..writer.clone() };
+        writer.rows.iter().any(|(id, row)| {
+            base.rows.get(id).is_some_and(|before| {
+                before.stamp != row.stamp && alone.cells(before) != alone.cells(row)
+            })
+        })
+    })
 }
 
 struct Choice {
