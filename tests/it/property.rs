@@ -2,16 +2,25 @@
 
 use asofdb::clock::Clock;
 use asofdb::config::Settings;
-use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest::test_runner::{Config, FileFailurePersistence, RngSeed};
 use tempfile::TempDir;
 
-/// So many cases, or as PROPTEST_CASES says; what failed once is tried first from then on.
+/// The histories of every ordinary run: who changes something is told what the change broke, not what
+/// nobody had tried before.
+const SEED: u64 = 2026;
+
+/// So many cases, the same in every run, or as many new ones as PROPTEST_CASES says; what failed once is
+/// tried first from then on.
 pub fn config(regressions: &'static str, cases: u32, shrinks: u32) -> Config {
+    let more = std::env::var("PROPTEST_CASES").ok();
+    let fresh = more.is_some() || std::env::var("PROPTEST_RNG_SEED").is_ok();
+    let default = Config::default();
     Config {
-        cases: std::env::var("PROPTEST_CASES").map_or(cases, |n| n.parse().expect("a number")),
+        cases: more.map_or(cases, |n| n.parse().expect("a number")),
+        rng_seed: if fresh { default.rng_seed } else { RngSeed::Fixed(SEED) },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(regressions))),
         max_shrink_iters: shrinks,
-        ..Config::default()
+        ..default
     }
 }
 
