@@ -5,7 +5,7 @@
 //! NOT IN, set-returning functions of an outer column — it refuses, or drops the LIMIT. Those are run
 //! here as they are written: once for each distinct set of outer values.
 //!
-//! [`AnalyzeApply`] decides which is which (`correlation.rs`) and puts an [`ApplyNode`] below the node
+//! [`AnalyzeApply`] decides which is which (`correlation.rs`) and puts a node of its own below the one
 //! that has the sub-select (`convert.rs`). The operator plans the sub-select anew with the values in the
 //! place of the columns, so that keys and times prune what it reads.
 
