@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, concat, concat_batches, take};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -28,6 +28,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Results of more rows are not kept.
 const KEPT_ROWS_MAX: usize = 64;
+/// Nor are wider ones.
+const KEPT_BYTES_MAX: usize = 16 << 10;
 /// So many results are kept at a time.
 const KEPT_MAX: usize = 1024;
 
@@ -60,7 +62,7 @@ pub trait Subplan: fmt::Debug + Send + Sync {
 }
 
 /// The operator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ApplyExec {
     input: Arc<dyn ExecutionPlan>,
     outer: Vec<Arc<dyn PhysicalExpr>>,
@@ -74,16 +76,13 @@ pub struct ApplyExec {
 
 impl ApplyExec {
     /// `shown` are the columns behind those of the input.
-    ///
-    /// # Errors
-    /// None of its own.
-    pub fn try_new(
+    pub fn new(
         input: Arc<dyn ExecutionPlan>,
         outer: Vec<Arc<dyn PhysicalExpr>>,
         subplan: Arc<dyn Subplan>,
         kind: ApplyKind,
         shown: &Schema,
-    ) -> Result<ApplyExec> {
+    ) -> ApplyExec {
         let fields: Vec<_> =
             input.schema().fields().iter().chain(shown.fields()).cloned().collect();
         let schema = Arc::new(Schema::new(fields));
@@ -95,22 +94,13 @@ impl ApplyExec {
             of_input.boundedness,
         ));
         let shown = Arc::new(shown.clone());
-        Ok(ApplyExec { input, outer, subplan, kind, shown, schema, cancel: None, properties })
+        ApplyExec { input, outer, subplan, kind, shown, schema, cancel: None, properties }
     }
 
     /// The same, whose sub-plans end soon after the token is cancelled.
     #[must_use]
     pub fn until(&self, cancel: &CancelToken) -> ApplyExec {
-        ApplyExec {
-            input: Arc::clone(&self.input),
-            outer: self.outer.clone(),
-            subplan: Arc::clone(&self.subplan),
-            kind: self.kind,
-            shown: Arc::clone(&self.shown),
-            schema: Arc::clone(&self.schema),
-            cancel: Some(cancel.clone()),
-            properties: Arc::clone(&self.properties),
-        }
+        ApplyExec { cancel: Some(cancel.clone()), ..self.clone() }
     }
 }
 
@@ -153,9 +143,8 @@ impl ExecutionPlan for ApplyExec {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(input) = children.pop() else { return internal_err!("ApplyExec needs an input") };
         let (outer, subplan) = (self.outer.clone(), Arc::clone(&self.subplan));
-        let mut exec = ApplyExec::try_new(input, outer, subplan, self.kind, &self.shown)?;
-        exec.cancel.clone_from(&self.cancel);
-        Ok(Arc::new(exec))
+        let exec = ApplyExec::new(input, outer, subplan, self.kind, &self.shown);
+        Ok(Arc::new(ApplyExec { cancel: self.cancel.clone(), ..exec }))
     }
 
     fn with_new_children(
@@ -321,7 +310,11 @@ impl Applying {
         if self.kept.len() >= KEPT_MAX {
             self.kept.clear();
         }
-        let all = arrow::compute::concat_batches(&schema, &first)?;
+        let all = concat_batches(&schema, &first)?;
+        if all.get_array_memory_size() > KEPT_BYTES_MAX {
+            let all = futures::stream::once(std::future::ready(Ok(all)));
+            return Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, all))));
+        }
         self.kept.insert(values, all);
         Ok(None)
     }

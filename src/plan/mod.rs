@@ -12,7 +12,6 @@ mod apply;
 pub mod asof;
 pub mod changes;
 pub mod clauses;
-mod common_type;
 pub mod expressions;
 mod extent;
 mod float_keys;
@@ -28,6 +27,7 @@ pub mod sample;
 pub mod scope;
 pub mod state;
 pub mod time_travel;
+mod type_resolution;
 mod using;
 
 pub use addressed::{Addressed, SaidBy, addressed, addressed_table};

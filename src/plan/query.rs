@@ -10,12 +10,12 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::clauses;
-use super::common_type::with_common_types;
 use super::extent::{check_plan, check_query};
 use super::given::Given;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
+use super::type_resolution::with_types_resolved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
@@ -75,7 +75,7 @@ fn plan_named(
     let mut context = context_of(reading);
     let plan = planner
         .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
-        .and_then(with_common_types)
+        .and_then(with_types_resolved)
         .map_err(fault::of_datafusion)?;
     check_plan(&plan)?;
     Ok(Planned { plan })

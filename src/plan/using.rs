@@ -105,14 +105,19 @@ fn alone(joins: &[SqlJoin]) -> Option<Step> {
         }
         _ => return None,
     };
-    let is_lateral = matches!(
-        join.relation,
+    let has_condition = *constraint != SqlConstraint::None;
+    let alone = has_condition && !is_lateral(&join.relation);
+    alone.then(|| Step::Join(join_type, constraint.clone()))
+}
+
+/// Whether a relation may name columns of those on its left.
+pub(super) fn is_lateral(relation: &TableFactor) -> bool {
+    matches!(
+        relation,
         TableFactor::Derived { lateral: true, .. }
             | TableFactor::Function { lateral: true, .. }
             | TableFactor::UNNEST { .. }
-    );
-    let has_condition = *constraint != SqlConstraint::None;
-    (has_condition && !is_lateral).then(|| Step::Join(join_type, constraint.clone()))
+    )
 }
 
 fn filter(
@@ -128,7 +133,8 @@ fn filter(
     LogicalPlanBuilder::from(plan).filter(condition)?.build()
 }
 
-fn names(
+/// The names that USING lists.
+pub(super) fn names(
     columns: Vec<ObjectName>,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Vec<String>> {

@@ -240,14 +240,13 @@ fn apply_value(expr: Expr, input: LogicalPlan, names: &mut Names) -> Result<(Exp
         }
         other => return Ok((other, input)),
     };
-    let data_type = match kind {
-        ApplyKind::Exists => DataType::Boolean,
-        _ => subplan.schema().field(0).data_type().clone(),
-    };
     let name = names.next();
-    let field = Arc::new(Field::new(&name, data_type, true));
+    let field = match kind {
+        ApplyKind::Exists => Field::new(&name, DataType::Boolean, true),
+        _ => subplan.schema().field(0).as_ref().clone().with_name(&name).with_nullable(true),
+    };
     let qualifier = TableReference::bare(APPLIED);
-    let shown = vec![(Some(qualifier.clone()), field)];
+    let shown = vec![(Some(qualifier.clone()), Arc::new(field))];
     let shown = DFSchema::new_with_metadata(shown, Default::default())?;
     let outer = outer_columns(&subplan, &schema)?;
     let plan = applied(input, subplan, outer, kind, shown)?;

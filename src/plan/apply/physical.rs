@@ -49,13 +49,13 @@ impl ExtensionPlanner for ApplyPlanner {
             outer.map(|(_, expr)| planner.create_physical_expr(expr, schema, session, context));
         let input = Arc::clone(&physical_inputs[0]);
         let shown = node.shown.as_arrow();
-        let exec = ApplyExec::try_new(
+        let exec = ApplyExec::new(
             input,
             outer.collect::<Result<_>>()?,
             Arc::new(subplan),
             node.kind,
             shown,
-        )?;
+        );
         Ok(Some(Arc::new(exec)))
     }
 }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::utils::expand_wildcard;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr as SqlExpr, JoinConstraint, ObjectName, TableFactor, TableWithJoins,
+    BinaryOperator, Expr as SqlExpr, JoinConstraint, TableFactor, TableWithJoins,
 };
 
 use super::marker::{as_tuple_marker, match_marker, tuple_marker};
@@ -17,6 +17,7 @@ use super::{condition, external};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::Comparison;
 use crate::parse::{AsofKind, AsofSyntax, asof_of};
+use crate::plan::using;
 
 /// Plans the factors that hold an ASOF join and hands back all others.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ pub fn plan_asof(
             sides.join_on(on, condition)
         }
         JoinConstraint::Using(columns) => {
-            let columns = using_columns(columns, context)?;
+            let columns = using::names(columns, context)?;
             sides.join_using(columns, condition)
         }
         JoinConstraint::None if condition.is_some() => sides.join_on(Vec::new(), condition),
@@ -222,19 +223,6 @@ fn using_column(plan: &LogicalPlan, name: &str) -> Result<(Column, Vec<Column>)>
         *other == column || other.name == name && set.is_some_and(|set| set.contains(other))
     });
     Ok((column, same))
-}
-
-fn using_columns(
-    columns: Vec<ObjectName>,
-    context: &mut dyn RelationPlannerContext,
-) -> Result<Vec<String>> {
-    let names = columns.into_iter().map(|name| match name.0.as_slice() {
-        [part] => part.as_ident().map(|ident| context.normalize_ident(ident.clone())),
-        _ => None,
-    });
-    names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty()).ok_or_else(|| {
-        external(Error::new(ErrorKind::Syntax, "USING takes the plain names of columns"))
-    })
 }
 
 /// The conditions that AND joins; comparisons of tuples, which DataFusion would take for structs,

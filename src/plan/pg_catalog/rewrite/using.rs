@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::build;
-use crate::plan::using::FILTER;
+use crate::plan::using::{FILTER, is_lateral};
 
 /// Puts each join by USING, with all on its left, in parentheses, and each by ON that comes after one.
 pub fn nest(from: &mut TableWithJoins) {
@@ -112,13 +112,4 @@ fn constraint(join: &Join) -> Option<&JoinConstraint> {
         | JoinOperator::FullOuter(on) => Some(on),
         _ => None,
     }
-}
-
-fn is_lateral(relation: &TableFactor) -> bool {
-    matches!(
-        relation,
-        TableFactor::Derived { lateral: true, .. }
-            | TableFactor::Function { lateral: true, .. }
-            | TableFactor::UNNEST { .. }
-    )
 }

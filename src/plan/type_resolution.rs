@@ -21,11 +21,11 @@ use super::scope::external;
 use crate::error::{Error, ErrorKind};
 use crate::spec::Type;
 
-/// The plan with its types settled.
+/// The plan with the types of such values resolved.
 ///
 /// # Errors
 /// DatatypeMismatch where values have no common type.
-pub fn with_common_types(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub fn with_types_resolved(plan: LogicalPlan) -> Result<LogicalPlan> {
     if !has_several_places(&plan)? {
         return Ok(plan);
     }
