@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{Declare, Fetch, FetchDirection, Parsed};
 use crate::plan::pg_catalog::CursorFacts;
-use crate::plan::plan_query;
+use crate::plan::plan_apart;
 
 /// The open cursors of a session.
 #[derive(Default)]
@@ -121,7 +121,10 @@ impl Session {
         }
         self.check_cursor_fits(&declare.name)?;
         let reading = self.reading_of(parsed, parameters)?;
-        let planned = plan_query(&reading, &self.state, &declare.query)?;
+        let planned = {
+            let (reading, _bounds) = self.bounded(&reading)?;
+            plan_apart(&reading, &self.state, &declare.query, &[]).await?
+        };
         self.take_reading_notices(&reading);
         let columns = Arc::new(output_columns(&planned));
         // FETCH has a time of its own.

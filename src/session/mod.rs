@@ -13,6 +13,7 @@ mod branches;
 mod copy;
 mod cursor;
 mod database;
+mod describe;
 mod execute;
 mod fetch;
 mod hints;

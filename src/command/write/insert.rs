@@ -37,7 +37,7 @@ pub(super) struct Inserting {
 /// # Errors
 /// As [`super::run`].
 pub async fn insert(writing: &mut Writing<'_>, insert: &Insert) -> Result<Changed> {
-    let inserting = plan(&writing.scene(), insert)?;
+    let inserting = writing.scene().apart(insert, plan).await?;
     match &insert.replace {
         Some(replace) => overwrite::overwrite(writing, inserting, replace).await,
         None => run_insert(writing, inserting).await,

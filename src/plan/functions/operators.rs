@@ -20,6 +20,7 @@ use super::numbers::exact;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
+use crate::plan::thread::check;
 use crate::spec::Type;
 
 /// `'{1,2}'` beside an array, literals compared with what has a type, subscripts of the vectors that
@@ -134,6 +135,7 @@ impl ExprPlanner for PostgresOperators {
         mut expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
+        check()?;
         if matches!(expr.op, BinaryOperator::And | BinaryOperator::Or) {
             return Ok(PlannerResult::Original(expr));
         }
