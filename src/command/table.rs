@@ -57,9 +57,7 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
         None => create,
     };
     let planned = match &create.query {
-        Some((query, _)) => {
-            Some(plan_apart(&writing.reading, writing.state, query, &[]).await?)
-        }
+        Some((query, _)) => Some(plan_apart(&writing.reading, writing.state, query, &[]).await?),
         None => None,
     };
     let columns = match &planned {

@@ -70,11 +70,7 @@ impl Describing {
     }
 
     /// A query's plan once its parameters have the types that it tells.
-    fn plan_typed(
-        &self,
-        query: &Query,
-        fields: &mut [Option<FieldRef>],
-    ) -> Result<Planned> {
+    fn plan_typed(&self, query: &Query, fields: &mut [Option<FieldRef>]) -> Result<Planned> {
         cast_types(query, fields)?;
         let planned = plan_query(&typed(&self.reading, fields), &self.state, query)?;
         let open = |fields: &[Option<FieldRef>]| fields.iter().filter(|f| f.is_none()).count();

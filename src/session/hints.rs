@@ -14,9 +14,9 @@ use super::describe::Describing;
 use crate::command::write::{insert_columns, insert_name};
 use crate::error::{ErrorKind, Result};
 use crate::parse::{Statement, TableVersionSpec, version_of};
+use crate::plan::addressed_table;
 use crate::plan::parameters::{cast_types, placeholder};
 use crate::plan::time_travel::name_parts;
-use crate::plan::addressed_table;
 use crate::spec::Type;
 use crate::store::Table;
 
@@ -74,9 +74,7 @@ impl Describing {
 
     fn of_factor(&self, factor: &TableFactor) -> Result<Option<Arc<Table>>> {
         match factor {
-            TableFactor::Table { name, .. } => {
-                self.target(name, version_of(factor)?.as_ref())
-            }
+            TableFactor::Table { name, .. } => self.target(name, version_of(factor)?.as_ref()),
             _ => Ok(None),
         }
     }

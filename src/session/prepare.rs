@@ -13,10 +13,10 @@ use super::{OutputColumn, Session};
 use crate::error::Result;
 use crate::fault;
 use crate::parse::{Fetch, Parsed, Show, Statement};
+use crate::plan::Parameters;
 use crate::plan::functions::type_of;
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
-use crate::plan::Parameters;
 use crate::plan::thread::apart;
 use crate::spec::Type;
 
