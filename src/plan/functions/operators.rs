@@ -5,17 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
-use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
-use datafusion::logical_expr::{
-    BinaryExpr, Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, cast, lit,
-};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast, lit};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::casts::take_type_of;
+use super::chain::{is_chain, type_of};
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
 use super::long_value::TEXT_CONCAT;
@@ -116,7 +113,9 @@ impl PostgresOperators {
         let RawBinaryExpr { op, left, right } = expr;
         let (mut chain, of) = match (left, type_of(&right, schema)) {
             (Expr::ScalarFunction(chain), Ok(of))
-                if op == BinaryOperator::StringConcat && is_concat(&chain) && is_plain(&of) =>
+                if op == BinaryOperator::StringConcat
+                    && chain.func.name() == TEXT_CONCAT
+                    && is_plain(&of) =>
             {
                 (chain, of)
             }
@@ -271,31 +270,8 @@ fn reckoned(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> 
     (typed(left, &right), right)
 }
 
-fn is_concat(call: &ScalarFunction) -> bool {
-    call.func.name() == TEXT_CONCAT
-}
-
 fn is_plain(of: &DataType) -> bool {
     of.is_string() || of.is_numeric() || of.is_temporal()
-}
-
-/// An operand's type. A chain of operators is asked at each of its links, so what DataFusion would
-/// reckon for every link below is told here from the first of its texts, or from two numbers alike.
-fn type_of(expr: &Expr, schema: &DFSchema) -> DataFusionResult<DataType> {
-    use Operator::{Minus, Multiply, Plus};
-    match expr {
-        Expr::ScalarFunction(call) if is_concat(call) && !call.args.is_empty() => {
-            type_of(&call.args[0], schema)
-        }
-        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Plus | Minus | Multiply), right }) => {
-            let (left, right) = (type_of(left, schema)?, type_of(right, schema)?);
-            if left == right && matches!(left, DataType::Int64 | DataType::Float64) {
-                return Ok(left);
-            }
-            BinaryTypeCoercer::new(&left, op, &right).get_result_type()
-        }
-        expr => expr.get_type(schema),
-    }
 }
 
 /// An operand's type and what more is known of it. The result of an operator says nothing more than
@@ -303,7 +279,7 @@ fn type_of(expr: &Expr, schema: &DFSchema) -> DataFusionResult<DataType> {
 /// out for each of its links. None where a name that USING made one is not resolved yet.
 fn field_of(expr: &Expr, schema: &DFSchema) -> Option<FieldRef> {
     match expr {
-        Expr::ScalarFunction(call) if is_concat(call) => {
+        Expr::ScalarFunction(call) if is_chain(call) => {
             Some(Arc::new(Field::new("", type_of(expr, schema).ok()?, true)))
         }
         Expr::BinaryExpr(_) => Some(Arc::new(Field::new("", type_of(expr, schema).ok()?, true))),
