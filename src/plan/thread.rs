@@ -222,7 +222,10 @@ mod tests {
     async fn a_planning_that_asks_nothing_is_given_up_too() {
         let (release, held) = mpsc::channel::<()>();
         let cancel = CancelToken::new();
-        let deaf = async move { Ok(drop(held.recv())) };
+        let deaf = async move {
+            drop(held.recv());
+            Ok(())
+        };
         let token = cancel.clone();
         let cancels = async move { token.cancel(CancelReason::Timeout) };
         let (answer, ()) = tokio::join!(apart(&cancel, deaf), cancels);
