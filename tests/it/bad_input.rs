@@ -184,6 +184,8 @@ fn statements_at_the_bounds_leave_the_server_alive() {
         chain(" > 1 OR n", 3900).replace(" FROM", " > 2 FROM"),
         chain("::int", 3900),
         chain(" UNION ALL SELECT 1", 3900).replace(" FROM t", ""),
+        // Copied before it is planned, on another thread.
+        format!("CREATE VIEW v AS {}", chain(" UNION ALL SELECT 1", 3900).replace(" FROM t", "")),
         above(1000),
         above(3000),
     ];
