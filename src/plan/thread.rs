@@ -223,7 +223,7 @@ mod tests {
         let (release, held) = mpsc::channel::<()>();
         let cancel = CancelToken::new();
         let deaf = async move {
-            drop(held.recv());
+            let _ended = held.recv();
             Ok(())
         };
         let token = cancel.clone();
