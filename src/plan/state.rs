@@ -12,6 +12,7 @@ use super::apply::{AnalyzeApply, ApplyPlanner};
 use super::asof::{
     self, AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner, TieOrder, TieSource,
 };
+use super::attentive::make_attentive;
 use super::float_keys::FloatKeys;
 use super::functions::{self, SessionFacts};
 use super::using::DropAliases;
@@ -42,6 +43,7 @@ pub fn session_state(
     builder = builder.with_query_planner(Arc::new(planner));
     let optimizer = builder.optimizer().get_or_insert_with(Optimizer::new);
     optimizer.rules.push(Arc::new(FloatKeys));
+    make_attentive(&mut builder);
     let mut state = builder.build();
     functions::install(&mut state, facts).map_err(fault::of_datafusion)?;
     Ok(state)
