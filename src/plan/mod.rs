@@ -29,6 +29,7 @@ pub mod state;
 pub mod time_travel;
 mod type_resolution;
 mod using;
+pub mod version_parameters;
 
 pub use addressed::{Addressed, SaidBy, addressed, addressed_table};
 pub use given::Given;

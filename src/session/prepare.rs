@@ -10,6 +10,7 @@ use super::locate::located;
 use super::lookup::Lookup;
 use super::result_columns::result_columns;
 use super::{OutputColumn, Session};
+use crate::command::call::usage_of;
 use crate::command::write::{self, Scene};
 use crate::error::Result;
 use crate::fault;
@@ -18,6 +19,7 @@ use crate::plan::functions::type_of;
 use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
+use crate::plan::version_parameters::{argument_types, time_types};
 use crate::plan::{Parameters, Reading, plan_query};
 use crate::spec::Type;
 
@@ -125,7 +127,11 @@ impl Session {
         }
         let count = parsed.parameters.max(types.len());
         let declared = |n: usize| types.get(n).cloned().flatten();
-        let fields = (0..count).map(|n| Some(Arc::new(declared(n)?.field("", true)))).collect();
+        let mut fields: Vec<_> =
+            (0..count).map(|n| Some(Arc::new(declared(n)?.field("", true)))).collect();
+        if let Some(time) = &parsed.as_of {
+            time_types(time, &mut fields);
+        }
         let described = self.describe(&reading, &parsed.statement, fields)?;
         Ok(Arc::new(Prepared::new(parsed, described)))
     }
@@ -167,6 +173,12 @@ impl Session {
             | Statement::With(_) => {
                 let columns = self.describe_change(reading, statement, &mut fields)?;
                 return Ok(Described { fields, columns });
+            }
+            Statement::Call(call) => {
+                if let Some(usage) = usage_of(call) {
+                    argument_types(usage, call, &mut fields);
+                }
+                result_columns(statement).map_or_else(Described::default, Described::columns)
             }
             Statement::Show(Show::Name(name)) => Described::columns(&[(name, Type::Text)]),
             Statement::Show(Show::All) => Described::columns(&[

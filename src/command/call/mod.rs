@@ -71,6 +71,13 @@ pub async fn call(calling: &Calling<'_>) -> Result<RecordBatch> {
     }
 }
 
+/// How a procedure is called; None where it is not there.
+pub fn usage_of(call: &Call) -> Option<&'static str> {
+    let name = call.procedure.last()?;
+    let is_it = |usage: &&str| usage.split_once('(').is_some_and(|(known, _)| known == name);
+    PROCEDURES.into_iter().chain(maintain::USAGES).find(is_it)
+}
+
 fn usages() -> String {
     let known = PROCEDURES.iter().chain(&maintain::USAGES).map(|usage| format!("system.{usage}"));
     format!("procedures: {}", known.collect::<Vec<_>>().join(", "))
