@@ -97,6 +97,7 @@ impl Session {
     /// What a statement that only reads sees.
     pub(super) fn reading(&self, parameters: Parameters) -> Result<Reading> {
         let snapshot = self.work.lock().reading(&self.base, self.database.store())?;
+        let text = self.text_options();
         let settings = self.settings.lock();
         let table_branch = match &self.base {
             Base::TableBranch(name) => Some(Arc::clone(name)),
@@ -107,7 +108,7 @@ impl Session {
             table_branch,
             database: self.connected.clone(),
             search_path: settings.search_path(&self.user),
-            text: settings.text_options(),
+            text,
             parameters,
             system: StatementTables::new(&self.hooks),
             runtime: Arc::clone(&self.database.inner().runtime),

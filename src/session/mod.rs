@@ -207,9 +207,10 @@ impl Session {
         self.settings.lock().reported()
     }
 
-    /// How values are written as text.
+    /// How values are read from and written as text.
     pub fn text_options(&self) -> TextOptions {
-        self.settings.lock().text_options()
+        let now_us = self.work.lock().began_us;
+        self.settings.lock().text_options(now_us)
     }
 
     /// Stops the running statement.
