@@ -25,6 +25,7 @@ mod result_columns;
 mod set;
 mod settings;
 mod statements;
+mod whole_row;
 mod work;
 mod writes;
 
