@@ -14,7 +14,7 @@ use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -101,12 +101,55 @@ async fn open(
     cancel: &CancelToken,
 ) -> Result<SendableRecordBatchStream> {
     let plan = bind(plan, reading.parameters.as_deref())?;
-    let physical = while_planning(state.create_physical_plan(&plan)).await;
+    let physical = operators(reading, state, &plan, cancel).await?;
+    execute(reading, state, physical)
+}
+
+async fn operators(
+    reading: &Reading,
+    state: &SessionState,
+    plan: &LogicalPlan,
+    cancel: &CancelToken,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let physical = while_planning(state.create_physical_plan(plan)).await;
     let physical = physical.map_err(fault::of_datafusion)?;
     let physical = sliced(physical, constant_bytes_max(reading)).map_err(fault::of_datafusion)?;
-    let physical = stoppable(physical, cancel).map_err(fault::of_datafusion)?;
+    stoppable(physical, cancel).map_err(fault::of_datafusion)
+}
+
+fn execute(
+    reading: &Reading,
+    state: &SessionState,
+    physical: Arc<dyn ExecutionPlan>,
+) -> Result<SendableRecordBatchStream> {
     let context = TaskContext::from(state).with_runtime(Arc::clone(&reading.runtime));
     execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+}
+
+/// The operators of a plan; where `analyze`, after they have run to their end, their rows thrown away.
+///
+/// # Errors
+/// Whatever optimising and running give; Cancelled and its like.
+pub async fn physical(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    plan: LogicalPlan,
+    analyze: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let cancel = reading.cancel.child();
+    let (state, of) = (Arc::clone(state), reading.clone());
+    apart(&reading.cancel, async move {
+        let plan = bind(plan, of.parameters.as_deref())?;
+        let physical = operators(&of, &state, &plan, &cancel).await?;
+        if analyze {
+            let mut rows = execute(&of, &state, Arc::clone(&physical))?;
+            while let Some(batch) = rows.next().await {
+                batch.map_err(fault::of_datafusion)?;
+            }
+        }
+        Ok(physical)
+    })
+    .await
 }
 
 /// Runs work that computes for long in a task of its own, and lets it go when the token is cancelled:

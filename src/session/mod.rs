@@ -14,6 +14,7 @@ mod copy;
 mod cursor;
 mod database;
 mod execute;
+mod explain;
 mod fetch;
 mod hints;
 mod hooks;

@@ -6,9 +6,11 @@ use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast::Query;
 
+use super::explain::plan_type;
 use super::locate::located;
 use super::lookup::Lookup;
 use super::result_columns::result_columns;
+use super::writes::row_word;
 use super::{OutputColumn, Session};
 use crate::command::call::usage_of;
 use crate::command::write::{self, Scene};
@@ -148,10 +150,16 @@ impl Session {
                 return Ok(Described { fields, columns: Some(output_columns(&planned)) });
             }
             Statement::Explain(explain) => {
-                if let Statement::Query(query) = explain.statement.as_ref() {
-                    self.plan_typed(reading, query, &mut fields)?;
+                match explain.statement.as_ref() {
+                    Statement::Query(query) => {
+                        self.plan_typed(reading, query, &mut fields)?;
+                    }
+                    change if row_word(change).is_some() => {
+                        self.describe_change(reading, change, &mut fields)?;
+                    }
+                    _ => {}
                 }
-                Described::columns(&[("QUERY PLAN", Type::Text)])
+                Described::columns(&[("QUERY PLAN", plan_type(explain)?)])
             }
             Statement::Declare(declare) => {
                 self.plan_typed(reading, &declare.query, &mut fields)?;
