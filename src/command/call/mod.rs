@@ -63,11 +63,18 @@ pub async fn call(calling: &Calling<'_>) -> Result<RecordBatch> {
         "cherrypick_snapshot" => cherry_pick::call(calling).await,
         "publish_changes" => cherry_pick::publish_changes(calling).await,
         "ancestors_of" => ancestors::call(calling),
-        _ => Err(Error::new(
+        other => Err(Error::new(
             ErrorKind::UndefinedFunction,
             format!("procedure {} does not exist", call.procedure.join(".")),
         )
-        .hint(usages())),
+        .hint(match other {
+            "create_changelog_view" => {
+                "SELECT … FROM table_changes('t', from, to) has the changes, \
+                                        and may stand in CREATE TEMP VIEW"
+                    .to_owned()
+            }
+            _ => usages(),
+        })),
     }
 }
 
