@@ -115,7 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 #[test]
 fn the_first_of_two_who_changed_the_same_commits() {
-    let config = config("proptest-regressions/it/writers.txt", 24, 600);
+    let config = config("proptest-regressions/it/writers.txt", 14, 600);
     let cases = config.cases;
     // Two blocks are open from the start: most of what comes meets another's work.
     let overlap = [Step::Begin(0), Step::Begin(1)];
@@ -124,6 +124,6 @@ fn the_first_of_two_who_changed_the_same_commits() {
     });
     let counts = [&world::DONE, &world::CONFLICTS, &world::DUPLICATES];
     let [done, conflicts, duplicates] = counts.map(|n| n.load(Ordering::Relaxed));
-    let enough = done > 20 && conflicts > 4;
-    assert!(cases < 20 || enough, "{done} done, {conflicts} conflicts, {duplicates} duplicates");
+    let enough = done > 8 && conflicts > 4;
+    assert!(cases < 14 || enough, "{done} done, {conflicts} conflicts, {duplicates} duplicates");
 }

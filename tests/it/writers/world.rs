@@ -69,11 +69,11 @@ impl World {
                 database,
             };
             self.furnish(&mut house).await;
-            for step in steps {
+            for (n, step) in steps.iter().enumerate() {
                 self.settings.clock.advance(Duration::from_secs(1));
                 in_time(step, async {
                     self.take(&mut house, step).await;
-                    self.compare(&mut house).await;
+                    self.compare(&mut house, n).await;
                 })
                 .await;
             }
@@ -235,10 +235,12 @@ impl World {
         }
     }
 
-    async fn compare(&mut self, house: &mut House) {
+    /// The head, and the block of one session after the other.
+    async fn compare(&mut self, house: &mut House, n: usize) {
         same("the head", &mut house.watcher, &self.head).await;
-        for (n, block) in self.blocks.iter().filter(|(_, block)| !block.failed) {
-            same(&format!("block {n}"), &mut house.guests[*n], &block.work.now).await;
+        let guest = n % GUESTS;
+        if let Some(block) = self.blocks.get(&guest).filter(|block| !block.failed) {
+            same(&format!("block {guest}"), &mut house.guests[guest], &block.work.now).await;
         }
     }
 }
