@@ -149,15 +149,9 @@ impl Write {
         let every = |every: i64| rows.iter().filter(move |(u, _)| *u % every == 0);
         let sql = match *self {
             Write::Insert { from, rows, unique } => {
-                let x = unique.map_or("NULL".to_owned(), |x| format!("{x} + i"));
-                for i in 0..rows {
-                    after.insert(first + i, Row::new(from + i, unique.map(|x| x + i), i));
-                }
-                format!(
-                    "INSERT INTO {name} (u, k, x, v) SELECT {first} + i, {from} + i, {x}, i \
-                     FROM generate_series(0, {}) AS g (i)",
-                    rows - 1
-                )
+                let row = |i: i64| (first + i, Row::new(from + i, unique.map(|x| x + i), i));
+                after.extend((0..rows).map(row));
+                inserting(name, (first, from, rows), unique)
             }
             Write::Update { every: n, add } => {
                 after.extend(every(n).map(|(u, row)| (*u, Row::new(row.k, row.x, row.v + add))));
@@ -218,6 +212,15 @@ impl Write {
             _ => None,
         }
     }
+}
+
+fn inserting(name: &str, (first, from, rows): (i64, i64, i64), unique: Option<i64>) -> String {
+    let x = unique.map_or("NULL".to_owned(), |x| format!("{x} + i"));
+    format!(
+        "INSERT INTO {name} (u, k, x, v) SELECT {first} + i, {from} + i, {x}, i \
+         FROM generate_series(0, {}) AS g (i)",
+        rows - 1
+    )
 }
 
 /// Brings rows to those there are: where one `meets` a key that is there, every row of that key gets the
