@@ -9,7 +9,7 @@ use super::merge::{Ends, ROUNDS, hold_to_rules};
 use super::run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::PublishBranch;
-use crate::plan::{Reading, plan_query};
+use crate::plan::{Reading, plan_apart};
 use crate::store::{Advance, CommitOptions, Joining, Prefer, Snapshot};
 
 /// The target gets the branch's commits, or, where it has commits of its own, one that joins both,
@@ -95,7 +95,7 @@ async fn check(
     publish: &PublishBranch,
 ) -> Result<()> {
     for (query, text) in &publish.checks {
-        let planned = plan_query(reading, state, query)?;
+        let planned = plan_apart(reading, state, query, &[]).await?;
         match run::single(reading, state, planned.plan).await? {
             ScalarValue::Boolean(Some(true)) => {}
             ScalarValue::Boolean(_) => {

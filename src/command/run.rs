@@ -14,7 +14,7 @@ use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +27,7 @@ use crate::exec::stop::stoppable;
 use crate::fault;
 use crate::memory::{Account, charged};
 use crate::plan::functions::while_planning;
-use crate::plan::{Parameters, Reading};
+use crate::plan::{Parameters, Reading, thread};
 
 /// Batches that wait for whoever takes them.
 const WAITING_BATCHES: usize = 1;
@@ -63,7 +63,7 @@ pub async fn start(
     let opened = tokio::select! {
         biased;
         opened = schema => opened,
-        reason = rows.cancel.cancelled() => return Err(reason.error()),
+        reason = thread::given_up(&rows.cancel) => return Err(reason.error()),
     };
     let Ok(schema) = opened else {
         poll_fn(|context| rows.poll_end(context)).await;
@@ -96,17 +96,27 @@ pub async fn start_in_order(
 
 async fn open(
     reading: &Reading,
-    state: &SessionState,
+    state: &Arc<SessionState>,
     plan: LogicalPlan,
     cancel: &CancelToken,
 ) -> Result<SendableRecordBatchStream> {
+    let physical = physical(reading.clone(), Arc::clone(state), plan, cancel.clone());
+    let physical = thread::apart(cancel, physical).await?;
+    let context = TaskContext::from(state.as_ref()).with_runtime(Arc::clone(&reading.runtime));
+    execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+}
+
+async fn physical(
+    reading: Reading,
+    state: Arc<SessionState>,
+    plan: LogicalPlan,
+    cancel: CancelToken,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let plan = bind(plan, reading.parameters.as_deref())?;
     let physical = while_planning(state.create_physical_plan(&plan)).await;
     let physical = physical.map_err(fault::of_datafusion)?;
-    let physical = sliced(physical, constant_bytes_max(reading)).map_err(fault::of_datafusion)?;
-    let physical = stoppable(physical, cancel).map_err(fault::of_datafusion)?;
-    let context = TaskContext::from(state).with_runtime(Arc::clone(&reading.runtime));
-    execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+    let physical = sliced(physical, constant_bytes_max(&reading)).map_err(fault::of_datafusion)?;
+    stoppable(physical, &cancel).map_err(fault::of_datafusion)
 }
 
 /// Runs work that computes for long in a task of its own, and lets it go when the token is cancelled:

@@ -11,7 +11,7 @@ use crate::parse::{ColumnSpec, CreateTable, CreateView, OnCommit, TableClauses};
 use crate::plan::names;
 use crate::plan::query::plan_view;
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Planned, Reading, plan_query};
+use crate::plan::{Planned, Reading, plan_apart};
 use crate::spec::{
     Column, ColumnId, Generated, RETENTION, SchemaId, TableId, TableSchema, Type, View,
     retention_us,
@@ -57,7 +57,7 @@ pub async fn create_table(writing: &mut Writing<'_>, create: &CreateTable) -> Re
         None => create,
     };
     let planned = match &create.query {
-        Some((query, _)) => Some(plan_query(&writing.reading, writing.state, query)?),
+        Some((query, _)) => Some(plan_apart(&writing.reading, writing.state, query, &[]).await?),
         None => None,
     };
     let columns = match &planned {
@@ -291,7 +291,7 @@ pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str)
 /// # Errors
 /// DuplicateTable; InvalidDefinition where OR REPLACE would take columns away; whatever planning its
 /// query gives.
-pub fn create_view(writing: &mut Writing<'_>, create: &CreateView) -> Result<Created> {
+pub async fn create_view(writing: &mut Writing<'_>, create: &CreateView) -> Result<Created> {
     if create.materialized {
         return Err(Error::new(ErrorKind::NotSupported, "CREATE MATERIALIZED VIEW"));
     }
@@ -303,7 +303,7 @@ pub fn create_view(writing: &mut Writing<'_>, create: &CreateView) -> Result<Cre
     if existing.is_some() && create.if_not_exists {
         return Ok(Created::Existed);
     }
-    let planned = plan_query(&writing.reading, writing.state, &create.query)?;
+    let planned = plan_apart(&writing.reading, writing.state, &create.query, &[]).await?;
     let columns = query_columns(&planned.columns(), &create.columns)?;
     refuse_twice(&columns)?;
     let uses = depend::uses(&writing.reading, writing.state, &create.query, &planned.plan)?;

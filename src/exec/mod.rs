@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod asof_join;
+pub mod asof_search;
 pub mod changes;
 pub mod copy;
 mod pass;

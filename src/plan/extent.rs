@@ -3,6 +3,7 @@
 //! A view or a WITH query that is named twice stands twice in the plan: thirty of them, each made of the
 //! one before, are a billion nodes. Planning and optimising visit them one by one and ask nobody.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -16,6 +17,14 @@ use crate::fault;
 /// named.
 const NODES_MAX: usize = 10_000;
 
+/// How deep WITH queries may be made of one another: planning looks at all below each of them.
+const WITH_DEPTH_MAX: usize = 1000;
+
+fn too_deep() -> Error {
+    let message = format!("WITH queries are made of one another more than {WITH_DEPTH_MAX} deep");
+    Error::new(ErrorKind::TooComplex, message).hint("keep one of them in a temporary table")
+}
+
 fn too_large() -> Error {
     Error::new(ErrorKind::TooComplex, format!("the statement has more than {NODES_MAX} steps"))
         .hint("views and WITH queries count as often as they are named: keep one in a table")
@@ -26,7 +35,7 @@ fn too_large() -> Error {
 pub fn check_query(query: &Query) -> Result<()> {
     match query.visit(&mut Expansion::default()) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(too_large()),
+        ControlFlow::Break(error) => Err(error),
     }
 }
 
@@ -56,47 +65,56 @@ struct Expansion {
 struct Frame {
     relations: usize,
     /// Its WITH queries: where each stands in the tree, and its name.
-    named: Vec<(*const Query, String)>,
-    /// Those of them that were counted.
-    counted: Vec<(String, usize)>,
+    named: HashMap<*const Query, String>,
+    /// Those of them that were counted: how many relations, how deep.
+    counted: HashMap<String, (usize, usize)>,
+    /// The most WITH queries that stand on one another below.
+    depth: usize,
 }
 
 impl Expansion {
-    /// How many relations a name stands for; a recursive WITH query names itself once.
-    fn relations(&self, name: &ObjectName) -> usize {
-        let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else { return 1 };
-        let mut counted = self.open.iter().rev().flat_map(|frame| frame.counted.iter().rev());
-        counted.find(|(known, _)| *known == name.value).map_or(1, |(_, relations)| *relations)
+    /// How many relations a name stands for, and how deep; a recursive WITH query names itself once.
+    fn stands_for(&self, name: &ObjectName) -> (usize, usize) {
+        let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else { return (1, 0) };
+        let mut counted = self.open.iter().rev().map(|frame| frame.counted.get(&name.value));
+        counted.find_map(|known| known.copied()).unwrap_or((1, 0))
     }
 }
 
 impl Visitor for Expansion {
-    type Break = ();
+    type Break = Error;
 
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
         let with = query.with.iter().flat_map(|with| &with.cte_tables);
         let named = with.map(|cte| (std::ptr::from_ref(&*cte.query), cte.alias.name.value.clone()));
         self.open.push(Frame { named: named.collect(), ..Frame::default() });
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-        let relations = self.relations(name);
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Error> {
+        let (relations, depth) = self.stands_for(name);
         let Some(frame) = self.open.last_mut() else { return ControlFlow::Continue(()) };
         frame.relations = frame.relations.saturating_add(relations);
-        match frame.relations > NODES_MAX {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        frame.depth = frame.depth.max(depth);
+        match () {
+            () if frame.relations > NODES_MAX => ControlFlow::Break(too_large()),
+            () if frame.depth > WITH_DEPTH_MAX => ControlFlow::Break(too_deep()),
+            () => ControlFlow::Continue(()),
         }
     }
 
-    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Error> {
         let Some(own) = self.open.pop() else { return ControlFlow::Continue(()) };
         let relations = own.relations.max(1);
         if let Some(outer) = self.open.last_mut() {
-            match outer.named.iter().find(|(place, _)| std::ptr::eq(*place, query)) {
-                Some((_, name)) => outer.counted.push((name.clone(), relations)),
-                None => outer.relations = outer.relations.saturating_add(relations),
+            match outer.named.remove(&std::ptr::from_ref(query)) {
+                Some(name) => {
+                    outer.counted.insert(name, (relations, own.depth + 1));
+                }
+                None => {
+                    outer.relations = outer.relations.saturating_add(relations);
+                    outer.depth = outer.depth.max(own.depth);
+                }
             }
         }
         ControlFlow::Continue(())
@@ -125,5 +143,13 @@ mod tests {
         assert!(check(&nested).is_err());
         let recursive = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t)";
         assert!(check(&format!("{recursive} SELECT * FROM t, t AS u")).is_ok());
+        let stacked = |levels: usize| {
+            let above = (1..levels).map(|n| format!(", a{n} AS (SELECT n FROM a{})", n - 1));
+            let above: String = above.collect();
+            format!("WITH a0 AS (SELECT 1 AS n){above} SELECT n FROM a{}", levels - 1)
+        };
+        assert!(check(&stacked(WITH_DEPTH_MAX)).is_ok());
+        let error = check(&stacked(WITH_DEPTH_MAX + 1)).expect_err("one more");
+        assert_eq!(error.kind(), ErrorKind::TooComplex);
     }
 }

@@ -15,6 +15,7 @@ use super::given::Given;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
+use super::thread::apart;
 use super::type_resolution::with_types_resolved;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
@@ -43,6 +44,22 @@ impl Planned {
 /// Whatever names, types and functions give.
 pub fn plan_query(reading: &Reading, state: &SessionState, query: &Query) -> Result<Planned> {
     plan_query_over(reading, state, query, &[])
+}
+
+/// As [`plan_query_over`], on a thread that can be given up.
+///
+/// # Errors
+/// As [`plan_query`]; Cancelled and its like.
+pub async fn plan_apart(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    query: &Query,
+    given: &[Given],
+) -> Result<Planned> {
+    let (state, query, given) = (Arc::clone(state), query.clone(), given.to_vec());
+    let within = reading.clone();
+    let plan = async move { plan_query_over(&within, &state, &query, &given) };
+    apart(&reading.cancel, plan).await
 }
 
 /// Plans a query in which some names stand for plans.

@@ -25,6 +25,7 @@ use super::given::{Given, GivenPlanner};
 use super::names;
 use super::parameters::Parameters;
 use super::sample::SamplePlanner;
+use super::thread::check;
 use super::time_travel::VersionPlanner;
 use super::using::UsingPlanner;
 use crate::activity::CancelToken;
@@ -138,6 +139,7 @@ impl Scope<'_> {
 
 impl ContextProvider for Scope<'_> {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        check()?;
         let parts: Vec<&str> = match &name {
             TableReference::Bare { table } => vec![table],
             TableReference::Partial { schema, table } => vec![schema, table],

@@ -9,7 +9,10 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 use datafusion::prelude::SessionConfig;
 
 use super::apply::{AnalyzeApply, ApplyPlanner};
-use super::asof::{self, AsofExtensionPlanner, ExtensionQueryPlanner, TieOrder, TieSource};
+use super::asof::{
+    self, AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner, TieOrder, TieSource,
+};
+use super::attentive::make_attentive;
 use super::float_keys::FloatKeys;
 use super::functions::{self, SessionFacts};
 use super::using::DropAliases;
@@ -35,14 +38,22 @@ pub fn session_state(
     // Behind the rule of ASOF JOIN, whose carriers list such aliases too.
     rules.insert(1, Arc::new(DropAliases));
     rules.insert(0, Arc::new(AnalyzeApply));
-    let planner =
-        ExtensionQueryPlanner::new(vec![Arc::new(AsofExtensionPlanner), Arc::new(ApplyPlanner)]);
+    let asof = AsofExtensionPlanner(Arc::clone(facts) as Arc<dyn AsofModes>);
+    let planner = ExtensionQueryPlanner::new(vec![Arc::new(asof), Arc::new(ApplyPlanner)]);
     builder = builder.with_query_planner(Arc::new(planner));
     let optimizer = builder.optimizer().get_or_insert_with(Optimizer::new);
     optimizer.rules.push(Arc::new(FloatKeys));
+    make_attentive(&mut builder);
     let mut state = builder.build();
     functions::install(&mut state, facts).map_err(fault::of_datafusion)?;
     Ok(state)
+}
+
+impl AsofModes for SessionFacts {
+    fn asof_mode(&self) -> AsofMode {
+        let named = self.hooks.setting("asof_mode");
+        named.and_then(|name| name.parse().ok()).unwrap_or_default()
+    }
 }
 
 /// Our tables break ties by what they declare, then by commit, then by row.

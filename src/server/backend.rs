@@ -213,7 +213,7 @@ impl Backend {
     /// sent when it is committed.
     async fn query_statements(&mut self, text: &str) -> Result<()> {
         self.check_text(text)?;
-        let parsed = self.session.parse(text)?;
+        let parsed = self.session.parse_apart(text).await?;
         let together = parsed.len() > 1 || self.implicit;
         let mut tag = None;
         for statement in &parsed {

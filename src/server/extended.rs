@@ -92,7 +92,7 @@ impl Backend {
         for oid in &parse.types {
             declared.push(oid::declared(*oid)?);
         }
-        let mut parsed = self.session.parse(&parse.text)?;
+        let mut parsed = self.session.parse_apart(&parse.text).await?;
         if parsed.len() > 1 {
             return Err(Error::new(
                 ErrorKind::Syntax,

@@ -29,6 +29,7 @@ use crate::fault;
 use crate::parse::{Declare, Fetch, FetchDirection, Parsed};
 use crate::plan::pg_catalog::CursorFacts;
 use crate::plan::plan_query;
+use crate::plan::thread::apart;
 
 /// The open cursors of a session.
 #[derive(Default)]
@@ -121,7 +122,14 @@ impl Session {
         }
         self.check_cursor_fits(&declare.name)?;
         let reading = self.reading_of(parsed, parameters)?;
-        let planned = plan_query(&reading, &self.state, &declare.query)?;
+        // The plan outlives this statement, so only its planning has the statement's time.
+        let cancel = reading.cancel.child();
+        let timer = Timer::start(&cancel, self.settings.lock().statement_timeout());
+        let (within, state) = (reading.clone(), Arc::clone(&self.state));
+        let query = declare.query.clone();
+        let plan = async move { plan_query(&within, &state, &query) };
+        let planned = apart(&cancel, plan).await?;
+        drop(timer);
         self.take_reading_notices(&reading);
         let columns = Arc::new(output_columns(&planned));
         // FETCH has a time of its own.

@@ -27,7 +27,7 @@ use crate::parse::{
     Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes, Vacuum,
 };
 use crate::plan::query::{Planned, same_columns};
-use crate::plan::{Reading, SaidBy, addressed, addressed_table, plan_query};
+use crate::plan::{Reading, SaidBy, addressed, addressed_table, plan_apart};
 use crate::spec::{RefKind, TableId, Type};
 use crate::store::{Snapshot, Table};
 
@@ -129,7 +129,7 @@ impl Session {
         match &parsed.statement {
             Statement::Query(query) => {
                 let (reading, bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
-                let planned = plan_query(&reading, &self.state, query)?;
+                let planned = plan_apart(&reading, &self.state, query, &[]).await?;
                 self.take_reading_notices(&reading);
                 self.answer((&reading, bounds), planned, columns).await
             }
@@ -325,9 +325,10 @@ impl Session {
     ) -> Result<Outcome> {
         let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
         let plan = match explain.statement.as_ref() {
-            Statement::Query(query) => plan_query(&reading, &self.state, query)?.plan,
+            Statement::Query(query) => plan_apart(&reading, &self.state, query, &[]).await?.plan,
             change if row_word(change).is_some() && !explain.analyze => {
-                write::describe(&Scene::described(&reading, &self.state), change)?.plan
+                let scene = Scene::described(&reading, &self.state);
+                scene.apart(change, write::describe).await?.plan
             }
             other => return Err(refuse(other).hint("EXPLAIN the SELECT it runs")),
         };

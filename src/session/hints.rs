@@ -10,21 +10,20 @@ use datafusion::sql::sqlparser::ast::{
     ObjectName, OnConflictAction, OnInsert, SetExpr, TableFactor, Visit, Visitor,
 };
 
-use super::Session;
+use super::describe::Describing;
 use crate::command::write::{insert_columns, insert_name};
 use crate::error::{ErrorKind, Result};
 use crate::parse::{Statement, TableVersionSpec, version_of};
+use crate::plan::addressed_table;
 use crate::plan::parameters::{cast_types, placeholder};
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, addressed_table};
 use crate::spec::Type;
 use crate::store::Table;
 
-impl Session {
+impl Describing {
     /// Types that the target of a write gives to parameters.
     pub(super) fn hints(
         &self,
-        reading: &Reading,
         statement: &Statement,
         fields: &mut [Option<FieldRef>],
     ) -> Result<()> {
@@ -33,13 +32,13 @@ impl Session {
             Statement::Insert(insert) => {
                 cast_types(&insert.insert, fields)?;
                 let name = insert_name(&insert.insert)?;
-                if let Some(table) = self.target(reading, name, insert.version.as_ref())? {
+                if let Some(table) = self.target(name, insert.version.as_ref())? {
                     hint_insert(&table, &insert.insert, &mut hints)?;
                 }
             }
             Statement::Update(update) => {
                 cast_types(&update.update, fields)?;
-                if let Some(table) = self.of_factor(reading, &update.update.table.relation)? {
+                if let Some(table) = self.of_factor(&update.update.table.relation)? {
                     hint_assignments(&update.update.assignments, &table, &mut hints);
                     hint_conditions(&update.update.selection, &table, &mut hints);
                 }
@@ -49,21 +48,21 @@ impl Session {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &delete.delete.from;
                 if let Some(first) = from.first()
-                    && let Some(table) = self.of_factor(reading, &first.relation)?
+                    && let Some(table) = self.of_factor(&first.relation)?
                 {
                     hint_conditions(&delete.delete.selection, &table, &mut hints);
                 }
             }
             Statement::With(with) => {
                 for part in &with.parts {
-                    self.hints(reading, &part.statement, fields)?;
+                    self.hints(&part.statement, fields)?;
                 }
-                self.hints(reading, &with.main, fields)?;
+                self.hints(&with.main, fields)?;
             }
             Statement::Query(query) => cast_types(query, fields)?,
             Statement::Merge(merge) => {
                 cast_types(&merge.merge, fields)?;
-                if let Some(table) = self.of_factor(reading, &merge.merge.table)? {
+                if let Some(table) = self.of_factor(&merge.merge.table)? {
                     hint_clauses(&table, &merge.merge, &mut hints)?;
                 }
             }
@@ -73,11 +72,9 @@ impl Session {
         Ok(())
     }
 
-    fn of_factor(&self, reading: &Reading, factor: &TableFactor) -> Result<Option<Arc<Table>>> {
+    fn of_factor(&self, factor: &TableFactor) -> Result<Option<Arc<Table>>> {
         match factor {
-            TableFactor::Table { name, .. } => {
-                self.target(reading, name, version_of(factor)?.as_ref())
-            }
+            TableFactor::Table { name, .. } => self.target(name, version_of(factor)?.as_ref()),
             _ => Ok(None),
         }
     }
@@ -85,11 +82,10 @@ impl Session {
     /// The table that is written; None where a parameter that has no value yet says its version.
     fn target(
         &self,
-        reading: &Reading,
         name: &ObjectName,
         version: Option<&TableVersionSpec>,
     ) -> Result<Option<Arc<Table>>> {
-        match addressed_table(reading, &self.state, name, version) {
+        match addressed_table(&self.reading, &self.state, name, version) {
             Ok((table, _)) => Ok(Some(table)),
             Err(error) if error.kind() == ErrorKind::UndefinedParameter => Ok(None),
             Err(error) => Err(error),

@@ -39,7 +39,9 @@ pub(super) struct Hooks {
     cursors: Arc<Mutex<Cursors>>,
     /// What the running statement reads; None between statements.
     reading: Mutex<Option<Reading>>,
-    catalog: Mutex<Option<Arc<Catalog>>>,
+    /// The system tables of the running statement, and how many statements there were: a planning that
+    /// was given up must not leave those of its own behind.
+    catalog: Mutex<(u64, Option<Arc<Catalog>>)>,
     /// What each sequence gave this session last, and which gave last of all.
     given: Mutex<(HashMap<TableId, i64>, Option<TableId>)>,
     /// To plan views with. Weak: the state's functions hold these hooks.
@@ -80,9 +82,10 @@ impl Hooks {
 
     /// A statement begins that reads this.
     pub fn read(&self, reading: &Reading, state: &Arc<SessionState>) {
-        *self.catalog.lock() = None;
         *self.state.lock() = Arc::downgrade(state);
         *self.reading.lock() = Some(reading.clone());
+        let mut catalog = self.catalog.lock();
+        *catalog = (catalog.0 + 1, None);
     }
 
     fn inputs(&self) -> Result<CatalogInputs> {
@@ -164,15 +167,20 @@ impl Hooks {
 
 impl SessionHooks for Hooks {
     fn catalog(&self) -> Arc<Catalog> {
-        if let Some(catalog) = &*self.catalog.lock() {
-            return Arc::clone(catalog);
-        }
+        let statement = match &*self.catalog.lock() {
+            (_, Some(catalog)) => return Arc::clone(catalog),
+            (statement, None) => *statement,
+        };
         let inputs = self.inputs().unwrap_or_else(|error| {
             tracing::error!(%error, "the system tables could not be filled");
             CatalogInputs { namespaces: vec!["public".to_owned()], ..CatalogInputs::default() }
         });
         let catalog = Arc::new(Catalog::new(inputs));
-        *self.catalog.lock() = Some(Arc::clone(&catalog));
+        let mut kept = self.catalog.lock();
+        if kept.0 == statement {
+            kept.1 = Some(Arc::clone(&catalog));
+        }
+        drop(kept);
         catalog
     }
 

@@ -13,6 +13,7 @@ mod branches;
 mod copy;
 mod cursor;
 mod database;
+mod describe;
 mod execute;
 mod fetch;
 mod hints;
@@ -43,6 +44,7 @@ pub use prepare::{CursorStatement, Prepared};
 pub use statements::Named;
 pub use work::TransactionStatus;
 
+use self::answer::Timer;
 use self::cursor::Cursors;
 use self::hooks::Hooks;
 use self::settings::SessionSettings;
@@ -52,8 +54,12 @@ use crate::activity::CancelToken;
 use crate::error::Result;
 use crate::parse::{self, Parsed};
 use crate::plan::pg_catalog::types::PgType;
+use crate::plan::thread::apart;
 use crate::spec::Type;
 use crate::spec::text::TextOptions;
+
+/// A text that is read in no time.
+const BRIEF_TEXT_BYTES: usize = 32 << 10;
 
 /// Who asks for a session, and how.
 #[derive(Clone, Debug)]
@@ -190,6 +196,21 @@ impl Session {
     /// Syntax, with a position; TooComplex.
     pub fn parse(&self, sql: &str) -> Result<Vec<Arc<Parsed>>> {
         Ok(parse::parse(sql)?.into_iter().map(Arc::new).collect())
+    }
+
+    /// As [`Session::parse`]; a long text is read where a cancel and statement_timeout end that.
+    ///
+    /// # Errors
+    /// As [`Session::parse`]; Cancelled and its like.
+    pub async fn parse_apart(&self, sql: &str) -> Result<Vec<Arc<Parsed>>> {
+        if sql.len() <= BRIEF_TEXT_BYTES {
+            return self.parse(sql);
+        }
+        let cancel = self.cancel.child();
+        let _timer = Timer::start(&cancel, self.settings.lock().statement_timeout());
+        let text = sql.to_owned();
+        let parsed = apart(&cancel, async move { parse::parse(&text) }).await?;
+        Ok(parsed.into_iter().map(Arc::new).collect())
     }
 
     /// What the client is told beside the answers since it was last asked.

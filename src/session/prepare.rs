@@ -4,21 +4,20 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
-use datafusion::sql::sqlparser::ast::Query;
 
+use super::describe::{Described, Describing, is_planned, planned_field};
 use super::locate::located;
 use super::lookup::Lookup;
 use super::result_columns::result_columns;
 use super::{OutputColumn, Session};
-use crate::command::write::{self, Scene};
 use crate::error::Result;
 use crate::fault;
-use crate::parse::{CopyTarget, Fetch, Parsed, Show, Statement};
+use crate::parse::{Fetch, Parsed, Show, Statement};
+use crate::plan::Parameters;
 use crate::plan::functions::type_of;
-use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
-use crate::plan::{Parameters, Reading, plan_query};
+use crate::plan::thread::apart;
 use crate::spec::Type;
 
 /// A statement, ready to run.
@@ -99,11 +98,11 @@ impl Session {
         parsed: Arc<Parsed>,
         types: &[Option<Type>],
     ) -> Result<Arc<Prepared>> {
-        let prepared = self.prepare_parsed(Arc::clone(&parsed), types);
+        let prepared = self.prepare_parsed(Arc::clone(&parsed), types).await;
         prepared.map_err(|error| located(error, &parsed))
     }
 
-    fn prepare_parsed(
+    async fn prepare_parsed(
         &mut self,
         parsed: Arc<Parsed>,
         types: &[Option<Type>],
@@ -126,31 +125,21 @@ impl Session {
         let count = parsed.parameters.max(types.len());
         let declared = |n: usize| types.get(n).cloned().flatten();
         let fields = (0..count).map(|n| Some(Arc::new(declared(n)?.field("", true)))).collect();
-        let described = self.describe(&reading, &parsed.statement, fields)?;
+        let described = if is_planned(&parsed.statement) {
+            let (reading, _bounds) = self.bounded(&reading)?;
+            let (cancel, state) = (reading.cancel.clone(), Arc::clone(&self.state));
+            let planned = Arc::clone(&parsed);
+            let describing = Describing { reading, state };
+            apart(&cancel, async move { describing.describe(&planned.statement, fields) }).await?
+        } else {
+            Described { fields, ..self.describe(&parsed.statement)? }
+        };
         Ok(Arc::new(Prepared::new(parsed, described)))
     }
 
-    fn describe(
-        &self,
-        reading: &Reading,
-        statement: &Statement,
-        mut fields: Vec<Option<FieldRef>>,
-    ) -> Result<Described> {
-        let described = match statement {
-            Statement::Query(query) => {
-                let planned = self.plan_typed(reading, query, &mut fields)?;
-                return Ok(Described { fields, columns: Some(output_columns(&planned)) });
-            }
-            Statement::Explain(explain) => {
-                if let Statement::Query(query) = explain.statement.as_ref() {
-                    self.plan_typed(reading, query, &mut fields)?;
-                }
-                Described::columns(&[("QUERY PLAN", Type::Text)])
-            }
-            Statement::Declare(declare) => {
-                self.plan_typed(reading, &declare.query, &mut fields)?;
-                Described::default()
-            }
+    /// What is known of a statement that is not planned.
+    fn describe(&self, statement: &Statement) -> Result<Described> {
+        Ok(match statement {
             Statement::Execute { name, .. } => {
                 let named = self.existing(name)?;
                 let columns = named.prepared.as_ref().and_then(|p| p.columns.clone());
@@ -160,14 +149,6 @@ impl Session {
                 columns: self.cursor_columns(&fetch.cursor).map(|columns| columns.to_vec()),
                 ..Described::default()
             },
-            Statement::Insert(_)
-            | Statement::Update(_)
-            | Statement::Delete(_)
-            | Statement::Merge(_)
-            | Statement::With(_) => {
-                let columns = self.describe_change(reading, statement, &mut fields)?;
-                return Ok(Described { fields, columns });
-            }
             Statement::Show(Show::Name(name)) => Described::columns(&[(name, Type::Text)]),
             Statement::Show(Show::All) => Described::columns(&[
                 ("name", Type::Text),
@@ -177,114 +158,8 @@ impl Session {
             Statement::History(what) => {
                 Described { columns: self.history(what)?.into_columns(), ..Described::default() }
             }
-            Statement::Copy(copy) => {
-                // The client is told by the protocol of COPY, not by columns; names are checked early.
-                if let CopyTarget::Query(query) = &copy.target {
-                    plan_query(reading, &self.state, query)?;
-                }
-                Described::default()
-            }
             other => result_columns(other).map_or_else(Described::default, Described::columns),
-        };
-        Ok(Described { fields, ..described })
-    }
-
-    /// A query's plan once its parameters have the types that it tells.
-    fn plan_typed(
-        &self,
-        reading: &Reading,
-        query: &Query,
-        fields: &mut [Option<FieldRef>],
-    ) -> Result<Planned> {
-        cast_types(query, fields)?;
-        let planned = plan_query(&typed(reading, fields), &self.state, query)?;
-        let open = |fields: &[Option<FieldRef>]| fields.iter().filter(|f| f.is_none()).count();
-        let before = open(fields);
-        if before == 0 {
-            return Ok(planned);
-        }
-        inferred_types(&planned.plan, fields)?;
-        match open(fields) == before {
-            true => Ok(planned),
-            false => plan_query(&typed(reading, fields), &self.state, query),
-        }
-    }
-
-    /// What a statement that changes rows tells: the columns of RETURNING, and parameters by what
-    /// they meet. A statement that answers nothing is planned only where a parameter's type is not
-    /// known yet.
-    fn describe_change(
-        &self,
-        reading: &Reading,
-        statement: &Statement,
-        fields: &mut [Option<FieldRef>],
-    ) -> Result<Option<Vec<OutputColumn>>> {
-        self.hints(reading, statement, fields)?;
-        let returns = returns(statement);
-        if fields.iter().all(Option::is_some) && !returns {
-            return Ok(None);
-        }
-        let reading = typed(reading, fields);
-        let scene = Scene::described(&reading, &self.state);
-        let described = match write::describe(&scene, statement) {
-            Ok(described) => described,
-            // Parameters without a type may keep it from being planned before they have values.
-            Err(_) if !returns => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        inferred_types(&described.plan, fields)?;
-        if let Some(planned) = &described.returning {
-            inferred_types(&planned.plan, fields)?;
-        }
-        Ok(described.returning.as_ref().map(output_columns))
-    }
-}
-
-/// The reading of a statement whose parameters are known so far.
-fn typed(reading: &Reading, fields: &[Option<FieldRef>]) -> Reading {
-    let fields = fields.iter().map(|field| field.as_ref().map(planned_field)).collect();
-    let parameters = Parameters { fields, values: Vec::new() };
-    Reading { parameters: Some(Arc::new(parameters)), ..reading.clone() }
-}
-
-/// A parameter of bounded length is planned as text, as literals are: rows of VALUES hold both.
-fn planned_field(field: &FieldRef) -> FieldRef {
-    match Type::of_field(field) {
-        Some(Type::Varchar(_) | Type::Char(_)) => Arc::new(Type::Text.field("", true)),
-        _ => Arc::clone(field),
-    }
-}
-
-/// Whether a statement that changes rows answers some.
-fn returns(statement: &Statement) -> bool {
-    match statement {
-        Statement::Insert(insert) => insert.insert.returning.is_some(),
-        Statement::Update(update) => update.update.returning.is_some(),
-        Statement::Delete(delete) => delete.delete.returning.is_some(),
-        Statement::Merge(merge) => merge.merge.output.is_some(),
-        Statement::With(with) => {
-            matches!(with.main.as_ref(), Statement::Query(_)) || returns(&with.main)
-        }
-        _ => false,
-    }
-}
-
-#[derive(Default)]
-struct Described {
-    /// What is known of the parameters, by position.
-    fields: Vec<Option<FieldRef>>,
-    columns: Option<Vec<OutputColumn>>,
-}
-
-impl Described {
-    fn columns(columns: &[(&str, Type)]) -> Described {
-        let column = |(name, data_type): &(&str, Type)| OutputColumn {
-            name: (*name).to_owned(),
-            data_type: data_type.clone(),
-            catalog_type: None,
-            table: None,
-        };
-        Described { columns: Some(columns.iter().map(column).collect()), ..Described::default() }
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::database::SERVER_VERSION;
 use crate::error::{Error, ErrorKind, Result};
+use crate::plan::asof::AsofMode;
 use crate::plan::pg_catalog::Setting;
 use crate::spec::text::{DateOrder, TextOptions, parse_time_zone};
 
@@ -33,7 +34,7 @@ const fn fixed(name: &'static str, default: &'static str, description: &'static 
     Known { name, default, reported: true, fixed: true, description }
 }
 
-const KNOWN: [Known; 36] = [
+const KNOWN: [Known; 37] = [
     fixed("server_version", SERVER_VERSION, "PostgreSQL's version that is answered for."),
     Known { reported: false, ..fixed("server_version_num", "160004", "The same as a number.") },
     fixed("server_encoding", "UTF8", "The encoding of stored text."),
@@ -52,6 +53,7 @@ const KNOWN: [Known; 36] = [
     reported("search_path", "\"$user\", public", "Where names without a schema are looked for."),
     known("branch", "main", "The branch that is read and written."),
     known("as_of", "", "The version that is read; empty: the branch's head."),
+    known("asof_mode", "auto", "How ASOF JOIN finds rows: auto, seek, merge, hash, loop, stream."),
     known("bytea_output", "hex", "How bytea is written."),
     known("client_min_messages", "notice", "The least notice that is sent."),
     known("default_transaction_isolation", "repeatable read", "How transactions are isolated."),
@@ -267,6 +269,10 @@ fn check(name: &str, value: &str) -> Result<String> {
             "UTF8" | "UNICODE" | "SQLASCII" => Ok("UTF8".to_owned()),
             _ => wrong("only UTF8 is spoken here"),
         },
+        "asof_mode" => {
+            value.parse::<AsofMode>()?;
+            Ok(value.to_ascii_lowercase())
+        }
         "datestyle" => {
             let upper = value.to_ascii_uppercase();
             let order = ["DMY", "YMD"].into_iter().find(|order| upper.contains(order));

@@ -22,8 +22,9 @@ use crate::command::write::{self, Returned};
 use crate::command::{Before, Writing, past, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, version_tree};
+use crate::plan::thread::given_up;
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Reading, addressed_table, plan_query};
+use crate::plan::{Reading, addressed_table, plan_apart};
 use crate::spec::Type;
 use crate::vfs::{File, outside};
 
@@ -107,8 +108,9 @@ impl Session {
             before: Before::default(),
         };
         let written = tokio::select! {
+            biased;
             written = run_write(&mut writing, statement) => written?,
-            reason = cancelled.cancelled() => return Err(reason.error()),
+            reason = given_up(&cancelled) => return Err(reason.error()),
         };
         let block = self.work.lock().block;
         match block {
@@ -196,7 +198,7 @@ impl Session {
             }
         };
         let (reading, bounds) = self.bounded(&reading)?;
-        let planned = plan_query(&reading, &self.state, &query)?;
+        let planned = plan_apart(&reading, &self.state, &query, &[]).await?;
         let columns: Vec<(String, Type)> = planned.columns();
         let rows = run::start(&reading, &self.state, planned.plan).await?;
         let rows = Answer::stream(rows, bounds);
@@ -277,7 +279,7 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             made => created("CREATE TABLE", &create.name, made),
         }),
         Statement::CreateView(create) => {
-            Ok(created("CREATE VIEW", &create.name, create_view(writing, create)?))
+            Ok(created("CREATE VIEW", &create.name, create_view(writing, create).await?))
         }
         Statement::CreateSchema(create) => {
             let parts = name_parts(&create.name)?;

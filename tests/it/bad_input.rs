@@ -160,6 +160,54 @@ fn statements_without_end_are_refused() {
     });
 }
 
+/// Whether they are planned, refused or given up for want of time: no stack overflows.
+#[test]
+fn statements_at_the_bounds_leave_the_server_alive() {
+    let nested = |open: &str, close: &str| {
+        format!("SELECT {}n{} FROM t", open.repeat(120), close.repeat(120))
+    };
+    let chain = |word: &str, links: usize| format!("SELECT n{} FROM t", word.repeat(links));
+    let above = |depth: usize| {
+        let above = (1..depth).map(|n| format!(", a{n} AS (SELECT n FROM a{})", n - 1));
+        let above: String = above.collect();
+        format!("WITH a0 AS (SELECT n FROM t){above} SELECT n FROM a{}", depth - 1)
+    };
+    let bounds = [
+        nested("(", ")"),
+        nested("(SELECT ", ")"),
+        nested("abs(", ")"),
+        nested("CASE WHEN true THEN ", " END"),
+        nested("- ", ""),
+        chain(" + 1", 3900),
+        chain(" + n - 1.5", 1900),
+        chain(" || 'x'", 3900),
+        chain(" > 1 OR n", 3900).replace(" FROM", " > 2 FROM"),
+        chain("::int", 3900),
+        chain(" UNION ALL SELECT 1", 3900).replace(" FROM t", ""),
+        // Copied before it is planned, on another thread.
+        format!("CREATE VIEW v AS {}", chain(" UNION ALL SELECT 1", 3900).replace(" FROM t", "")),
+        above(1000),
+        above(3000),
+    ];
+    with_server(&[], async |server| {
+        let client = server.connect().await;
+        client
+            .batch_execute("CREATE TABLE t (n bigint); SET statement_timeout = '4s'")
+            .await
+            .unwrap();
+        for sql in &bounds {
+            let shown = &sql[..40];
+            let answer = tokio::time::timeout(PATIENCE, client.simple_query(sql)).await;
+            let answer = answer.unwrap_or_else(|_| panic!("{shown} still runs"));
+            if let Err(error) = answer {
+                assert!(error.as_db_error().is_some(), "{shown} ended the connection: {error:?}");
+            }
+            assert_eq!(value(&client, "SELECT 1").await, "1", "after {shown}");
+        }
+        assert_eq!(sqlstate(&client, &above(3000)).await, "54001");
+    });
+}
+
 #[test]
 fn a_statement_that_wants_all_memory_is_ended() {
     with_server(&["--memory", "256MB"], async |server| {

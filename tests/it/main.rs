@@ -1,5 +1,6 @@
 //! Tests through the front door: one binary, a module for each promise.
 
+mod asof;
 mod bad_input;
 mod changes;
 mod command_line;

@@ -20,7 +20,7 @@ use crate::parse::{self, Delete};
 /// # Errors
 /// UndefinedTable and whatever the condition gives.
 pub async fn delete(writing: &mut Writing<'_>, delete: &Delete) -> Result<Changed> {
-    let changing = plan(&writing.scene(), delete)?;
+    let changing = writing.scene().apart(delete, plan).await?;
     changing.run(writing).await
 }
 

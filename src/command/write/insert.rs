@@ -18,6 +18,7 @@ use crate::command::{Writing, generated, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{Insert, Overriding};
+use crate::plan::long_values::as_tables;
 use crate::plan::query::plan_query_over;
 use crate::plan::time_travel::name_parts;
 use crate::spec::TableSchema;
@@ -37,7 +38,7 @@ pub(super) struct Inserting {
 /// # Errors
 /// As [`super::run`].
 pub async fn insert(writing: &mut Writing<'_>, insert: &Insert) -> Result<Changed> {
-    let inserting = plan(&writing.scene(), insert)?;
+    let inserting = writing.scene().apart(insert, plan).await?;
     match &insert.replace {
         Some(replace) => overwrite::overwrite(writing, inserting, replace).await,
         None => run_insert(writing, inserting).await,
@@ -97,7 +98,7 @@ fn source(scene: &Scene<'_>, target: &Target, insert: &Insert) -> Result<Logical
         let message = "INSERT has more target columns than expressions";
         return Err(Error::new(ErrorKind::Syntax, message));
     }
-    rows_of(scene, schema, planned.plan, &names[..found])
+    rows_of(scene, schema, as_tables(planned.plan)?, &names[..found])
 }
 
 /// The name of the table that an INSERT is about.

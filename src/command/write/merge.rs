@@ -44,7 +44,7 @@ const ACTION: &str = "asofdb action";
 /// # Errors
 /// As [`super::run`].
 pub async fn merge(writing: &mut Writing<'_>, merge: &Merge) -> Result<Changed> {
-    let changing = plan(&writing.scene(), merge)?;
+    let changing = writing.scene().apart(merge, plan).await?;
     changing.run(writing).await
 }
 

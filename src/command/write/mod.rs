@@ -23,6 +23,8 @@ pub mod update;
 pub mod values;
 pub mod with;
 
+use std::sync::Arc;
+
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::TableWithJoins;
@@ -34,7 +36,7 @@ pub use returning::Returned;
 use super::Writing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::Statement;
-use crate::plan::{Given, Planned, Reading, Selecting, plan_selecting};
+use crate::plan::{Given, Planned, Reading, Selecting, plan_selecting, thread};
 use crate::store::Snapshot;
 
 /// Where a statement that changes rows is planned.
@@ -42,7 +44,7 @@ pub struct Scene<'a> {
     /// What its queries see.
     pub reading: Reading,
     /// To plan with.
-    pub state: &'a SessionState,
+    pub state: &'a Arc<SessionState>,
     /// What its target is looked for in; None while it is only described.
     pub written: Option<Snapshot>,
     /// Names that stand for what parts of the same statement returned.
@@ -51,8 +53,27 @@ pub struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Where a statement is only described.
-    pub fn described(reading: &Reading, state: &'a SessionState) -> Scene<'a> {
+    pub fn described(reading: &Reading, state: &'a Arc<SessionState>) -> Scene<'a> {
         Scene { reading: reading.clone(), state, written: None, given: Vec::new() }
+    }
+
+    /// Plans a statement on a thread that can be given up.
+    ///
+    /// # Errors
+    /// Those of `plan`; Cancelled and its like.
+    pub async fn apart<S: Clone + Send + 'static, T: Send + 'static>(
+        self,
+        statement: &S,
+        plan: fn(&Scene<'_>, &S) -> Result<T>,
+    ) -> Result<T> {
+        let (state, statement) = (Arc::clone(self.state), statement.clone());
+        let Scene { reading, written, given, .. } = self;
+        let cancel = reading.cancel.clone();
+        let work = async move {
+            let scene = Scene { reading, state: &state, written, given };
+            plan(&scene, &statement)
+        };
+        thread::apart(&cancel, work).await
     }
 
     /// Plans a SELECT that the statement is made of.

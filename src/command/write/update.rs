@@ -21,7 +21,7 @@ use crate::plan::{Given, Selecting};
 /// # Errors
 /// As [`super::run`].
 pub async fn update(writing: &mut Writing<'_>, update: &Update) -> Result<Changed> {
-    let changing = plan(&writing.scene(), update)?;
+    let changing = writing.scene().apart(update, plan).await?;
     changing.run(writing).await
 }
 

@@ -23,7 +23,7 @@ use crate::exec::spool::Spool;
 use crate::fault;
 use crate::parse::{Part, Statement, With};
 use crate::plan::query::plan_query_over;
-use crate::plan::{Given, Planned};
+use crate::plan::{Given, Planned, plan_apart};
 
 /// Runs the parts and what they are for.
 ///
@@ -42,7 +42,7 @@ pub async fn with(writing: &mut Writing<'_>, with: &With) -> Result<Changed> {
         return Box::pin(super::run(writing, &with.main)).await;
     };
     let given = &writing.before.given;
-    let planned = plan_query_over(&writing.reading, writing.state, query, given)?;
+    let planned = plan_apart(&writing.reading, writing.state, query, given).await?;
     let columns = planned.columns();
     let mut stream = run::start_in_order(&writing.reading, writing.state, planned.plan).await?;
     let mut rows = Spool::new(stream.schema(), &writing.reading.runtime);

@@ -159,7 +159,7 @@ fn fits_i64(data_type: &DataType) -> bool {
     ) || matches!(data_type, Date32 | Date64 | Time32(_) | Time64(_) | Timestamp(..) | Duration(_))
 }
 
-pub(super) fn instant(data_type: &DataType) -> bool {
+pub(in crate::exec) fn instant(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Date32 | DataType::Timestamp(..))
 }
 
@@ -173,7 +173,8 @@ fn scale(data_type: &DataType) -> i128 {
     }
 }
 
-fn i64_values(column: &ArrayRef) -> Result<ScalarBuffer<i64>> {
+/// Whole numbers, floats and instants as integers of the same order.
+pub(in crate::exec) fn i64_values(column: &ArrayRef) -> Result<ScalarBuffer<i64>> {
     Ok(match column.data_type() {
         DataType::UInt64 => {
             let flip = |v: &u64| (*v ^ (1 << 63)) as i64;

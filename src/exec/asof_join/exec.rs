@@ -24,7 +24,14 @@ use datafusion::physical_plan::{
     InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions, apply_expression_roots,
 };
 
+use futures::FutureExt;
+
+use super::condition::{AsofCondition, Kind, Tolerance};
+use super::gather::Output;
+use super::hash::{self, Held, Once};
+use super::metrics::AsofMetrics;
 use super::residual::Residual;
+use super::sides::Sides;
 use super::stream;
 
 type Expr = Arc<dyn PhysicalExpr>;
@@ -33,85 +40,24 @@ type Expr = Arc<dyn PhysicalExpr>;
 /// shows them without.
 pub const TIE_PREFIX: &str = "tie:";
 
-/// Which left rows survive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Those with a match.
-    Inner,
-    /// All; without a match the right columns are NULL.
-    Left,
+/// How rows are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Both inputs are sorted and partitioned alike, and merged as they come.
+    Stream,
+    /// The right input is held, and left rows are looked up as they come.
+    Hash,
 }
 
-/// `left <comparison> right`, over the times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Comparison {
-    /// `<`: the next right row.
-    Less,
-    /// `<=`: the next right row, or one of the same time.
-    LessOrEqual,
-    /// `>`: the last right row before.
-    Greater,
-    /// `>=`: the last right row before, or one of the same time.
-    GreaterOrEqual,
-}
-
-/// One pair of keys. Both sides have one type.
-#[derive(Clone, Debug)]
-pub struct AsofKey {
-    /// Over the left input.
-    pub left: Expr,
-    /// Over the right input.
-    pub right: Expr,
-    /// IS NOT DISTINCT FROM: NULL equals NULL.
-    pub null_equal: bool,
-}
-
-/// How far a match may lie from its left row.
-#[derive(Clone, Debug)]
-pub enum Tolerance {
-    /// A number of steps of the time lane: see [`super::unit_nanos`]. Inclusive.
-    Distance {
-        /// Never more than this.
-        steps: i128,
-        /// As people wrote it, for EXPLAIN.
-        text: String,
-    },
-    /// An expression over the left input, of the type of the left time; matches do not lie beyond it.
-    Bound {
-        /// The farthest time admitted.
-        expr: Expr,
-        /// Whether the bound itself is admitted.
-        inclusive: bool,
-    },
-}
-
-/// Everything that says which right row a left row gets.
-#[derive(Clone, Debug)]
-pub struct AsofCondition {
-    /// Which left rows survive.
-    pub kind: Kind,
-    /// The keys; may be empty.
-    pub on: Vec<AsofKey>,
-    /// The times, compared as tuples: over the left input, over the right input.
-    pub match_on: Vec<(Expr, Expr)>,
-    /// How the times compare.
-    pub comparison: Comparison,
-    /// How far a match may lie.
-    pub tolerance: Option<Tolerance>,
-    /// Over the left input: rows for which it is not true have no match.
-    pub left_condition: Option<Expr>,
-    /// Over both: the nearest row for which it is true is the match.
-    pub residual: Option<Residual>,
-    /// Over the right input: the last in this order wins among rows of one time.
-    pub ties: Vec<Expr>,
-}
-
-/// ASOF JOIN of two sorted inputs. See the header of this room for its contracts.
+/// ASOF JOIN of any two inputs. See the header of this room for its contracts.
 #[derive(Clone, Debug)]
 pub struct AsofJoinExec {
     left: Arc<dyn ExecutionPlan>,
     right: Arc<dyn ExecutionPlan>,
     condition: Arc<AsofCondition>,
+    how: How,
+    /// What [`How::Hash`] holds.
+    held: Arc<Once>,
     /// Columns of the output among those of the left and then the right input.
     projection: Vec<usize>,
     left_order: LexOrdering,
@@ -120,55 +66,13 @@ pub struct AsofJoinExec {
     properties: Arc<PlanProperties>,
 }
 
-impl Comparison {
-    /// As in SQL.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Comparison::Less => "<",
-            Comparison::LessOrEqual => "<=",
-            Comparison::Greater => ">",
-            Comparison::GreaterOrEqual => ">=",
-        }
-    }
-
-    /// With its operands exchanged.
-    pub fn swapped(self) -> Self {
-        match self {
-            Comparison::Less => Comparison::Greater,
-            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
-            Comparison::Greater => Comparison::Less,
-            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
-        }
-    }
-
-    /// Whether a right row of the same time matches.
-    pub fn is_inclusive(self) -> bool {
-        matches!(self, Comparison::LessOrEqual | Comparison::GreaterOrEqual)
-    }
-
-    /// Whether matches lie after their left row.
-    pub fn is_forward(self) -> bool {
-        matches!(self, Comparison::Less | Comparison::LessOrEqual)
-    }
-}
-
-impl fmt::Display for Tolerance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Tolerance::Distance { text, .. } => f.write_str(text),
-            Tolerance::Bound { expr, inclusive } => {
-                write!(f, "{}{expr}", if *inclusive { "" } else { "beyond " })
-            }
-        }
-    }
-}
-
 impl AsofJoinExec {
     /// A join whose output is `projection`: columns of the left and then the right input.
     pub fn try_new(
         left: Arc<dyn ExecutionPlan>,
         right: Arc<dyn ExecutionPlan>,
         condition: Arc<AsofCondition>,
+        how: How,
         projection: Vec<usize>,
     ) -> Result<Self> {
         for key in &condition.on {
@@ -191,6 +95,8 @@ impl AsofJoinExec {
             left,
             right,
             condition,
+            how,
+            held: Arc::default(),
             projection,
             left_order,
             right_order,
@@ -202,6 +108,27 @@ impl AsofJoinExec {
     /// What decides the matches.
     pub fn condition(&self) -> &AsofCondition {
         &self.condition
+    }
+
+    fn look_up(
+        &self,
+        left: SendableRecordBatchStream,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let (condition, right_schema) = (Arc::clone(&self.condition), self.right.schema());
+        let sides = Arc::new(Sides::try_new(condition, &self.left.schema(), &right_schema)?);
+        let metrics = AsofMetrics::new(&self.metrics, partition);
+        let partitions = self.left.output_partitioning().partition_count();
+        let holding = self.held.hold(partitions, || {
+            let right = self.right.execute(0, Arc::clone(&context))?;
+            let metrics = AsofMetrics::new(&self.metrics, partition);
+            Ok(Held::read(right, Arc::clone(&sides), Arc::clone(&context), metrics).boxed())
+        })?;
+        let (schema, kind) = (self.schema(), self.condition.kind);
+        let projection = self.projection.clone();
+        let output = Output { schema, kind, projection, right_schema };
+        Ok(hash::join(left, holding, sides, output, metrics))
     }
 
     fn has_full_width(&self) -> bool {
@@ -285,7 +212,12 @@ impl DisplayAs for AsofJoinExec {
             return writeln!(f, "kind={:?}\non={on}\nmatch={times}", self.condition.kind);
         }
         let kind = self.condition.kind;
-        write!(f, "AsofJoinExec: mode=Merge, kind={kind:?}, on=[{on}], match=[{times}]")?;
+        let mode = match (self.how, &self.condition.residual) {
+            (How::Stream, _) => "Stream",
+            (How::Hash, None) => "Hash",
+            (How::Hash, Some(_)) => "Loop",
+        };
+        write!(f, "AsofJoinExec: mode={mode}, kind={kind:?}, on=[{on}], match=[{times}]")?;
         if let Some(tolerance) = &self.condition.tolerance {
             write!(f, ", tolerance={tolerance}")?;
         }
@@ -327,6 +259,10 @@ impl ExecutionPlan for AsofJoinExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        if self.how == How::Hash {
+            let sides = vec![Distribution::UnspecifiedDistribution, Distribution::SinglePartition];
+            return InputDistributionRequirements::new(sides);
+        }
         if self.condition.on.is_empty() {
             return InputDistributionRequirements::new(vec![Distribution::SinglePartition; 2]);
         }
@@ -339,16 +275,19 @@ impl ExecutionPlan for AsofJoinExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        if self.how == How::Hash {
+            return vec![None, Some(OrderingRequirements::from(self.right_order.clone()))];
+        }
         vec![
             Some(OrderingRequirements::from(self.left_order.clone())),
             Some(OrderingRequirements::from(self.right_order.clone())),
         ]
     }
 
-    /// The left order is kept, as the properties say. Said here too, DataFusion would push a sort that
+    /// The left order is kept, as the properties say. Said of [`How::Stream`] here too, DataFusion would push a sort that
     /// stands above the join below it, over the order that the join needs.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![false, false]
+        vec![self.how == How::Hash, false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -380,11 +319,11 @@ impl ExecutionPlan for AsofJoinExec {
             return internal_err!("asof join needs two inputs");
         };
         if options.children_properties == ChildrenPropertiesMode::Keep {
-            let metrics = ExecutionPlanMetricsSet::new();
-            return Ok(Arc::new(AsofJoinExec { left, right, metrics, ..Self::clone(&self) }));
+            let (metrics, held) = (ExecutionPlanMetricsSet::new(), Arc::default());
+            return Ok(Arc::new(AsofJoinExec { left, right, metrics, held, ..Self::clone(&self) }));
         }
         let (condition, projection) = (Arc::clone(&self.condition), self.projection.clone());
-        Ok(Arc::new(AsofJoinExec::try_new(left, right, condition, projection)?))
+        Ok(Arc::new(AsofJoinExec::try_new(left, right, condition, self.how, projection)?))
     }
 
     fn with_new_children(
@@ -401,6 +340,9 @@ impl ExecutionPlan for AsofJoinExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let left = self.left.execute(partition, Arc::clone(&context))?;
+        if self.how == How::Hash {
+            return self.look_up(left, partition, context);
+        }
         let right = self.right.execute(partition, Arc::clone(&context))?;
         let inputs = stream::Inputs {
             left,
@@ -464,6 +406,6 @@ impl EmbeddedProjection for AsofJoinExec {
         let Some(columns) = projection else { return Ok(self.clone()) };
         let projection = columns.into_iter().map(|column| self.projection[column]).collect();
         let (left, right) = (Arc::clone(&self.left), Arc::clone(&self.right));
-        AsofJoinExec::try_new(left, right, Arc::clone(&self.condition), projection)
+        AsofJoinExec::try_new(left, right, Arc::clone(&self.condition), self.how, projection)
     }
 }

@@ -9,7 +9,7 @@ use arrow::compute::{filter_record_batch, interleave, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 
-use super::exec::Kind;
+use super::condition::Kind;
 use super::window::{Position, Window};
 
 /// What the output is made of.

@@ -42,17 +42,22 @@
 //!
 //! Start reading at `stream.rs`, `AsofJoinStream::next`.
 
+mod condition;
 mod encode;
 mod exec;
 mod gather;
+mod hash;
 mod metrics;
 mod residual;
+mod sides;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use condition::{AsofCondition, AsofKey, Comparison, Kind, Tolerance};
 pub use encode::unit_nanos;
-pub use exec::{AsofCondition, AsofJoinExec, AsofKey, Comparison, Kind, TIE_PREFIX, Tolerance};
+pub(super) use encode::{i64_values, instant};
+pub use exec::{AsofJoinExec, How, TIE_PREFIX};
 pub use residual::Residual;
 pub use window::PINNED_BATCHES_MAX;

@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray};
-use arrow::buffer::NullBuffer;
-use arrow::compute::{and, prep_null_mask_filter};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, TryStreamExt};
 
-use super::encode::{Encoder, Lane, instant};
-use super::exec::{AsofCondition, Tolerance};
+use super::condition::AsofCondition;
 use super::gather::Output;
 use super::metrics::AsofMetrics;
 use super::residual::Pending;
+use super::sides::{LeftRows, Sides};
 use super::window::{Encoded, Position, Window};
 
 /// The two sides of one partition and what to make of them.
@@ -50,11 +47,7 @@ pub(super) fn join(
 
 /// A left batch on its way through the merge.
 struct LeftBatch {
-    rows: Encoded,
-    /// Rows that can match: no NULL where it forbids a match, and the left condition true.
-    eligible: Option<BooleanArray>,
-    /// The tolerance of each row where it is an expression; NULL admits nothing.
-    bounds: Option<(Lane, Option<NullBuffer>)>,
+    of: LeftRows,
     /// Rows before this are in `matches` or were emitted.
     next: usize,
     /// Rows before this were emitted.
@@ -67,12 +60,8 @@ struct LeftBatch {
 struct AsofJoinStream {
     left: SendableRecordBatchStream,
     right: SendableRecordBatchStream,
-    condition: Arc<AsofCondition>,
+    sides: Sides,
     output: Output,
-    keys: Encoder,
-    times: Encoder,
-    /// Whether the extreme values of a time mean infinity.
-    infinite: bool,
     window: Window,
     /// The first right row that no left row so far has passed.
     cursor: Position,
@@ -91,18 +80,15 @@ impl AsofJoinStream {
         reservation: MemoryReservation,
     ) -> Result<Self> {
         let Inputs { left, right, condition, projection, schema } = inputs;
-        let (keys, times, infinite) = encoders(&condition, &left.schema(), &right.schema())?;
+        let sides = Sides::try_new(Arc::clone(&condition), &left.schema(), &right.schema())?;
         let right_schema = right.schema();
         let output = Output { schema, kind: condition.kind, projection, right_schema };
         let start = Position { batch: 0, row: 0 };
         Ok(AsofJoinStream {
             left,
             right,
-            condition,
+            sides,
             output,
-            keys,
-            times,
-            infinite,
             window: Window::default(),
             cursor: start,
             run_start: start,
@@ -126,7 +112,7 @@ impl AsofJoinStream {
             };
             self.match_rows(&mut left).await?;
             let batch = self.emit(&mut left)?;
-            if left.next < left.rows.rows() {
+            if left.next < left.of.rows.rows() {
                 self.current = Some(left);
             }
             if batch.num_rows() > 0 {
@@ -140,8 +126,8 @@ impl AsofJoinStream {
     async fn match_rows(&mut self, left: &mut LeftBatch) -> Result<()> {
         let time = self.metrics.time_match.clone();
         let mut timer = time.timer();
-        while left.next < left.rows.rows() {
-            if left.is_eligible(left.next) {
+        while left.next < left.of.rows.rows() {
+            if left.of.is_eligible(left.next) {
                 while !self.advance(left) {
                     if self.window.is_crowded() && left.next > left.emitted {
                         return Ok(());
@@ -163,16 +149,16 @@ impl AsofJoinStream {
     /// is in a batch not yet read.
     fn advance(&mut self, left: &LeftBatch) -> bool {
         let row = left.next;
-        if self.condition.residual.is_some() && !self.find_run(left) {
+        if self.sides.condition.residual.is_some() && !self.find_run(left) {
             return false;
         }
-        let inclusive = self.condition.comparison.is_inclusive();
-        self.pass(|right, j| left.rows.admits(row, right, j, inclusive))
+        let inclusive = self.sides.condition.comparison.is_inclusive();
+        self.pass(|right, j| left.of.rows.admits(row, right, j, inclusive))
     }
 
     /// Moves `run_start` to the first row of the current left row's key.
     fn find_run(&mut self, left: &LeftBatch) -> bool {
-        let key = &left.rows.keys;
+        let key = &left.of.rows.keys;
         let run = self.window.get(self.run_start.batch);
         let same_run = run.is_some_and(|right| {
             self.run_start.row < right.rows()
@@ -201,13 +187,13 @@ impl AsofJoinStream {
         let row = left.next;
         let candidate = self.window.before(self.cursor).filter(|position| {
             let right = self.window.get(position.batch).expect("the row before the cursor is held");
-            left.rows.keys.compare(row, &right.keys, position.row).is_eq()
+            left.of.rows.keys.compare(row, &right.keys, position.row).is_eq()
         });
         let near = candidate.filter(|position| self.is_near(left, row, *position));
         if candidate.is_some() && near.is_none() {
             self.metrics.tolerance_rejected.add(1);
         }
-        if let (Some(next), Some(_)) = (near, &self.condition.residual) {
+        if let (Some(next), Some(_)) = (near, &self.sides.condition.residual) {
             left.pending.push(Pending { row, next: Some(next), start: self.run_start });
             left.matches.push(None);
             return;
@@ -220,30 +206,14 @@ impl AsofJoinStream {
 
     fn is_near(&self, left: &LeftBatch, row: usize, position: Position) -> bool {
         let right = self.window.get(position.batch).expect("candidates are held");
-        match &self.condition.tolerance {
-            None => true,
-            Some(Tolerance::Distance { steps, .. }) => {
-                let times = &left.rows.times;
-                let distance = times.distance(row, &right.times, position.row, self.infinite);
-                distance.is_some_and(|distance| distance <= *steps)
-            }
-            Some(Tolerance::Bound { inclusive, .. }) => {
-                let (bounds, nulls) = left.bounds.as_ref().expect("a bound was evaluated");
-                let order = bounds.compare(row, &right.times, position.row);
-                let known = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-                known && (order.is_lt() || *inclusive && order.is_eq())
-            }
-        }
+        self.sides.is_near(&left.of, row, right, position.row)
     }
 
     async fn fetch_left(&mut self) -> Result<Option<LeftBatch>> {
         let Some(batch) = self.left.try_next().await? else { return Ok(None) };
-        self.metrics.left_rows.add(batch.num_rows());
-        let rows = self.encode(batch, |condition| {
-            let keys = condition.on.iter().map(|key| &key.left).collect();
-            (keys, condition.match_on.iter().map(|(left, _)| left).collect())
-        })?;
-        let left = LeftBatch::try_new(rows, self)?;
+        let of = self.sides.left(batch, &self.metrics)?;
+        let (matches, pending) = (Vec::new(), Vec::new());
+        let left = LeftBatch { of, next: 0, emitted: 0, matches, pending };
         self.reserve(Some(&left))?;
         Ok(Some(left))
     }
@@ -260,10 +230,7 @@ impl AsofJoinStream {
             return Ok(());
         }
         self.metrics.right_rows.add(batch.num_rows());
-        let encoded = self.encode(batch, |condition| {
-            let keys = condition.on.iter().map(|key| &key.right).collect();
-            (keys, condition.match_on.iter().map(|(_, right)| right).collect())
-        })?;
+        let encoded = self.sides.right(batch)?;
         self.window.push(encoded)?;
         self.reserve(Some(left))
     }
@@ -271,7 +238,7 @@ impl AsofJoinStream {
     /// The first batch that later rows, or rows that wait for the residual condition, may need.
     fn keep_from(&self, left: &LeftBatch) -> usize {
         let behind = self.window.before(self.cursor).map_or(self.cursor.batch, |p| p.batch);
-        match &self.condition.residual {
+        match &self.sides.condition.residual {
             None => behind,
             Some(_) => {
                 let waiting = left.pending.iter().map(|pending| pending.start.batch).min();
@@ -285,7 +252,8 @@ impl AsofJoinStream {
         let timer = self.metrics.time_gather.clone();
         let _timer = timer.timer();
         let range = left.emitted..left.next;
-        let batch = self.output.assemble(&left.rows.batch, range, &left.matches, &self.window)?;
+        let batch =
+            self.output.assemble(&left.of.rows.batch, range, &left.matches, &self.window)?;
         let matched = left.matches.iter().flatten().count();
         self.metrics.matched.add(matched);
         self.metrics.unmatched.add(left.matches.len() - matched);
@@ -297,13 +265,13 @@ impl AsofJoinStream {
     }
 
     fn settle(&mut self, left: &mut LeftBatch) -> Result<()> {
-        let condition = Arc::clone(&self.condition);
+        let condition = Arc::clone(&self.sides.condition);
         let Some(residual) = &condition.residual else { return Ok(()) };
         let pending = std::mem::take(&mut left.pending);
         let mut decided = Vec::with_capacity(pending.len());
         let near = |row, position| self.is_near(left, row, position);
         let decide = |row, position| decided.push((row, position));
-        let batch = &left.rows.batch;
+        let batch = &left.of.rows.batch;
         let tried = residual.settle(batch, &self.window, pending, near, decide)?;
         self.metrics.residual_pairs.add(tried);
         for (row, position) in decided {
@@ -312,87 +280,10 @@ impl AsofJoinStream {
         Ok(())
     }
 
-    fn encode<'a>(
-        &'a self,
-        batch: RecordBatch,
-        sides: impl FnOnce(&'a AsofCondition) -> (Vec<Expr<'a>>, Vec<Expr<'a>>),
-    ) -> Result<Encoded> {
-        let (keys, times) = sides(&self.condition);
-        let keys = self.keys.encode(&evaluate(&keys, &batch)?)?;
-        let times = self.times.encode(&evaluate(&times, &batch)?)?;
-        Ok(Encoded { batch, keys, times })
-    }
-
     fn reserve(&mut self, left: Option<&LeftBatch>) -> Result<()> {
-        let left = left.map_or(Ok(0), |left| left.rows.size())?;
+        let left = left.map_or(Ok(0), |left| left.of.rows.size())?;
         let size = left + self.window.size();
         self.metrics.build_mem_used.set_max(size);
         self.reservation.try_resize(size)
     }
-}
-
-type Expr<'a> = &'a Arc<dyn PhysicalExpr>;
-
-impl LeftBatch {
-    fn try_new(rows: Encoded, join: &AsofJoinStream) -> Result<Self> {
-        let condition = &join.condition;
-        let required = condition.on.iter().filter(|key| !key.null_equal).map(|key| &key.left);
-        let required = required.chain(condition.match_on.iter().map(|(left, _)| left));
-        let mut nulls: Option<NullBuffer> = None;
-        for column in evaluate(&required.collect::<Vec<_>>(), &rows.batch)? {
-            nulls = NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref());
-        }
-        join.metrics.null_key_rows.add(nulls.as_ref().map_or(0, NullBuffer::null_count));
-        let mut eligible = nulls.map(|nulls| BooleanArray::new(nulls.into_inner(), None));
-        if let Some(condition) = &condition.left_condition {
-            let holds = evaluate(&[condition], &rows.batch)?.remove(0);
-            let holds = known_true(holds.as_boolean());
-            eligible = Some(match eligible {
-                Some(eligible) => and(&eligible, &holds)?,
-                None => holds,
-            });
-        }
-        let bounds = match &condition.tolerance {
-            Some(Tolerance::Bound { expr, .. }) => {
-                let bounds = evaluate(&[expr], &rows.batch)?;
-                Some((join.times.encode(&bounds)?, bounds[0].logical_nulls()))
-            }
-            Some(Tolerance::Distance { .. }) | None => None,
-        };
-        let (matches, pending) = (Vec::new(), Vec::new());
-        Ok(LeftBatch { rows, eligible, bounds, next: 0, emitted: 0, matches, pending })
-    }
-
-    fn is_eligible(&self, row: usize) -> bool {
-        self.eligible.as_ref().is_none_or(|eligible| eligible.value(row))
-    }
-}
-
-/// NULL counts as false.
-fn known_true(condition: &BooleanArray) -> BooleanArray {
-    match condition.null_count() {
-        0 => condition.clone(),
-        _ => prep_null_mask_filter(condition),
-    }
-}
-
-fn evaluate(exprs: &[Expr<'_>], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
-    exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
-}
-
-/// The encoders of keys and times, and whether times have infinities.
-fn encoders(
-    condition: &AsofCondition,
-    left: &Schema,
-    right: &Schema,
-) -> Result<(Encoder, Encoder, bool)> {
-    let keys = condition.on.iter().map(|key| key.left.data_type(left));
-    let keys = keys.collect::<Result<Vec<DataType>>>()?;
-    let null_equal = condition.on.iter().any(|key| key.null_equal);
-    let times =
-        condition.match_on.iter().map(|(l, r)| Ok((l.data_type(left)?, r.data_type(right)?)));
-    let times = times.collect::<Result<Vec<_>>>()?;
-    let infinite = times.iter().all(|(l, r)| instant(l) && instant(r));
-    let forward = condition.comparison.is_forward();
-    Ok((Encoder::for_keys(&keys, null_equal)?, Encoder::for_times(&times, forward)?, infinite))
 }

@@ -19,7 +19,8 @@ use datafusion::prelude::SessionConfig;
 use proptest::prelude::*;
 
 use super::{
-    AsofCondition, AsofJoinExec, AsofKey, Comparison, Kind, PINNED_BATCHES_MAX, Residual, Tolerance,
+    AsofCondition, AsofJoinExec, AsofKey, Comparison, How, Kind, PINNED_BATCHES_MAX, Residual,
+    Tolerance,
 };
 
 /// A row of either side; `id` is its place among them.
@@ -108,18 +109,21 @@ fn condition(case: &Case) -> AsofCondition {
 
 fn sorted(rows: &[Row], plan: &AsofJoinExec, side: usize) -> Arc<dyn ExecutionPlan> {
     let input = MemorySourceConfig::try_new_exec(&[vec![batch(rows)]], schema(), None).unwrap();
-    let order = plan.required_input_ordering()[side].clone().unwrap().into_single();
-    Arc::new(SortExec::new(order.into(), input))
+    match plan.required_input_ordering()[side].clone() {
+        Some(order) => Arc::new(SortExec::new(order.into_single().into(), input)),
+        None => input,
+    }
 }
 
-fn join(left: &[Row], right: &[Row], case: &Case) -> Arc<AsofJoinExec> {
+fn join(how: How, left: &[Row], right: &[Row], case: &Case) -> Arc<AsofJoinExec> {
     let empty = || MemorySourceConfig::try_new_exec(&[vec![]], schema(), None).unwrap();
     let condition = Arc::new(condition(case));
     let projection = vec![5, 5 + NAMES.len()];
     let (l, r): (Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>) = (empty(), empty());
-    let plan = AsofJoinExec::try_new(l, r, Arc::clone(&condition), projection.clone()).unwrap();
+    let plan =
+        AsofJoinExec::try_new(l, r, Arc::clone(&condition), how, projection.clone()).unwrap();
     let (l, r) = (sorted(left, &plan, 0), sorted(right, &plan, 1));
-    Arc::new(AsofJoinExec::try_new(l, r, condition, projection).unwrap())
+    Arc::new(AsofJoinExec::try_new(l, r, condition, how, projection).unwrap())
 }
 
 fn context(batch_size: usize) -> Arc<TaskContext> {
@@ -216,7 +220,10 @@ proptest! {
         batch_size in prop_oneof![Just(1usize), Just(2), Just(3), Just(7), Just(8192)],
     ) {
         let expected = oracle(&left, &right, &case);
-        prop_assert_eq!(run(join(&left, &right, &case), batch_size), expected);
+        for how in [How::Stream, How::Hash] {
+            let found = run(join(how, &left, &right, &case), batch_size);
+            prop_assert_eq!(&found, &expected, "{:?}", how);
+        }
     }
 }
 
@@ -242,7 +249,7 @@ fn the_last_of_many_ties_wins() {
     for ties in [252, 259, 10_000] {
         let right: Vec<Row> = (0..ties).map(|value| at(4, value)).collect();
         for batch_size in [3, 8192] {
-            let found = run(join(&[at(5, 0)], &right, &plain(Kind::Left)), batch_size);
+            let found = run(join(How::Stream, &[at(5, 0)], &right, &plain(Kind::Left)), batch_size);
             assert_eq!(found, [(0, Some(ties - 1))]);
         }
     }
@@ -254,7 +261,10 @@ fn a_residual_walks_back_to_the_start_of_the_key() {
     let mut right: Vec<Row> = (0..500).map(|time| at(time, 0)).collect();
     right[0].value = 1;
     let case = Case { residual: true, ..plain(Kind::Inner) };
-    assert_eq!(run(join(&[at(499, 0), at(0, 0)], &right, &case), 2), [(0, Some(0)), (1, Some(0))]);
+    assert_eq!(
+        run(join(How::Stream, &[at(499, 0), at(0, 0)], &right, &case), 2),
+        [(0, Some(0)), (1, Some(0))]
+    );
 }
 
 fn metric(plan: &AsofJoinExec, name: &str) -> usize {
@@ -263,12 +273,12 @@ fn metric(plan: &AsofJoinExec, name: &str) -> usize {
 
 #[test]
 fn without_left_rows_the_right_is_not_read() {
-    let plan = join(&[], &[at(1, 0)], &plain(Kind::Left));
+    let plan = join(How::Stream, &[], &[at(1, 0)], &plain(Kind::Left));
     assert!(run(Arc::clone(&plan), 8192).is_empty());
     assert_eq!(metric(&plan, "right_rows"), 0);
     let mut row = at(1, 0);
     row.time = None;
-    let plan = join(&[row], &[at(1, 0)], &plain(Kind::Left));
+    let plan = join(How::Stream, &[row], &[at(1, 0)], &plain(Kind::Left));
     assert_eq!(run(Arc::clone(&plan), 8192), [(0, None)]);
     assert_eq!((metric(&plan, "right_rows"), metric(&plan, "null_key_rows")), (0, 1));
 }
@@ -278,7 +288,7 @@ fn without_left_rows_the_right_is_not_read() {
 fn what_goes_by_is_let_go() {
     let right: Vec<Row> = (0..20_000).map(|time| at(time, 0)).collect();
     let left: Vec<Row> = (0..200).map(|i| at(i * 100, 0)).collect();
-    let plan = join(&left, &right, &plain(Kind::Left));
+    let plan = join(How::Stream, &left, &right, &plain(Kind::Left));
     let found = run(Arc::clone(&plan), 10);
     assert!(found.iter().all(|(id, matched)| *matched == Some(id * 100)));
     let row = NAMES.len() * 9 + 16;
@@ -291,7 +301,7 @@ fn what_goes_by_is_let_go() {
 fn memory_is_bounded_by_the_pool() {
     let right: Vec<Row> = (0..50_000).map(|time| at(time, 0)).collect();
     let case = Case { residual: true, ..plain(Kind::Left) };
-    let plan = join(&[at(60_000, 0)], &right, &case);
+    let plan = join(How::Stream, &[at(60_000, 0)], &right, &case);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ready = |input: &Arc<dyn ExecutionPlan>| -> Arc<dyn ExecutionPlan> {
         let batches = runtime.block_on(collect(Arc::clone(input), context(1024))).unwrap();

@@ -113,8 +113,13 @@ impl Encoded {
 
     /// Bytes of the rows themselves: a slice of a larger buffer counts for what it shows.
     pub(super) fn size(&self) -> Result<usize> {
-        let mut size = self.keys.size() + self.times.size();
-        for column in self.batch.columns() {
+        Ok(self.keys.size() + self.times.size() + Encoded::batch_size(&self.batch)?)
+    }
+
+    /// The same of rows that are not encoded.
+    pub(super) fn batch_size(batch: &RecordBatch) -> Result<usize> {
+        let mut size = 0;
+        for column in batch.columns() {
             size += column.to_data().get_slice_memory_size()?;
         }
         Ok(size)

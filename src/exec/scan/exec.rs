@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
@@ -25,15 +26,18 @@ use datafusion::physical_plan::{
 };
 
 use super::filter::PredicateFilter;
-use super::provider::{HIDDEN, external};
-use super::runs::Piece;
+use super::provider::{HIDDEN, TableScan, external, hidden_of, shown_columns};
+use super::runs::{Piece, chains};
 use crate::segment::{Filter, Projection, ScanRequest, sort_batches};
 use crate::spec::ColumnId;
-use crate::store::{Folded, Table, hidden_columns};
+use crate::store::{Folded, Table, TableSegment, hidden_columns};
+
+/// Rows a page mostly has.
+const PAGE_ROWS: u64 = 8192;
 
 /// What a scan reads.
 #[derive(Debug)]
-pub(super) struct ScanPlan {
+pub(in crate::exec) struct ScanPlan {
     pub table: Arc<Table>,
     /// Of the output.
     pub schema: SchemaRef,
@@ -55,6 +59,79 @@ pub(super) struct ScanPlan {
     pub pruned: usize,
 }
 
+impl ScanPlan {
+    /// The same rows, other columns of the table and the hidden ones behind them.
+    pub(in crate::exec) fn showing(&self, projection: Vec<usize>) -> Result<ScanPlan> {
+        let all = TableScan::with_hidden(Arc::clone(&self.table)).schema();
+        Ok(ScanPlan {
+            table: Arc::clone(&self.table),
+            schema: Arc::new(all.project(&projection)?),
+            ordering: Vec::new(),
+            columns: shown_columns(&self.table, &projection),
+            hidden: hidden_of(&self.table, &projection),
+            projection,
+            filter: self.filter.clone(),
+            limit: self.limit,
+            runs: self.runs.clone(),
+            folded: self.folded.clone(),
+            pruned: self.pruned,
+        })
+    }
+
+    /// The segments, in waves: those of one wave follow each other without overlapping.
+    pub(in crate::exec) fn waves(&self) -> Result<Vec<Vec<TableSegment>>> {
+        let pieces = self.runs.iter().flatten();
+        let segments = pieces.filter_map(|piece| match piece {
+            Piece::Segment(segment, rows) if rows.start == 0 => Some(segment.clone()),
+            _ => None,
+        });
+        chains(&self.table, segments.collect()).map_err(external)
+    }
+
+    /// About how many pages each column has.
+    pub(in crate::exec) fn pages(&self) -> usize {
+        let pieces = self.runs.iter().flatten();
+        let pages = pieces.map(|piece| match piece {
+            Piece::Segment(_, rows) => (rows.end - rows.start).div_ceil(PAGE_ROWS),
+            Piece::Inline => 0,
+        });
+        pages.sum::<u64>() as usize
+    }
+
+    /// The table, what is read of it and what was ruled out, as EXPLAIN shows it.
+    pub(in crate::exec) fn summary(&self) -> String {
+        let segments = self.runs.iter().flatten();
+        let segments = segments
+            .filter(|piece| matches!(piece, Piece::Segment(_, rows) if rows.start == 0))
+            .count();
+        let (name, pruned) = (&self.table.schema().name, self.pruned);
+        let filter = self.filter.as_ref().map(|filter| format!(", filter={filter:?}"));
+        let filter = filter.unwrap_or_default();
+        format!("{name} (segments={segments}, pruned={pruned}{filter})")
+    }
+
+    /// What to ask of a segment for these columns.
+    pub(in crate::exec) fn request(
+        &self,
+        segment: &TableSegment,
+        ids: Vec<ColumnId>,
+    ) -> ScanRequest {
+        let mut projection = Projection::new(Arc::clone(self.table.schema()), ids);
+        projection.constant_commit = segment.entry.commit;
+        let mut request = ScanRequest::new(projection);
+        request.filter = self.filter.clone().map(|filter| filter as Arc<dyn Filter>);
+        request.deleted = segment.deleted.clone();
+        request.visibility = segment.visibility.clone();
+        request
+    }
+
+    /// The rows that are in no segment, in the order of a run.
+    pub(in crate::exec) fn loose(&self) -> Result<Vec<RecordBatch>> {
+        let has_some = self.runs.iter().flatten().any(|piece| matches!(piece, Piece::Inline));
+        if has_some { inline(self) } else { Ok(Vec::new()) }
+    }
+}
+
 /// Reads one table at one version; a partition is a run in clustering order.
 #[derive(Clone, Debug)]
 pub struct SegmentScanExec {
@@ -64,6 +141,11 @@ pub struct SegmentScanExec {
 }
 
 impl SegmentScanExec {
+    /// What it reads.
+    pub(in crate::exec) fn plan(&self) -> &Arc<ScanPlan> {
+        &self.plan
+    }
+
     pub(super) fn try_new(plan: ScanPlan) -> Result<SegmentScanExec> {
         let equivalence = match plan.ordering.is_empty() {
             true => EquivalenceProperties::new(Arc::clone(&plan.schema)),
@@ -244,14 +326,10 @@ impl RunRows {
         let plan = Arc::clone(&self.plan);
         let file = plan.table.store().open_segment(&segment.meta).map_err(external)?;
         let wants = |name: usize| plan.hidden.contains(&name);
-        let mut projection = Projection::new(Arc::clone(plan.table.schema()), plan.columns.clone());
-        projection.constant_commit = segment.entry.commit;
+        let mut request = plan.request(segment, plan.columns.clone());
+        let projection = &mut request.projection;
         (projection.commit, projection.row_id, projection.position) =
             (wants(0), wants(1), wants(3));
-        let mut request = ScanRequest::new(projection);
-        request.filter = plan.filter.clone().map(|filter| filter as Arc<dyn Filter>);
-        request.deleted = segment.deleted.clone();
-        request.visibility = segment.visibility.clone();
         request.rows = Some(rows.clone());
         request.batch_rows = self.batch_rows;
         request.limit = plan.limit;

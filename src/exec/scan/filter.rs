@@ -7,14 +7,20 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{PhysicalExpr, conjunction, split_conjunction};
 use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 
 use crate::error::Result;
 use crate::fault;
 use crate::segment::{ContainerStatistics, Filter};
 use crate::spec::ColumnId;
+
+/// Columns, constants and operators that statistics are asked for, at most; and conditions beside one
+/// another.
+const ASKED_NODES_MAX: usize = 512;
+const ASKED_PARTS_MAX: usize = 64;
 
 /// A boolean expression over some columns of a table.
 pub struct PredicateFilter {
@@ -32,12 +38,39 @@ impl PredicateFilter {
         columns: Vec<ColumnId>,
     ) -> PredicateFilter {
         // What cannot be decided from statistics is decided row by row.
-        let pruning = PruningPredicateBuilder::new()
-            .with_file_schema(Arc::clone(&schema))
-            .try_build(Arc::clone(&predicate));
-        let pruning = pruning.ok().filter(|pruning| !pruning.always_true());
+        let pruning = short(&predicate).and_then(|short| {
+            PruningPredicateBuilder::new()
+                .with_file_schema(Arc::clone(&schema))
+                .try_build(short)
+                .ok()
+                .filter(|pruning| !pruning.always_true())
+        });
         PredicateFilter { predicate, schema, columns, pruning }
     }
+}
+
+/// What of a condition statistics are asked for. The work to make a question of it grows with the square
+/// of its length, and a long one is seldom decided: such parts of it are left to the rows.
+fn short(predicate: &Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
+    let mut nodes = 0;
+    let parts = split_conjunction(predicate).into_iter().filter(|part| {
+        let before = nodes;
+        // What is visited of a part that is too long counts for nothing.
+        let counted = part.apply(|_| {
+            nodes += 1;
+            Ok(match nodes > ASKED_NODES_MAX {
+                true => TreeNodeRecursion::Stop,
+                false => TreeNodeRecursion::Continue,
+            })
+        });
+        let fits = counted.is_ok() && nodes <= ASKED_NODES_MAX;
+        if !fits {
+            nodes = before;
+        }
+        fits
+    });
+    let parts: Vec<_> = parts.take(ASKED_PARTS_MAX).map(Arc::clone).collect();
+    (!parts.is_empty()).then(|| conjunction(parts))
 }
 
 impl Filter for PredicateFilter {

@@ -11,6 +11,7 @@ mod filter;
 mod provider;
 pub mod runs;
 
+pub(super) use exec::ScanPlan;
 pub use exec::SegmentScanExec;
 pub use filter::PredicateFilter;
 pub(super) use provider::external;

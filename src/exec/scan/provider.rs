@@ -205,7 +205,7 @@ impl TableProvider for TableScan {
             schema: Arc::new(self.schema.project(&projection)?),
             ordering,
             columns: shown_columns(&self.table, &projection),
-            hidden: projection.iter().filter_map(|i| i.checked_sub(self.visible())).collect(),
+            hidden: hidden_of(&self.table, &projection),
             projection,
             filter: filter.map(Arc::new),
             limit,
@@ -222,9 +222,15 @@ impl fmt::Debug for TableScan {
     }
 }
 
-fn shown_columns(table: &Table, projection: &[usize]) -> Vec<ColumnId> {
+pub(super) fn shown_columns(table: &Table, projection: &[usize]) -> Vec<ColumnId> {
     let columns = &table.schema().columns;
     projection.iter().filter_map(|i| columns.get(*i)).map(|c| c.id).collect()
+}
+
+/// The hidden columns of a projection, as positions in [`HIDDEN`].
+pub(super) fn hidden_of(table: &Table, projection: &[usize]) -> Vec<usize> {
+    let visible = table.schema().columns.len();
+    projection.iter().filter_map(|i| i.checked_sub(visible)).collect()
 }
 
 fn constraints(table: &Table) -> Constraints {

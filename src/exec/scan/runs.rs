@@ -33,7 +33,7 @@ pub fn runs(table: &Table, segments: Vec<TableSegment>, wanted: usize) -> Result
 
 /// Segments that follow each other without overlapping make one chain. Bounds are in the form of the
 /// type a file was written in, so files of an older type make chains of their own.
-fn chains(table: &Table, segments: Vec<TableSegment>) -> Result<Vec<Vec<TableSegment>>> {
+pub(super) fn chains(table: &Table, segments: Vec<TableSegment>) -> Result<Vec<Vec<TableSegment>>> {
     let mut alone = Vec::new();
     let mut comparable = Vec::new();
     for segment in segments {

@@ -7,7 +7,7 @@
 //! relation   factor → carrier: an ordinary Join with a marker    names, `*` and USING resolve as in any join
 //! analyze    carrier → Extension(AsofJoinNode)                   before any other rule sees the carrier
 //! optimize   filters and limits go below the left side
-//! physical   AsofJoinNode → AsofJoinExec
+//! physical   AsofJoinNode → AsofSearchExec, or AsofJoinExec
 //! ```
 //!
 //! **Invariants.** The analyzer rule runs first: a rule that met the carrier would take it for an
@@ -41,7 +41,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 pub use analyze::AnalyzeAsof;
 pub use node::{AsofJoinNode, AsofOn, MatchCondition, ToleranceExpr};
 pub use optimize::PushIntoAsofJoin;
-pub use physical::{AsofExtensionPlanner, ExtensionQueryPlanner};
+pub use physical::{AsofExtensionPlanner, AsofMode, AsofModes, AutoMode, ExtensionQueryPlanner};
 pub use relation::{AsofRelationPlanner, plan_asof};
 pub use ties::{NoTies, TieOrder, TieSource};
 
@@ -52,7 +52,8 @@ use crate::error::Error;
 ///
 /// A builder that already has a query planner should take the parts instead.
 pub fn register(builder: SessionStateBuilder, ties: Arc<dyn TieSource>) -> SessionStateBuilder {
-    let planner = ExtensionQueryPlanner::new(vec![Arc::new(AsofExtensionPlanner)]);
+    let planner =
+        ExtensionQueryPlanner::new(vec![Arc::new(AsofExtensionPlanner(Arc::new(AutoMode)))]);
     let mut builder = add_rules(builder, ties).with_query_planner(Arc::new(planner));
     let planners = builder.relation_planners().get_or_insert_default();
     planners.push(Arc::new(AsofRelationPlanner));

@@ -1,6 +1,7 @@
 //! Node → operator.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -14,12 +15,16 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::external;
 use super::node::{AsofJoinNode, ToleranceExpr};
+use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::{
-    AsofCondition, AsofJoinExec, AsofKey, Residual, Tolerance, unit_nanos,
+    AsofCondition, AsofJoinExec, AsofKey, How, Residual, Tolerance, unit_nanos,
 };
+use crate::exec::asof_search::{AsofSearchExec, Mode};
 
 /// A query planner that knows extension nodes.
 pub struct ExtensionQueryPlanner {
@@ -51,9 +56,61 @@ impl QueryPlanner for ExtensionQueryPlanner {
     }
 }
 
+/// Which operator answers an ASOF join: `SET asof_mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AsofMode {
+    /// Whichever touches fewest bytes.
+    #[default]
+    Auto,
+    /// Each label is looked up in the files.
+    Seek,
+    /// Sorted labels go once through the files.
+    Merge,
+    /// The right side is held, and left rows are looked up by a table of its keys.
+    Hash,
+    /// The same, where a condition over both sides has to be tried row by row.
+    Loop,
+    /// Both sides are sorted, and merged as they come.
+    Stream,
+}
+
+/// Says which mode the session asks for, each time a join is planned.
+pub trait AsofModes: Send + Sync {
+    /// The mode.
+    fn asof_mode(&self) -> AsofMode;
+}
+
+/// Always [`AsofMode::Auto`].
+pub struct AutoMode;
+
+impl AsofModes for AutoMode {
+    fn asof_mode(&self) -> AsofMode {
+        AsofMode::Auto
+    }
+}
+
+impl FromStr for AsofMode {
+    type Err = Error;
+
+    fn from_str(name: &str) -> crate::error::Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "auto" => Ok(AsofMode::Auto),
+            "seek" => Ok(AsofMode::Seek),
+            "merge" => Ok(AsofMode::Merge),
+            "hash" => Ok(AsofMode::Hash),
+            "loop" => Ok(AsofMode::Loop),
+            "stream" => Ok(AsofMode::Stream),
+            _ => {
+                let message = format!("invalid value for parameter \"asof_mode\": \"{name}\"");
+                let error = Error::new(ErrorKind::InvalidValue, message);
+                Err(error.hint("one of auto, seek, merge, hash, loop, stream"))
+            }
+        }
+    }
+}
+
 /// Plans [`AsofJoinNode`]s.
-#[derive(Debug)]
-pub struct AsofExtensionPlanner;
+pub struct AsofExtensionPlanner(pub Arc<dyn AsofModes>);
 
 #[async_trait]
 impl ExtensionPlanner for AsofExtensionPlanner {
@@ -71,10 +128,83 @@ impl ExtensionPlanner for AsofExtensionPlanner {
         let condition = exprs.condition(node)?;
         let left_width = node.left.schema().fields().len();
         let shown = node.shown().into_iter().map(|column| left_width + column);
-        let projection = (0..left_width).chain(shown).collect();
+        let projection: Vec<usize> = (0..left_width).chain(shown).collect();
         let [left, right] = [0, 1].map(|input| Arc::clone(&physical_inputs[input]));
-        Ok(Some(Arc::new(AsofJoinExec::try_new(left, right, Arc::new(condition), projection)?)))
+        let sides = Sides { left, right, condition: Arc::new(condition), projection };
+        sides.plan(self.0.asof_mode()).map(Some)
     }
+}
+
+/// A join on its way to an operator.
+struct Sides {
+    left: Arc<dyn ExecutionPlan>,
+    right: Arc<dyn ExecutionPlan>,
+    condition: Arc<AsofCondition>,
+    projection: Vec<usize>,
+}
+
+impl Sides {
+    fn plan(self, mode: AsofMode) -> Result<Arc<dyn ExecutionPlan>> {
+        let residual = self.condition.residual.is_some();
+        match mode {
+            AsofMode::Auto => self.choose(),
+            AsofMode::Seek => self.search(Mode::Seek)?.ok_or_else(|| external(unserved(mode))),
+            AsofMode::Merge => self.search(Mode::Merge)?.ok_or_else(|| external(unserved(mode))),
+            AsofMode::Hash if !residual => self.join(How::Hash),
+            AsofMode::Loop if residual => self.join(How::Hash),
+            AsofMode::Hash | AsofMode::Loop => Err(external(unserved(mode))),
+            AsofMode::Stream => self.join(How::Stream),
+        }
+    }
+
+    /// The fewest bytes: a small right side is held, and left rows go by; a table in order is searched;
+    /// of anything else both sides are sorted.
+    fn choose(self) -> Result<Arc<dyn ExecutionPlan>> {
+        let (left, right) = (rows_of(&self.left), rows_of(&self.right));
+        let is_small = right.is_some_and(|right| right <= HELD_ROWS_MAX);
+        let is_beside = matches!((left, right), (Some(l), Some(r)) if r.saturating_mul(8) <= l);
+        if is_small && is_beside {
+            return self.join(How::Hash);
+        }
+        if let Some(search) = self.search(Mode::Auto)? {
+            return Ok(search);
+        }
+        self.join(if is_small { How::Hash } else { How::Stream })
+    }
+
+    fn search(&self, mode: Mode) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (condition, projection) = (&self.condition, &self.projection);
+        let search = AsofSearchExec::over(&self.left, &self.right, condition, projection, mode)?;
+        Ok(search.map(|search| Arc::new(search) as _))
+    }
+
+    fn join(self, how: How) -> Result<Arc<dyn ExecutionPlan>> {
+        let Sides { left, right, condition, projection } = self;
+        Ok(Arc::new(AsofJoinExec::try_new(left, right, condition, how, projection)?))
+    }
+}
+
+/// Rows of a right side that is held without a second thought.
+const HELD_ROWS_MAX: usize = 2_000_000;
+
+/// How many rows a plan has, as far as it is known before it runs.
+fn rows_of(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {
+    let statistics = StatisticsContext::default().compute(plan.as_ref(), &StatisticsArgs::new());
+    statistics.ok()?.num_rows.get_value().copied()
+}
+
+fn unserved(mode: AsofMode) -> Error {
+    let name = format!("{mode:?}").to_lowercase();
+    let message = format!("asof_mode {name} cannot serve this join");
+    let needs = match mode {
+        AsofMode::Hash => "the join has a condition over both sides, which is mode loop's",
+        AsofMode::Loop => "the join has no condition over both sides but keys, time and tolerance",
+        _ => {
+            "it needs a table on the right that is clustered by the keys and then the time, and no \
+             condition over both sides"
+        }
+    };
+    Error::new(ErrorKind::NotSupported, message).hint(format!("{needs}; SET asof_mode = auto"))
 }
 
 /// Turns the expressions of one node into physical ones.

@@ -12,6 +12,7 @@ mod at_time_zone;
 mod bigint_sum;
 mod casts;
 mod catalog;
+mod chain;
 mod changed;
 mod clock;
 mod date_part;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
@@ -13,6 +12,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, c
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::casts::take_type_of;
+use super::chain::{is_chain, type_of};
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
 use super::long_value::TEXT_CONCAT;
@@ -20,6 +20,7 @@ use super::numbers::exact;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
+use crate::plan::thread::check;
 use crate::spec::Type;
 
 /// `'{1,2}'` beside an array, literals compared with what has a type, subscripts of the vectors that
@@ -51,7 +52,7 @@ impl PostgresOperators {
     /// A function stored by name, where a number is what it is compared with.
     fn by_number(&self, expr: &mut Expr, other: &Expr, schema: &DFSchema) {
         let Some(of) = field_of(expr, schema) else { return };
-        let is_number = other.get_type(schema).is_ok_and(|of| of.is_integer());
+        let is_number = type_of(other, schema).is_ok_and(|of| of.is_integer());
         if pg_type(&of) == Some("regproc") && is_number {
             *expr = self.function_oid.call(vec![expr.clone()]);
         }
@@ -59,7 +60,7 @@ impl PostgresOperators {
 
     /// An interval times or over a number; None for anything else.
     fn scaled_interval(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
-        let (left, right) = (expr.left.get_type(schema).ok()?, expr.right.get_type(schema).ok()?);
+        let (left, right) = (type_of(&expr.left, schema).ok()?, type_of(&expr.right, schema).ok()?);
         let is_span = |of: &DataType| matches!(of, DataType::Interval(_));
         let (function, span, number) = match expr.op {
             BinaryOperator::Multiply if is_span(&left) && right.is_numeric() => {
@@ -80,7 +81,7 @@ impl PostgresOperators {
 impl PostgresOperators {
     /// An interval that is compared.
     fn compared(&self, expr: Expr, schema: &DFSchema) -> Expr {
-        match (&expr, expr.get_type(schema)) {
+        match (&expr, type_of(&expr, schema)) {
             (Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(span)), metadata), _) => {
                 let time = ScalarValue::IntervalMonthDayNano(Some(as_time(*span)));
                 Expr::Literal(time, metadata.clone())
@@ -95,13 +96,7 @@ impl PostgresOperators {
         if expr.op != BinaryOperator::StringConcat {
             return None;
         }
-        if let Expr::ScalarFunction(call) = &expr.left
-            && call.func.name() == TEXT_CONCAT
-        {
-            return self.longer(call, &expr.right, schema);
-        }
-        let (left, right) = (expr.left.get_type(schema).ok()?, expr.right.get_type(schema).ok()?);
-        let is_plain = |of: &DataType| of.is_string() || of.is_numeric() || of.is_temporal();
+        let (left, right) = (type_of(&expr.left, schema).ok()?, type_of(&expr.right, schema).ok()?);
         let fits = is_plain(&left) && is_plain(&right) && (left.is_string() || right.is_string());
         if !fits {
             return None;
@@ -114,29 +109,40 @@ impl PostgresOperators {
     }
 
     /// A chain of texts with one more.
-    fn longer(&self, chain: &ScalarFunction, next: &Expr, schema: &DFSchema) -> Option<Expr> {
-        let of = next.get_type(schema).ok()?;
-        if !of.is_string() && !of.is_numeric() && !of.is_temporal() {
-            return None;
-        }
-        let mut texts = chain.args.clone();
-        texts.push(match of.is_string() {
-            true => next.clone(),
-            false => cast(next.clone(), DataType::Utf8View),
+    fn longer(expr: RawBinaryExpr, schema: &DFSchema) -> PlannerResult<RawBinaryExpr> {
+        let RawBinaryExpr { op, left, right } = expr;
+        let (mut chain, of) = match (left, type_of(&right, schema)) {
+            (Expr::ScalarFunction(chain), Ok(of))
+                if op == BinaryOperator::StringConcat
+                    && chain.func.name() == TEXT_CONCAT
+                    && is_plain(&of) =>
+            {
+                (chain, of)
+            }
+            (left, _) => return PlannerResult::Original(RawBinaryExpr { op, left, right }),
+        };
+        chain.args.push(match of.is_string() {
+            true => right,
+            false => cast(right, DataType::Utf8View),
         });
-        Some(self.text_concat.call(texts))
+        PlannerResult::Planned(Expr::ScalarFunction(chain))
     }
 }
 
 impl ExprPlanner for PostgresOperators {
     fn plan_binary_op(
         &self,
-        mut expr: RawBinaryExpr,
+        expr: RawBinaryExpr,
         schema: &DFSchema,
     ) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
+        check()?;
         if matches!(expr.op, BinaryOperator::And | BinaryOperator::Or) {
             return Ok(PlannerResult::Original(expr));
         }
+        let mut expr = match Self::longer(expr, schema) {
+            PlannerResult::Original(expr) => expr,
+            longer => return Ok(longer),
+        };
         if let Some(scaled) = self.scaled_interval(&expr, schema) {
             return Ok(PlannerResult::Planned(scaled));
         }
@@ -221,7 +227,7 @@ fn is_arithmetic(op: &BinaryOperator) -> bool {
 /// A day that is compared with a time is the midnight it begins with, in the time's own unit: DataFusion
 /// compares them by the nanosecond, which no infinity has, nor the year 2300.
 fn days_beside_times(left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
-    match (left.get_type(schema), right.get_type(schema)) {
+    match (type_of(&left, schema), type_of(&right, schema)) {
         (Ok(DataType::Date32), Ok(time @ DataType::Timestamp(..))) => (cast(left, time), right),
         (Ok(time @ DataType::Timestamp(..)), Ok(DataType::Date32)) => {
             let right = cast(right, time);
@@ -233,7 +239,7 @@ fn days_beside_times(left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr)
 
 /// A day to which a span is added is the midnight it begins with: the result has a time.
 fn days_as_times(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> (Expr, Expr) {
-    let is = |expr: &Expr, of: fn(&DataType) -> bool| expr.get_type(schema).is_ok_and(|t| of(&t));
+    let is = |expr: &Expr, of: fn(&DataType) -> bool| type_of(expr, schema).is_ok_and(|t| of(&t));
     let is_day = |expr: &Expr| is(expr, |of| *of == DataType::Date32);
     let is_span = |expr: &Expr| is(expr, |of| matches!(of, DataType::Interval(_)));
     let midnight = |day: Expr| cast(day, DataType::Timestamp(TimeUnit::Microsecond, None));
@@ -251,7 +257,7 @@ fn reckoned(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> 
     let typed = |text: Expr, other: &Expr| {
         let is_text =
             matches!(&text, Expr::Literal(value, _) if value.try_as_str().flatten().is_some());
-        let Ok(of) = other.get_type(schema) else { return text };
+        let Ok(of) = type_of(other, schema) else { return text };
         match of {
             DataType::Timestamp(..) if is_text && *op == BinaryOperator::Plus => {
                 cast(text, DataType::Interval(IntervalUnit::MonthDayNano))
@@ -264,12 +270,19 @@ fn reckoned(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> 
     (typed(left, &right), right)
 }
 
+fn is_plain(of: &DataType) -> bool {
+    of.is_string() || of.is_numeric() || of.is_temporal()
+}
+
 /// An operand's type and what more is known of it. The result of an operator says nothing more than
 /// its type, and its own field would be named by all that is in it: a chain of operators would be spelled
 /// out for each of its links. None where a name that USING made one is not resolved yet.
 fn field_of(expr: &Expr, schema: &DFSchema) -> Option<FieldRef> {
     match expr {
-        Expr::BinaryExpr(_) => Some(Arc::new(Field::new("", expr.get_type(schema).ok()?, true))),
+        Expr::ScalarFunction(call) if is_chain(call) => {
+            Some(Arc::new(Field::new("", type_of(expr, schema).ok()?, true)))
+        }
+        Expr::BinaryExpr(_) => Some(Arc::new(Field::new("", type_of(expr, schema).ok()?, true))),
         expr => expr.to_field(schema).ok().map(|(_, field)| field),
     }
 }

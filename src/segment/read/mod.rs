@@ -5,6 +5,7 @@
 //! fetches rows by position; both keep the pages they decode in the [`super::Cache`].
 
 mod bounds;
+mod extent;
 pub(super) mod layout;
 mod pages;
 mod rank;
@@ -133,10 +134,20 @@ impl Segment {
         })
     }
 
+    /// One page of one column, from the cache or decoded into it.
+    fn cached_page(
+        &self,
+        column: usize,
+        page: u64,
+        decode: impl FnOnce() -> Result<ArrayRef>,
+    ) -> Result<ArrayRef> {
+        let key = PageKey { segment: self.meta.id, column: column as u32, page: page as u32 };
+        self.cache.page(key, decode)
+    }
+
     /// One page of one column, as the file has it.
     fn page(&self, column: usize, page: u64) -> Result<ArrayRef> {
-        let key = PageKey { segment: self.meta.id, column: column as u32, page: page as u32 };
-        self.cache.page(key, || {
+        self.cached_page(column, page, || {
             let group_pages = self.layout.group_pages();
             let file: &FileColumn = &self.layout.columns[column];
             let group = (page / group_pages) as usize;

@@ -36,7 +36,7 @@ impl Segment {
 }
 
 /// A search for several keys of one shape.
-struct Search<'a> {
+pub(super) struct Search<'a> {
     segment: &'a Segment,
     columns: Vec<SearchColumn>,
     keys: usize,
@@ -54,7 +54,11 @@ struct SearchColumn {
 }
 
 impl<'a> Search<'a> {
-    fn new(segment: &'a Segment, schema: &TableSchema, keys: &[ArrayRef]) -> Result<Search<'a>> {
+    pub(super) fn new(
+        segment: &'a Segment,
+        schema: &TableSchema,
+        keys: &[ArrayRef],
+    ) -> Result<Search<'a>> {
         let order = &segment.meta.order;
         if keys.is_empty() || keys.len() > order.len() {
             let what = "keys must be of the first columns of the segment's order";
@@ -109,7 +113,7 @@ impl<'a> Search<'a> {
     }
 
     /// How the last row of a page compares with a key, as far as the page index knows.
-    fn last_row(&self, page: usize, key: usize) -> Option<Ordering> {
+    pub(super) fn last_row(&self, page: usize, key: usize) -> Option<Ordering> {
         for (i, column) in self.columns.iter().enumerate() {
             let (min, max) = column.compare(page, key)?;
             match (min, max) {
@@ -128,7 +132,7 @@ impl<'a> Search<'a> {
 
     /// Whether the page index tells that the first row of a page does not come before the place
     /// searched.
-    fn page_is_after(&self, page: u64, key: usize, side: Side) -> bool {
+    pub(super) fn page_is_after(&self, page: u64, key: usize, side: Side) -> bool {
         for column in &self.columns {
             match column.compare(page as usize, key) {
                 Some((Ordering::Greater, _)) => return true,

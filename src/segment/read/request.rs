@@ -86,6 +86,10 @@ pub struct ScanRequest {
     pub visibility: Option<Arc<dyn RowVisibility>>,
     /// Only rows at these positions; None is all.
     pub rows: Option<Range<u64>>,
+    /// Only rows of these pages; None is all.
+    pub pages: Option<Arc<RoaringBitmap>>,
+    /// Whether pages are looked for in the cache and kept there: of a few that will be asked again.
+    pub cached: bool,
     /// The most rows a batch has.
     pub batch_rows: usize,
     /// Stop after so many rows.
@@ -101,6 +105,8 @@ impl ScanRequest {
             deleted: None,
             visibility: None,
             rows: None,
+            pages: None,
+            cached: false,
             batch_rows: 8192,
             limit: None,
         }

@@ -152,7 +152,8 @@ impl Scan {
                 self.prune()?;
             }
             self.page += 1;
-            if self.may_match.pop_front() == Some(true) {
+            let asked = self.request.pages.as_ref().is_none_or(|pages| pages.contains(page as u32));
+            if self.may_match.pop_front() == Some(true) && asked {
                 return Ok(Some(page));
             }
         }
@@ -298,11 +299,23 @@ impl Scan {
         segment.shown(&request.projection, id, page, |column| self.stored(column, page))
     }
 
-    /// One page of one column, decoded once, past the cache.
+    /// One page of one column, decoded once.
     fn stored(&mut self, column: usize, page: u64) -> Result<ArrayRef> {
         if let Some(array) = self.decoded.get(&column) {
             return Ok(array.clone());
         }
+        let array = match self.request.cached {
+            true => {
+                let segment = self.segment.clone();
+                segment.cached_page(column, page, || self.decode(column, page))?
+            }
+            false => self.decode(column, page)?,
+        };
+        self.decoded.insert(column, array.clone());
+        Ok(array)
+    }
+
+    fn decode(&mut self, column: usize, page: u64) -> Result<ArrayRef> {
         let layout = &self.segment.layout;
         let group = page / layout.group_pages();
         if self.group != group {
@@ -317,9 +330,7 @@ impl Scan {
             }
         };
         let page_in_group = (page % layout.group_pages()) as usize;
-        let array = stream.read(page_in_group, layout.rows_of(page) as usize)?;
-        self.decoded.insert(column, array.clone());
-        Ok(array)
+        stream.read(page_in_group, layout.rows_of(page) as usize)
     }
 }
 

@@ -110,6 +110,92 @@ async fn several_endless_statements_at_once_leave_room() {
     }
 }
 
+/// WITH queries made of one another, read often: more steps than can be optimised in seconds.
+fn long_to_plan() -> String {
+    let above = (1..1000).map(|n| format!(", a{n} AS (SELECT n + {n} AS n FROM a{})", n - 1));
+    let above: String = above.collect();
+    let read: Vec<String> = (0..9).map(|n| format!("a999 AS x{n}")).collect();
+    format!("WITH a0 AS (SELECT n FROM t){above} SELECT count(*) FROM {}", read.join(", "))
+}
+
+/// The same wherever a query is planned.
+fn planned_everywhere() -> Vec<String> {
+    let query = long_to_plan();
+    [
+        "",
+        "EXPLAIN ",
+        "INSERT INTO t ",
+        "CREATE TABLE u AS ",
+        "CREATE VIEW v AS ",
+        "DECLARE c CURSOR WITH HOLD FOR ",
+        "PREPARE p AS ",
+    ]
+    .iter()
+    .map(|before| format!("{before}{query}"))
+    .chain([format!("COPY ({query}) TO STDOUT")])
+    .collect()
+}
+
+#[tokio::test]
+async fn planning_is_cancelled_and_meanwhile_others_are_answered() {
+    let server = TestServer::start();
+    let (client, other) = prepared(&server).await;
+    for sql in planned_everywhere() {
+        let shown = &sql[..30];
+        let token = client.cancel_token();
+        let meanwhile = async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            alive(&other, shown).await;
+            token.cancel_query(NoTls).await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(in_time(shown, client.simple_query(&sql)), meanwhile);
+        let error = answer.expect_err(shown);
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{shown}: {error:?}");
+        alive(&client, shown).await;
+    }
+    let token = client.cancel_token();
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        token.cancel_query(NoTls).await.unwrap();
+    };
+    let query = long_to_plan();
+    let (answer, ()) = tokio::join!(in_time("Parse", client.prepare(&query)), meanwhile);
+    let error = answer.err().expect("it is not planned yet");
+    assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
+    let rows = client.query_one("SELECT count(*) FROM t", &[]).await.unwrap();
+    assert_eq!(rows.get::<_, i64>(0), 1, "what was cancelled wrote nothing");
+}
+
+#[tokio::test]
+async fn statement_timeout_ends_planning_however_often() {
+    let server = TestServer::start();
+    let (client, other) = prepared(&server).await;
+    client.batch_execute("SET statement_timeout = '100ms'").await.unwrap();
+    let sql = long_to_plan();
+    // More than may be given up at once.
+    for _ in 0..20 {
+        let error = in_time("planning", client.simple_query(&sql)).await.expect_err("no time");
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
+        alive(&other, "a planning that was given up").await;
+    }
+    client.batch_execute("RESET statement_timeout").await.unwrap();
+    alive(&client, "all of them").await;
+}
+
+#[tokio::test]
+async fn reading_a_long_text_is_cancelled() {
+    let server = TestServer::start();
+    let (client, _) = prepared(&server).await;
+    let rows: Vec<String> = (0..200_000).map(|n| format!("({n})")).collect();
+    let sql = format!("INSERT INTO t VALUES {}", rows.join(","));
+    client.batch_execute("SET statement_timeout = '50ms'").await.unwrap();
+    let error = in_time("INSERT", client.simple_query(&sql)).await.expect_err("no time");
+    assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
+    client.batch_execute("RESET statement_timeout").await.unwrap();
+    let rows = client.query_one("SELECT count(*) FROM t", &[]).await.unwrap();
+    assert_eq!(rows.get::<_, i64>(0), 1, "what was cancelled wrote nothing");
+}
+
 #[tokio::test]
 async fn plans_without_end_are_refused() {
     let server = TestServer::start();

@@ -39,16 +39,27 @@ pub(super) trait Arithmetic: fmt::Debug + Eq + Hash + Send + Sync + 'static {
 /// `left op right`, refused where the result leaves the type. A chain of sums, or of products, is one
 /// call: each of many nested ones would be named, typed and copied anew.
 pub(super) fn checked<A: Arithmetic>(op: Operator, left: Expr, right: Expr) -> Expr {
-    if let Expr::ScalarFunction(call) = &left
-        && let Some(chain) = call.func.inner().downcast_ref::<Checked<A>>()
-        && chain.ops.iter().all(|first| is_sum(*first) == is_sum(op))
-    {
-        let ops = chain.ops.iter().copied().chain([op]).collect();
-        let mut args = call.args.clone();
-        args.push(right);
-        return ScalarUDF::new_from_impl(Checked::<A>::new(ops)).call(args);
-    }
-    ScalarUDF::new_from_impl(Checked::<A>::new(vec![op])).call(vec![left, right])
+    let (ops, args) = match left {
+        Expr::ScalarFunction(mut call) if goes_on::<A>(&call.func, op) => {
+            call.args.push(right);
+            let chain = call.func.inner().downcast_ref::<Checked<A>>();
+            let ops = chain.into_iter().flat_map(|chain| chain.ops.iter().copied());
+            (ops.chain([op]).collect(), call.args)
+        }
+        left => (vec![op], vec![left, right]),
+    };
+    ScalarUDF::new_from_impl(Checked::<A>::new(ops)).call(args)
+}
+
+/// Whether a function is a chain that one more operator can go on.
+fn goes_on<A: Arithmetic>(function: &ScalarUDF, op: Operator) -> bool {
+    let chain = function.inner().downcast_ref::<Checked<A>>();
+    chain.is_some_and(|chain| is_sum(chain.ops[0]) == is_sum(op))
+}
+
+/// Whether a function is arithmetic of this kind.
+pub(super) fn is<A: Arithmetic>(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<Checked<A>>().is_some()
 }
 
 fn is_sum(op: Operator) -> bool {

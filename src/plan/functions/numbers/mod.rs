@@ -27,6 +27,7 @@ use datafusion::optimizer::AnalyzerRule;
 use self::floats::Floats;
 use self::integers::Integers;
 use self::rounding::Rounded;
+use super::chain::type_of;
 use super::interval::IntervalAsTime;
 use crate::plan::expressions::rewrite_expressions;
 
@@ -103,6 +104,11 @@ impl AnalyzerRule for Numbers {
     }
 }
 
+/// Whether a function is checked arithmetic, which has the type of its first operand.
+pub fn is_checked(function: &ScalarUDF) -> bool {
+    arithmetic::is::<Integers>(function) || arithmetic::is::<Floats>(function)
+}
+
 /// The least integer has no opposite; of a literal the planner says so.
 fn negated(inner: Box<Expr>, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
     match inner.get_type(schema) {
@@ -118,7 +124,11 @@ fn negated(inner: Box<Expr>, schema: &DFSchema) -> DataFusionResult<Transformed<
 fn checked(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
     let BinaryExpr { left, op, right } = binary;
     use Operator::{Divide, Minus, Multiply, Plus};
-    let (Ok(of), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else {
+    let types = match op {
+        Plus | Minus | Multiply | Divide => (type_of(&left, schema), type_of(&right, schema)),
+        _ => return Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+    };
+    let (Ok(of), Ok(other)) = types else {
         return Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }));
     };
     match (op, of) {

@@ -18,11 +18,13 @@
 //! | `CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE …)`, where there is no domain | without that arm |
 //! | `VALUES (date '…'), ('…')`, not INSERT's | the text as a value like the one above it |
 //! | a sub-select on `pg_sequence` among the results | a left join |
+//! | `a OR b OR …`, `… UNION ALL … UNION ALL …` of many | a balanced tree of the same |
 //! | a SELECT that joins a system table which is always empty | `… WHERE false` |
 //!
 //! Every rule keeps the meaning of any statement it matches; none looks at a statement's text. The
 //! order of work is one walk over the tree: selects on the way down, expressions on the way up.
 
+mod balance;
 mod build;
 mod correlation;
 mod expressions;
@@ -95,6 +97,7 @@ impl VisitorMut for Rewriter {
             self.ctes.insert(cte.alias.name.value.to_lowercase());
         }
         from::drop_empty_arm(&mut query.body);
+        balance::unions(&mut query.body);
         // INSERT's own VALUES take the types of its columns.
         if self.depth > 1 {
             values::give_types(&mut query.body);
@@ -155,6 +158,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        balance::conditions(expr);
         unreachable::drop_arms(expr, |alias| {
             let relation = self.scopes.iter().rev().find_map(|scope| scope.get(alias));
             relation.is_some_and(|relation| relation.name == "pg_type")

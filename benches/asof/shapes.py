@@ -1,0 +1,115 @@
+"""The shapes that are measured: rows made by a seedless formula, so that they are the same everywhere."""
+
+from dataclasses import dataclass, field
+
+import duckdb
+
+# A number that looks random, from a number; `salt` makes several of it.
+def scattered(salt, below):
+    return f"((hash(i * 31 + {salt}) >> 8) % ({below}))::BIGINT"
+
+
+# Times lie in a year, in µs.
+def time_of(salt):
+    return f"make_timestamp(1704067200000000 + {scattered(salt, 366 * 86400)} * 1000000)"
+
+
+@dataclass
+class Shape:
+    name: str
+    about: str
+    # The right sides by name: (rows, SELECT over i, ORDER BY, DDL of the columns and the clustering)
+    rights: dict
+    labels: tuple
+    query: str
+    polars: str = ""
+    # How many COPY statements load each right side: so many overlapping runs of files.
+    parts: int = 1
+    setup: list = field(default_factory=list)
+
+
+KTV = "k BIGINT NOT NULL, ts TIMESTAMP NOT NULL, v BIGINT"
+DENSE = "SELECT count(*) AS n, count(f.v) AS m, sum(f.v) AS s FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
+DENSE_POLARS = """
+joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k") if KEYED else l.sort("ts").join_asof(f.sort("ts"), on="ts")
+answer = joined.select(pl.len().alias("n"), pl.col("v").count().alias("m"), pl.col("v").sum().alias("s"))
+"""
+
+
+def keyed(rows, entities, salt=1):
+    select = f"{scattered(salt, entities)} AS k, {time_of(salt + 1)} AS ts, {scattered(salt + 2, 1000)} AS v"
+    return (rows, select, "k, ts", f"({KTV}) CLUSTER BY (k, ts)")
+
+
+def labels(rows, entities, salt=11):
+    return (rows, f"i AS id, {scattered(salt, entities)} AS k, {time_of(salt + 1)} AS ts", "",
+            "(id BIGINT, k BIGINT, ts TIMESTAMP)")
+
+
+VIEWS = 20
+FUSED = ("SELECT count(*) AS n, " + ", ".join(f"sum(f{n}.v) AS s{n}" for n in range(VIEWS)) + " FROM l "
+         + " ".join(f"ASOF LEFT JOIN f{n} ON l.k = f{n}.k AND l.ts >= f{n}.ts" for n in range(VIEWS)))
+FUSED_POLARS = f"""
+joined = l.sort("ts")
+for n in range({VIEWS}):
+    joined = joined.join_asof(rights[f"f{{n}}"].sort("ts").rename({{"v": f"v{{n}}"}}), on="ts", by="k")
+answer = joined.select([pl.len().alias("n")] + [pl.col(f"v{{n}}").sum().alias(f"s{{n}}") for n in range({VIEWS})])
+"""
+WIDE_COLUMNS = 40
+WIDE = ("'entity-' || " + scattered(1, 500_000) + f"::VARCHAR AS k, {time_of(2)} AS ts, "
+        + ", ".join(f"{scattered(n + 3, 1000)} AS c{n}" for n in range(WIDE_COLUMNS)))
+WIDE_DDL = ("(k VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, "
+            + ", ".join(f"c{n} BIGINT" for n in range(WIDE_COLUMNS)) + ") CLUSTER BY (k, ts)")
+WIDE_SUMS = ", ".join(f"sum(f.c{n}) AS s{n}" for n in range(0, WIDE_COLUMNS, 4))
+WIDE_POLARS = f"""
+joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k")
+answer = joined.select([pl.len().alias("n")] + [pl.col(f"c{{n}}").sum().alias(f"s{{n}}") for n in range(0, {WIDE_COLUMNS}, 4)])
+"""
+
+SHAPES = [
+    Shape("dense", "50 M feature rows of 1 M keys, 5 M labels", {"f": keyed(50_000_000, 1_000_000)},
+          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS),
+    Shape("few-1k", "1,000 labels over 100 M rows of 1 M keys", {"f": keyed(100_000_000, 1_000_000)},
+          labels(1_000, 1_000_000), DENSE, DENSE_POLARS),
+    Shape("few-10k", "10,000 labels over 100 M rows of 1 M keys", {"f": keyed(100_000_000, 1_000_000)},
+          labels(10_000, 1_000_000), DENSE, DENSE_POLARS),
+    Shape("small-right", "50 M labels in no order, 1 M rows of 10 K keys", {"f": keyed(1_000_000, 10_000)},
+          labels(50_000_000, 10_000), DENSE, DENSE_POLARS),
+    Shape("hot-key", "50 M rows of one key, 1 M labels", {"f": keyed(50_000_000, 1)},
+          labels(1_000_000, 1), DENSE, DENSE_POLARS),
+    Shape("views", "20 views of 10 M rows and 200 K keys, 2 M labels",
+          {f"f{n}": keyed(10_000_000, 200_000, 100 * n) for n in range(VIEWS)},
+          labels(2_000_000, 200_000), FUSED, FUSED_POLARS),
+    Shape("illiquid", "100 M rows in 32 overlapping parts, 100 K labels", {"f": keyed(100_000_000, 1_000_000)},
+          labels(100_000, 1_000_000), DENSE, DENSE_POLARS, parts=32),
+    Shape("overlapping", "the dense shape in 8 overlapping parts", {"f": keyed(50_000_000, 1_000_000)},
+          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, parts=8),
+    Shape("wide-text", "20 M rows of 40 columns, 500 K keys of text, 1 M labels; 10 columns wanted",
+          {"f": (20_000_000, WIDE, "k, ts", WIDE_DDL)},
+          (1_000_000, "i AS id, 'entity-' || " + scattered(11, 500_000) + f"::VARCHAR AS k, {time_of(12)} AS ts", "",
+           "(id BIGINT, k VARCHAR, ts TIMESTAMP)"),
+          f"SELECT count(*) AS n, {WIDE_SUMS} FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts", WIDE_POLARS),
+]
+
+
+def scaled(rows, scale):
+    return max(100, int(rows * scale))
+
+
+def make(shape, folder, scale, threads):
+    """Parquet files: `l.parquet`, and for each right side `name-part.parquet`, sorted by key and time."""
+    if (folder / "made").exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    database = duckdb.connect(config={"threads": threads, "memory_limit": "12GB"})
+    database.execute(f"SET temp_directory = '{folder}/tmp'")
+    for name, (rows, select, order, _) in {"l": shape.labels, **shape.rights}.items():
+        parts = 1 if name == "l" else shape.parts
+        for part in range(parts):
+            rows_here = scaled(rows, scale)
+            picked = f"SELECT {select} FROM range({rows_here}) r(i) WHERE i % {parts} = {part}"
+            if order:
+                picked += f" ORDER BY {order}"
+            database.execute(f"COPY ({picked}) TO '{folder}/{name}-{part}.parquet' "
+                             "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 131072)")
+    (folder / "made").touch()

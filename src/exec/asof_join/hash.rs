@@ -1,0 +1,256 @@
+//! The right side in memory, each key's rows in order, and left rows looked up as they come.
+//!
+//! ```text
+//! right   sorted by (keys, time, ties), held:  A1 A4 A6 | B1 B6
+//! table   key -> its run                       A -> 0..3, B -> 3..5
+//! left    in any order: key by the table, time by binary search in the run; a condition over both
+//!         sides walks back from there
+//! ```
+//!
+//! For a right side that is small beside the left one, which is neither sorted nor held.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::future::{BoxFuture, Shared};
+use futures::{FutureExt, TryStreamExt};
+use parking_lot::Mutex;
+
+use super::encode::Lane;
+use super::gather::Output;
+use super::metrics::AsofMetrics;
+use super::residual::Pending;
+use super::sides::{LeftRows, Sides};
+use super::window::{Encoded, Position, Window};
+
+/// The right side, whole.
+pub(super) struct Held {
+    window: Window,
+    runs: Runs,
+    _reservation: MemoryReservation,
+}
+
+/// Where each key's rows are.
+enum Runs {
+    /// There is no key.
+    One(Range<usize>),
+    Whole(HashMap<i64, Range<usize>>),
+    Bytes(HashMap<Box<[u8]>, Range<usize>>),
+}
+
+/// The right side once it is read, for every partition of the left.
+pub(super) type Holding =
+    Shared<BoxFuture<'static, std::result::Result<Arc<Held>, Arc<DataFusionError>>>>;
+
+/// One execution's right side, read by whichever partition asks first.
+#[derive(Default)]
+pub(super) struct Once(Mutex<Option<(Holding, usize)>>);
+
+impl fmt::Debug for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Once")
+    }
+}
+
+impl Once {
+    /// What is held of `right`, which is only called by the first of `partitions` that ask.
+    pub(super) fn hold(
+        &self,
+        partitions: usize,
+        right: impl FnOnce() -> Result<BoxFuture<'static, Result<Held>>>,
+    ) -> Result<Holding> {
+        let mut once = self.0.lock();
+        let (holding, unasked) = match once.take() {
+            Some(going) => going,
+            None => {
+                let held = right()?.map(|held| held.map(Arc::new).map_err(Arc::new));
+                (held.boxed().shared(), partitions)
+            }
+        };
+        if unasked > 1 {
+            *once = Some((holding.clone(), unasked - 1));
+        }
+        Ok(holding)
+    }
+}
+
+impl Held {
+    /// Reads the right side, which comes in the order that the join asks for.
+    pub(super) async fn read(
+        mut right: SendableRecordBatchStream,
+        sides: Arc<Sides>,
+        context: Arc<TaskContext>,
+        metrics: AsofMetrics,
+    ) -> Result<Held> {
+        let reservation = MemoryConsumer::new("AsofHash").register(context.memory_pool());
+        let schema = right.schema();
+        let mut batches = Vec::new();
+        while let Some(batch) = right.try_next().await? {
+            metrics.right_rows.add(batch.num_rows());
+            // Once as it comes, and once put together.
+            reservation.try_grow(2 * Encoded::batch_size(&batch)?)?;
+            batches.push(batch);
+        }
+        let all = concat_batches(&schema, &batches)?;
+        drop(batches);
+        let encoded = sides.right(all)?;
+        let runs = Runs::of(&encoded.keys, encoded.rows());
+        reservation.try_resize(encoded.size()? + runs.size())?;
+        metrics.build_mem_used.set_max(reservation.size());
+        let mut window = Window::default();
+        window.push(encoded)?;
+        Ok(Held { window, runs, _reservation: reservation })
+    }
+}
+
+impl Runs {
+    fn of(keys: &Lane, rows: usize) -> Runs {
+        match keys {
+            Lane::Nothing => Runs::One(0..rows),
+            Lane::I64(values, nulls) => {
+                // NULL comes last, and matches nothing here.
+                let known = rows - nulls.as_ref().map_or(0, |nulls| nulls.null_count());
+                let values = &values[..known];
+                let mut runs: HashMap<i64, Range<usize>> = HashMap::new();
+                let mut start = 0;
+                for run in values.chunk_by(|a, b| a == b) {
+                    runs.insert(run[0], start..start + run.len());
+                    start += run.len();
+                }
+                Runs::Whole(runs)
+            }
+            Lane::Rows(encoded) => {
+                let mut runs: HashMap<Box<[u8]>, Range<usize>> = HashMap::new();
+                let mut start = 0;
+                while start < rows {
+                    let key = encoded.row(start);
+                    let mut end = start + 1;
+                    while end < rows && encoded.row(end) == key {
+                        end += 1;
+                    }
+                    runs.insert(key.as_ref().into(), start..end);
+                    start = end;
+                }
+                Runs::Bytes(runs)
+            }
+            Lane::I128(..) => unreachable!("keys are compared as 64 bits or as bytes"),
+        }
+    }
+
+    fn find(&self, keys: &Lane, row: usize) -> Range<usize> {
+        let found = match (self, keys) {
+            (Runs::One(all), _) => Some(all),
+            (Runs::Whole(runs), Lane::I64(values, _)) => runs.get(&values[row]),
+            (Runs::Bytes(runs), Lane::Rows(rows)) => runs.get(rows.row(row).as_ref()),
+            _ => unreachable!("both sides are encoded by one encoder"),
+        };
+        found.cloned().unwrap_or_default()
+    }
+
+    /// About how many bytes it takes.
+    fn size(&self) -> usize {
+        const ENTRY: usize = 64;
+        match self {
+            Runs::One(_) => 0,
+            Runs::Whole(runs) => runs.capacity() * ENTRY,
+            Runs::Bytes(runs) => runs.capacity() * 2 * ENTRY,
+        }
+    }
+}
+
+/// The joined rows of one partition of the left.
+pub(super) fn join(
+    left: SendableRecordBatchStream,
+    holding: Holding,
+    sides: Arc<Sides>,
+    output: Output,
+    metrics: AsofMetrics,
+) -> SendableRecordBatchStream {
+    let schema: SchemaRef = Arc::clone(&output.schema);
+    let state = (left, holding, sides, output, metrics);
+    let batches = futures::stream::try_unfold(state, |mut state| async move {
+        let (left, holding, sides, output, metrics) = &mut state;
+        let held = holding.clone().await.map_err(DataFusionError::Shared)?;
+        while let Some(batch) = left.try_next().await? {
+            let joined = look_up(batch, &held, sides, output, metrics)?;
+            if joined.num_rows() > 0 {
+                metrics.baseline.record_output(joined.num_rows());
+                return Ok(Some((joined, state)));
+            }
+        }
+        Ok(None)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
+fn look_up(
+    batch: RecordBatch,
+    held: &Held,
+    sides: &Sides,
+    output: &Output,
+    metrics: &AsofMetrics,
+) -> Result<RecordBatch> {
+    let timer = metrics.time_match.timer();
+    let left = sides.left(batch, metrics)?;
+    let right = held.window.get(0).expect("one batch is held");
+    let inclusive = sides.condition.comparison.is_inclusive();
+    let (mut matches, mut pending) = (Vec::with_capacity(left.rows.rows()), Vec::new());
+    for row in 0..left.rows.rows() {
+        let run = match left.is_eligible(row) {
+            true => held.runs.find(&left.rows.keys, row),
+            false => 0..0,
+        };
+        let passed = last_passed(&left, row, right, run.clone(), inclusive);
+        let near = passed.filter(|at| sides.is_near(&left, row, right, *at));
+        if passed.is_some() && near.is_none() {
+            metrics.tolerance_rejected.add(1);
+        }
+        let near = near.map(|row| Position { batch: 0, row });
+        if near.is_some() && sides.condition.residual.is_some() {
+            let start = Position { batch: 0, row: run.start };
+            pending.push(Pending { row, next: near, start });
+            matches.push(None);
+        } else {
+            matches.push(near);
+        }
+    }
+    if let Some(residual) = &sides.condition.residual {
+        let near = |row, position: Position| sides.is_near(&left, row, right, position.row);
+        let decide = |row: usize, position| matches[row] = position;
+        let tried = residual.settle(&left.rows.batch, &held.window, pending, near, decide)?;
+        metrics.residual_pairs.add(tried);
+    }
+    timer.done();
+    let _timer = metrics.time_gather.timer();
+    let matched = matches.iter().flatten().count();
+    metrics.matched.add(matched);
+    metrics.unmatched.add(matches.len() - matched);
+    output.assemble(&left.rows.batch, 0..matches.len(), &matches, &held.window)
+}
+
+/// The last row of the run that the left row passes.
+fn last_passed(
+    left: &LeftRows,
+    row: usize,
+    right: &Encoded,
+    run: Range<usize>,
+    inclusive: bool,
+) -> Option<usize> {
+    let (mut low, mut high) = (run.start, run.end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let order = left.rows.times.compare(row, &right.times, middle);
+        if order.is_gt() || (inclusive && order.is_eq()) { low = middle + 1 } else { high = middle }
+    }
+    (low > run.start).then(|| low - 1)
+}

@@ -1,0 +1,106 @@
+//! Each label's nearest row so far, over all sources.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::ArrayRef;
+use arrow::compute::SortOptions;
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::Result;
+
+use super::segment::Nearest;
+use super::source::Sources;
+use super::sweep::Direction;
+
+/// A row of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    pub source: u32,
+    pub position: u32,
+}
+
+/// One for each sorted label.
+pub(super) struct Winners {
+    direction: Direction,
+    pub times: Vec<i64>,
+    pub places: Vec<Option<Place>>,
+    /// Rows of other sources at the same time as the winner.
+    tied: HashMap<u32, Vec<Place>>,
+}
+
+impl Winners {
+    pub(super) fn new(labels: usize, direction: Direction) -> Winners {
+        let (times, places) = (vec![0; labels], vec![None; labels]);
+        Winners { direction, times, places, tied: HashMap::new() }
+    }
+
+    /// Takes what is nearer.
+    pub(super) fn offer(&mut self, source: u32, nearest: &Nearest) {
+        for (label, row) in &nearest.rows {
+            let at = *label as usize;
+            let place = Place { source, position: row.position };
+            let order = match (self.places[at], self.direction.forward) {
+                (None, _) => Ordering::Greater,
+                (Some(_), false) => row.time.cmp(&self.times[at]),
+                (Some(_), true) => self.times[at].cmp(&row.time),
+            };
+            match order {
+                Ordering::Less => {}
+                Ordering::Equal => self.tied.entry(*label).or_default().push(place),
+                Ordering::Greater => {
+                    (self.times[at], self.places[at]) = (row.time, Some(place));
+                    if !self.tied.is_empty() {
+                        self.tied.remove(label);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether no row that reaches only so far towards the labels can be nearer than this one's.
+    pub(super) fn is_settled(&self, label: u32, reach: i64) -> bool {
+        let (time, place) = (self.times[label as usize], self.places[label as usize]);
+        place.is_some() && if self.direction.forward { time < reach } else { time > reach }
+    }
+
+    /// Among rows of one time the last wins: by the table's tie columns, then commit, then row.
+    pub(super) fn break_ties(&mut self, sources: &Sources) -> Result<()> {
+        if self.tied.is_empty() {
+            return Ok(());
+        }
+        let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+        for (label, places) in &self.tied {
+            let first = self.places[*label as usize];
+            for place in places.iter().copied().chain(first) {
+                asked.entry(place.source).or_default().push(u64::from(place.position));
+            }
+        }
+        let (mut columns, mut starts): (Vec<Vec<ArrayRef>>, _) = (Vec::new(), HashMap::new());
+        let mut rows = 0;
+        for (source, positions) in &mut asked {
+            positions.sort_unstable();
+            positions.dedup();
+            columns.push(sources.ties(*source, positions)?);
+            starts.insert(*source, rows);
+            rows += positions.len();
+        }
+        let options = SortOptions { descending: false, nulls_first: true };
+        let fields = columns[0]
+            .iter()
+            .map(|column| SortField::new_with_options(column.data_type().clone(), options));
+        let converter = RowConverter::new(fields.collect())?;
+        let mut ranks = converter.empty_rows(rows, 0);
+        columns.iter().try_for_each(|columns| converter.append(&mut ranks, columns))?;
+        let rank = |place: &Place| {
+            let at = asked[&place.source].binary_search(&u64::from(place.position));
+            ranks.row(starts[&place.source] + at.expect("every tied place was asked for"))
+        };
+        for (label, places) in &self.tied {
+            let first = self.places[*label as usize];
+            let best = places.iter().copied().chain(first).max_by(|a, b| rank(a).cmp(&rank(b)));
+            self.places[*label as usize] = best;
+        }
+        self.tied.clear();
+        Ok(())
+    }
+}
