@@ -1,7 +1,8 @@
 //! `asofdb sql`: statements in this process, results as psql prints them.
 //!
 //! Statements of one text run in order, each in a transaction of its own unless they say BEGIN; the
-//! first error ends the run. COPY … FROM STDIN reads standard input, COPY … TO STDOUT writes it.
+//! first error ends the run. COPY … FROM STDIN reads the rows that stand behind it in the text, up to a
+//! line `\.`, or else standard input; COPY … TO STDOUT writes standard output.
 
 mod progress;
 
@@ -13,6 +14,7 @@ use asofdb::config::Settings;
 use asofdb::error::{Error, ErrorKind, Result};
 use asofdb::fault;
 use asofdb::memory::{Account, charged};
+use asofdb::parse::{ScriptPart, script};
 use asofdb::server::query_runtime;
 use asofdb::session::{
     CopyIn, CopyOut, Database, Notice, Outcome, OutputColumn, RowsTag, Session, SessionOptions,
@@ -40,13 +42,13 @@ pub(crate) enum Source {
 /// Those of opening the data folder and of reading. An error of a statement is printed here, with
 /// its place in the text; then the answer is false.
 pub(crate) fn run(settings: Settings, source: Source) -> Result<bool> {
-    let text = match source {
-        Source::Text(text) => text,
-        Source::StandardInput => read_standard_input()?,
+    let (text, whole) = match source {
+        Source::Text(text) => (text, false),
+        Source::StandardInput => (read_standard_input()?, true),
     };
     let runtime = query_runtime(&settings)?;
     // On a thread of the runtime, whose stack is large; the main thread's is not.
-    let task = runtime.spawn(run_text(settings, text));
+    let task = runtime.spawn(run_text(settings, text, whole));
     let result = runtime.block_on(task);
     result.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the statement panicked")))
 }
@@ -59,7 +61,7 @@ fn read_standard_input() -> Result<String> {
     Ok(text)
 }
 
-async fn run_text(settings: Settings, text: String) -> Result<bool> {
+async fn run_text(settings: Settings, text: String, whole: bool) -> Result<bool> {
     let database = Database::open(&settings.data, settings.clone())?;
     let facts = SessionFacts {
         user: "asofdb".to_owned(),
@@ -76,14 +78,26 @@ async fn run_text(settings: Settings, text: String) -> Result<bool> {
         pid: activity.pid(),
     })?;
     let watched = Watched { activity: &activity, list: database.activity() };
-    let work = run_statements(&mut session, &text, &watched);
-    let result = charged(Account::open(), work).await;
+    let mut failed = None;
+    for part in script(&text, whole) {
+        let work = run_statements(&mut session, &part, &watched);
+        if let Err(error) = charged(Account::open(), work).await {
+            failed = Some((error, part.start));
+            break;
+        }
+    }
     drop((session, activity));
     database.close();
-    if let Err(error) = &result {
-        print_error(error, Some(&text));
+    if let Some((error, start)) = failed {
+        let before = text[..start].chars().count();
+        let error = match error.position() {
+            Some(position) => error.at(before + position),
+            None => error,
+        };
+        print_error(&error, Some(&text));
+        return Ok(false);
     }
-    Ok(result.is_ok())
+    Ok(true)
 }
 
 /// The list of what sessions do, and our own line of it.
@@ -92,8 +106,15 @@ struct Watched<'a> {
     list: &'a Activity,
 }
 
-async fn run_statements(session: &mut Session, text: &str, watched: &Watched<'_>) -> Result<()> {
-    for parsed in session.parse(text)? {
+async fn run_statements(
+    session: &mut Session,
+    part: &ScriptPart<'_>,
+    watched: &Watched<'_>,
+) -> Result<()> {
+    let text = part.statements;
+    let statements = session.parse(text)?;
+    let last = statements.len().saturating_sub(1);
+    for (at, parsed) in statements.into_iter().enumerate() {
         watched.activity.begin_statement(text);
         let mut progress = Progress::start(watched.list, watched.activity.pid());
         let prepared = session.prepare(parsed, &[]).await?;
@@ -112,7 +133,8 @@ async fn run_statements(session: &mut Session, text: &str, watched: &Watched<'_>
                 print(&format!("{tag}\n"))?;
             }
             Outcome::CopyIn(copy) => {
-                let tag = copy_in(*copy).await?;
+                let rows = part.rows.filter(|_| at == last);
+                let tag = copy_in(*copy, rows).await?;
                 progress.end();
                 print(&format!("{tag}\n"))?;
             }
@@ -130,7 +152,11 @@ async fn run_statements(session: &mut Session, text: &str, watched: &Watched<'_>
     Ok(())
 }
 
-async fn copy_in(mut copy: CopyIn) -> Result<String> {
+async fn copy_in(mut copy: CopyIn, rows: Option<&str>) -> Result<String> {
+    if let Some(rows) = rows {
+        copy.write(rows.as_bytes()).await?;
+        return copy.finish().await;
+    }
     let mut bytes = vec![0; COPY_READ_BYTES];
     loop {
         let read = std::io::stdin().lock().read(&mut bytes).map_err(|error| {

@@ -100,13 +100,12 @@ async fn open(
     plan: LogicalPlan,
     cancel: &CancelToken,
 ) -> Result<SendableRecordBatchStream> {
-    let physical = physical(reading.clone(), Arc::clone(state), plan, cancel.clone());
-    let physical = thread::apart(cancel, physical).await?;
-    let context = TaskContext::from(state.as_ref()).with_runtime(Arc::clone(&reading.runtime));
-    execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+    let of = (reading.clone(), Arc::clone(state), cancel.clone());
+    let physical = thread::apart(cancel, operators(of.0, of.1, plan, of.2)).await?;
+    execute(reading, state, physical)
 }
 
-async fn physical(
+async fn operators(
     reading: Reading,
     state: Arc<SessionState>,
     plan: LogicalPlan,
@@ -117,6 +116,41 @@ async fn physical(
     let physical = physical.map_err(fault::of_datafusion)?;
     let physical = sliced(physical, constant_bytes_max(&reading)).map_err(fault::of_datafusion)?;
     stoppable(physical, &cancel).map_err(fault::of_datafusion)
+}
+
+fn execute(
+    reading: &Reading,
+    state: &SessionState,
+    physical: Arc<dyn ExecutionPlan>,
+) -> Result<SendableRecordBatchStream> {
+    let context = TaskContext::from(state).with_runtime(Arc::clone(&reading.runtime));
+    execute_stream(physical, Arc::new(context)).map_err(fault::of_datafusion)
+}
+
+/// The operators of a plan; where `analyze`, after they have run to their end, their rows thrown away.
+///
+/// # Errors
+/// Whatever optimising and running give; Cancelled and its like.
+pub async fn physical(
+    reading: &Reading,
+    state: &Arc<SessionState>,
+    plan: LogicalPlan,
+    analyze: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let cancel = reading.cancel.child();
+    let planning = operators(reading.clone(), Arc::clone(state), plan, cancel.clone());
+    let physical = thread::apart(&cancel, planning).await?;
+    if analyze {
+        let mut rows = execute(reading, state, Arc::clone(&physical))?;
+        apart(&reading.cancel, async move {
+            while let Some(batch) = rows.next().await {
+                batch.map_err(fault::of_datafusion)?;
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(physical)
 }
 
 /// Runs work that computes for long in a task of its own, and lets it go when the token is cancelled:

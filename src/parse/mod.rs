@@ -30,6 +30,7 @@ mod mentions;
 mod query;
 mod refused;
 mod rewrite;
+mod script;
 mod sequence;
 mod setting;
 mod source;
@@ -58,6 +59,7 @@ pub use grammar::fold;
 pub use mentions::{mentions, with_column_renamed, with_columns_named};
 pub use query::{expression, parse, query, refuse_write, version_literal};
 pub use rewrite::does_nothing;
+pub use script::{ScriptPart, script};
 pub use sequence::{AlterObject, CreateSequence, ObjectChange, SequenceOptions};
 pub use setting::{Set, SettingValue, Show};
 pub use statement::{

@@ -32,6 +32,7 @@ pub mod thread;
 pub mod time_travel;
 mod type_resolution;
 mod using;
+pub mod version_parameters;
 
 pub use addressed::{Addressed, SaidBy, addressed, addressed_table};
 pub use given::Given;

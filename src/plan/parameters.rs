@@ -18,8 +18,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::functions::PostgresTypes;
+use super::scope::external;
+use super::version_parameters::version_types;
 use crate::error::Result;
 use crate::fault;
+use crate::parse::version_of;
 use crate::spec::Type;
 
 /// The parameters of a statement.
@@ -93,16 +96,24 @@ impl Visitor for CastTypes<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Arguments in the place of a table are not part of a plan: the one such function counts.
+    /// Versions and arguments in the place of a table are not part of a plan.
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Self::Break> {
+        match version_of(factor) {
+            Ok(Some(spec)) => version_types(&spec, self.0),
+            Ok(None) => {}
+            Err(error) => return ControlFlow::Break(external(error)),
+        }
         let (name, args) = match factor {
             TableFactor::Table { name, args: Some(args), .. } => (name, &args.args),
             TableFactor::Function { name, args, .. } => (name, args),
             _ => return ControlFlow::Continue(()),
         };
         let last = name.0.last().and_then(|part| part.as_ident());
-        if last.is_some_and(|name| name.value.eq_ignore_ascii_case("generate_series")) {
-            for arg in args {
+        let is = |known: &str| last.is_some_and(|name| name.value.eq_ignore_ascii_case(known));
+        // The counts of the one, and the commit of the other, which stands behind its table.
+        let before = usize::from(is("ancestors_of"));
+        if is("generate_series") || before > 0 {
+            for arg in args.iter().skip(before) {
                 if let FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)) = arg
                     && let Some(slot @ None) = placeholder(arg).and_then(|at| self.0.get_mut(at))
                 {

@@ -253,6 +253,10 @@ fn version_slot(
     if value.data_type().is_temporal() {
         return here(Version::Time(time_of(value, options)?));
     }
+    // A number that is not whole is neither a commit's nor meant as seconds.
+    if !value.data_type().is_string() {
+        return Err(no_version(value));
+    }
     let text = text_of(value)?;
     if let Some(found) = base.store().find_ref_of(table, &text)? {
         return here(Version::Ref(found.name));
@@ -372,18 +376,37 @@ fn commit_number(value: &ScalarValue) -> Result<u64> {
     })
 }
 
-fn whole_number(value: &ScalarValue) -> Result<i64> {
-    let wrong = || {
-        Error::new(ErrorKind::InvalidValue, format!("a version cannot be {value}"))
-            .hint("give a number, a name or a time")
+/// # Errors
+/// InvalidValue for what is no number, and for one with a fraction.
+pub fn whole_number(value: &ScalarValue) -> Result<i64> {
+    let number = match value.cast_to(&DataType::Int64) {
+        Ok(ScalarValue::Int64(Some(number))) => number,
+        _ => return Err(no_version(value)),
     };
-    match value.cast_to(&DataType::Int64) {
-        Ok(ScalarValue::Int64(Some(number))) => Ok(number),
-        _ => Err(wrong()),
+    let kept = value.data_type();
+    let fraction = matches!(kept, DataType::Boolean)
+        || !kept.is_integer() && !kept.is_string() && {
+            let back = ScalarValue::Int64(Some(number)).cast_to(&kept);
+            back.map_or(true, |back| back != *value)
+        };
+    if fraction { Err(no_version(value)) } else { Ok(number) }
+}
+
+/// A value as people write it.
+pub fn written(value: &ScalarValue) -> String {
+    match value.cast_to(&DataType::Utf8) {
+        Ok(ScalarValue::Utf8(Some(text))) => text,
+        Ok(ScalarValue::Utf8(None)) => "NULL".to_owned(),
+        _ => value.to_string(),
     }
 }
 
-/// µs since 1970-01-01 UTC. Text without a zone is in the session's; a whole number is seconds.
+fn no_version(value: &ScalarValue) -> Error {
+    Error::new(ErrorKind::InvalidValue, format!("a version cannot be {}", written(value)))
+        .hint("give a number, a name or a time")
+}
+
+/// µs since 1970-01-01 UTC. Text without a zone is in the session's; a number is seconds.
 pub fn time_of(value: &ScalarValue, options: &TextOptions) -> Result<i64> {
     if let Some(Some(text)) = value.try_as_str() {
         return parse_timestamptz(text.as_bytes(), options);
@@ -391,6 +414,9 @@ pub fn time_of(value: &ScalarValue, options: &TextOptions) -> Result<i64> {
     let data_type = value.data_type();
     if data_type.is_integer() {
         return Ok(whole_number(value)?.saturating_mul(1_000_000));
+    }
+    if data_type.is_numeric() {
+        return microseconds(value);
     }
     let wall = matches!(data_type, DataType::Date32 | DataType::Timestamp(_, None));
     let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
@@ -403,6 +429,18 @@ pub fn time_of(value: &ScalarValue, options: &TextOptions) -> Result<i64> {
         }
         ScalarValue::TimestampMicrosecond(Some(time_us), _) => Ok(time_us),
         _ => Err(Error::new(ErrorKind::InvalidValue, format!("{value} is not a time"))),
+    }
+}
+
+/// Seconds with a fraction, as µs.
+fn microseconds(value: &ScalarValue) -> Result<i64> {
+    let message = || format!("{} is not a time", written(value));
+    let wrong = || Error::new(ErrorKind::InvalidValue, message());
+    match value.cast_to(&DataType::Float64) {
+        Ok(ScalarValue::Float64(Some(seconds))) if seconds.is_finite() => {
+            Ok((seconds * 1e6).round() as i64)
+        }
+        _ => Err(wrong()),
     }
 }
 

@@ -109,7 +109,9 @@ impl CopyIn {
         let work = async move {
             match &source {
                 Source::Client => {}
-                Source::Spooled(spool) => into.write_file(spool.end.file())?,
+                Source::Spooled(spool) => {
+                    into.write_file(&spool.end.file().called("STDIN"))?;
+                }
                 Source::File(file) => into.write_file(file)?,
             }
             into.finish()

@@ -7,7 +7,9 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::Query;
 
 use super::OutputColumn;
+use super::explain::plan_type;
 use super::prepare::output_columns;
+use super::writes::row_word;
 use crate::command::write::{self, Scene};
 use crate::error::Result;
 use crate::parse::{CopyTarget, Statement};
@@ -48,10 +50,16 @@ impl Describing {
         let columns = match statement {
             Statement::Query(query) => Some(output_columns(&self.plan_typed(query, &mut fields)?)),
             Statement::Explain(explain) => {
-                if let Statement::Query(query) = explain.statement.as_ref() {
-                    self.plan_typed(query, &mut fields)?;
+                match explain.statement.as_ref() {
+                    Statement::Query(query) => {
+                        self.plan_typed(query, &mut fields)?;
+                    }
+                    change if row_word(change).is_some() => {
+                        self.describe_change(change, &mut fields)?;
+                    }
+                    _ => {}
                 }
-                Described::columns(&[("QUERY PLAN", Type::Text)]).columns
+                Described::columns(&[("QUERY PLAN", plan_type(explain)?)]).columns
             }
             Statement::Declare(declare) => {
                 self.plan_typed(&declare.query, &mut fields)?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use arrow::array::{RecordBatch, StringViewArray};
 use datafusion::common::ScalarValue;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::sql::sqlparser::ast::ObjectName;
 
 use super::answer::{Answer, Bounds, rows_of};
@@ -15,17 +14,12 @@ use super::hooks::StatementTables;
 use super::locate::located;
 use super::prepare::{Prepared, output_columns};
 use super::work::{Base, Block};
-use super::writes::row_word;
 use super::{Outcome, OutputColumn, RowsTag, Session, TransactionStatus};
 use crate::command::call::{self, Calling};
-use crate::command::write::{self, Scene};
 use crate::command::{history, maintain, refs, run};
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::stop::STOP_EXEC;
 use crate::fault;
-use crate::parse::{
-    Call, Explain, History, Isolation, Parsed, Statement, Target, TransactionModes, Vacuum,
-};
+use crate::parse::{Call, History, Isolation, Parsed, Statement, Target, TransactionModes, Vacuum};
 use crate::plan::query::{Planned, same_columns};
 use crate::plan::{Reading, SaidBy, addressed, addressed_table, plan_apart};
 use crate::spec::{RefKind, TableId, Type};
@@ -97,6 +91,7 @@ impl Session {
     /// What a statement that only reads sees.
     pub(super) fn reading(&self, parameters: Parameters) -> Result<Reading> {
         let snapshot = self.work.lock().reading(&self.base, self.database.store())?;
+        let text = self.text_options();
         let settings = self.settings.lock();
         let table_branch = match &self.base {
             Base::TableBranch(name) => Some(Arc::clone(name)),
@@ -107,7 +102,7 @@ impl Session {
             table_branch,
             database: self.connected.clone(),
             search_path: settings.search_path(&self.user),
-            text: settings.text_options(),
+            text,
             parameters,
             system: StatementTables::new(&self.hooks),
             runtime: Arc::clone(&self.database.inner().runtime),
@@ -317,32 +312,6 @@ impl Session {
         Ok((Reading { runtime, cancel, ..reading.clone() }, bounds))
     }
 
-    async fn explain(
-        &mut self,
-        explain: &Explain,
-        parsed: &Parsed,
-        parameters: Parameters,
-    ) -> Result<Outcome> {
-        let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters)?)?;
-        let plan = match explain.statement.as_ref() {
-            Statement::Query(query) => plan_apart(&reading, &self.state, query, &[]).await?.plan,
-            change if row_word(change).is_some() && !explain.analyze => {
-                let scene = Scene::described(&reading, &self.state);
-                scene.apart(change, write::describe).await?.plan
-            }
-            other => return Err(refuse(other).hint("EXPLAIN the SELECT it runs")),
-        };
-        let plan = LogicalPlanBuilder::from(plan)
-            .explain(explain.verbose, explain.analyze)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(fault::of_datafusion)?;
-        let batches = run::collect(&reading, &self.state, plan).await?;
-        let lines = plan_lines(&batches, explain.verbose)?;
-        let column = Arc::new(StringViewArray::from_iter_values(lines)) as arrow::array::ArrayRef;
-        let batch = RecordBatch::try_from_iter([("QUERY PLAN", column)]);
-        Ok(rows_of(batch.map_err(fault::of_arrow)?, RowsTag::Tagged("EXPLAIN")))
-    }
-
     pub(super) fn history(&self, what: &History) -> Result<Outcome> {
         let reading = self.reading(None)?;
         let store = reading.snapshot.store();
@@ -480,42 +449,4 @@ pub(super) fn refuse(statement: &Statement) -> Error {
     let text = format!("{statement:?}");
     let word: String = text.chars().take_while(|c| c.is_alphanumeric()).collect();
     Error::new(ErrorKind::NotSupported, format!("this statement is not supported: {word}"))
-}
-
-/// The plan's lines without those of our own that only watch; what stood below them moves left.
-fn without_stops(text: &str) -> Vec<String> {
-    let mut hidden: Vec<usize> = Vec::new();
-    let mut lines = Vec::new();
-    for line in text.lines() {
-        let name = line.trim_start();
-        let indent = line.len() - name.len();
-        hidden.retain(|above| *above < indent);
-        match name.starts_with(STOP_EXEC) {
-            true => hidden.push(indent),
-            false => lines.push(line[2 * hidden.len()..].to_owned()),
-        }
-    }
-    lines
-}
-
-/// The physical plan's lines; with VERBOSE every stage under its name.
-fn plan_lines(batches: &[RecordBatch], verbose: bool) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for batch in batches {
-        for row in 0..batch.num_rows() {
-            let cell = |i: usize| {
-                arrow::util::display::array_value_to_string(batch.column(i), row)
-                    .map_err(fault::of_arrow)
-            };
-            let (stage, text) = (cell(0)?, cell(1)?);
-            if !verbose && stage == "logical_plan" {
-                continue;
-            }
-            if verbose {
-                lines.push(format!("{stage}:"));
-            }
-            lines.extend(without_stops(&text));
-        }
-    }
-    Ok(lines)
 }

@@ -8,11 +8,16 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::{Location, Span};
 
+use super::whole_row::explained;
 use crate::error::{Error, ErrorKind};
 use crate::parse::{CopyTarget, Parsed, Statement, fold};
 
-/// The error with its position, where it can be told.
+/// The error with its position, where it can be told, and in words of the statement.
 pub(super) fn located(error: Error, parsed: &Parsed) -> Error {
+    explained(placed(error, parsed), parsed)
+}
+
+fn placed(error: Error, parsed: &Parsed) -> Error {
     if error.position().is_some() {
         return error;
     }
@@ -47,17 +52,15 @@ fn name_in(error: &Error) -> Option<String> {
 fn find(statement: &Statement, kind: ErrorKind, name: &str) -> Option<Location> {
     let mut finder = Finder { kind, name };
     let found = match statement {
-        Statement::Query(query) => query.visit(&mut finder),
-        Statement::Declare(declare) => declare.query.visit(&mut finder),
         Statement::Explain(explain) => return find(&explain.statement, kind, name),
         Statement::Copy(copy) => match &copy.target {
-            CopyTarget::Query(query) => query.visit(&mut finder),
+            CopyTarget::Query(_) => visit(statement, &mut finder),
             CopyTarget::Table { table, .. } => finder.pre_visit_relation(&table.name),
         },
         Statement::Insert(insert) => {
             let columns = insert.insert.columns.iter();
             match finder.columns(columns) {
-                ControlFlow::Continue(()) => insert.insert.visit(&mut finder),
+                ControlFlow::Continue(()) => visit(statement, &mut finder),
                 found => found,
             }
         }
@@ -67,17 +70,33 @@ fn find(statement: &Statement, kind: ErrorKind, name: &str) -> Option<Location> 
                 AssignmentTarget::Tuple(_) => None,
             });
             match finder.columns(targets) {
-                ControlFlow::Continue(()) => update.update.visit(&mut finder),
+                ControlFlow::Continue(()) => visit(statement, &mut finder),
                 found => found,
             }
         }
-        Statement::Delete(delete) => delete.delete.visit(&mut finder),
         Statement::Drop(drop) => {
             drop.names.iter().try_for_each(|target| finder.pre_visit_relation(&target.name))
         }
-        _ => ControlFlow::Continue(()),
+        _ => visit(statement, &mut finder),
     };
     found.break_value().map(|span| span.start).filter(|start| start.line > 0)
+}
+
+/// Visits the tree of a statement that reads, or changes rows.
+pub(super) fn visit<V: Visitor>(statement: &Statement, visitor: &mut V) -> ControlFlow<V::Break> {
+    match statement {
+        Statement::Query(query) => query.visit(visitor),
+        Statement::Declare(declare) => declare.query.visit(visitor),
+        Statement::Explain(explain) => visit(&explain.statement, visitor),
+        Statement::Copy(copy) => match &copy.target {
+            CopyTarget::Query(query) => query.visit(visitor),
+            CopyTarget::Table { .. } => ControlFlow::Continue(()),
+        },
+        Statement::Insert(insert) => insert.insert.visit(visitor),
+        Statement::Update(update) => update.update.visit(visitor),
+        Statement::Delete(delete) => delete.delete.visit(visitor),
+        _ => ControlFlow::Continue(()),
+    }
 }
 
 struct Finder<'a> {

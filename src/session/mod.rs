@@ -15,6 +15,7 @@ mod cursor;
 mod database;
 mod describe;
 mod execute;
+mod explain;
 mod fetch;
 mod hints;
 mod hooks;
@@ -26,6 +27,7 @@ mod result_columns;
 mod set;
 mod settings;
 mod statements;
+mod whole_row;
 mod work;
 mod writes;
 
@@ -228,9 +230,10 @@ impl Session {
         self.settings.lock().reported()
     }
 
-    /// How values are written as text.
+    /// How values are read from and written as text.
     pub fn text_options(&self) -> TextOptions {
-        self.settings.lock().text_options()
+        let now_us = self.work.lock().began_us;
+        self.settings.lock().text_options(now_us)
     }
 
     /// Stops the running statement.

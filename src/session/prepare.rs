@@ -10,6 +10,7 @@ use super::locate::located;
 use super::lookup::Lookup;
 use super::result_columns::result_columns;
 use super::{OutputColumn, Session};
+use crate::command::call::usage_of;
 use crate::error::Result;
 use crate::fault;
 use crate::parse::{Fetch, Parsed, Show, Statement};
@@ -18,6 +19,7 @@ use crate::plan::functions::type_of;
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
 use crate::plan::thread::apart;
+use crate::plan::version_parameters::{argument_types, time_types};
 use crate::spec::Type;
 
 /// A statement, ready to run.
@@ -124,7 +126,11 @@ impl Session {
         }
         let count = parsed.parameters.max(types.len());
         let declared = |n: usize| types.get(n).cloned().flatten();
-        let fields = (0..count).map(|n| Some(Arc::new(declared(n)?.field("", true)))).collect();
+        let mut fields: Vec<_> =
+            (0..count).map(|n| Some(Arc::new(declared(n)?.field("", true)))).collect();
+        if let Some(time) = &parsed.as_of {
+            time_types(time, &mut fields);
+        }
         let described = if is_planned(&parsed.statement) {
             let (reading, _bounds) = self.bounded(&reading)?;
             let (cancel, state) = (reading.cancel.clone(), Arc::clone(&self.state));
@@ -132,6 +138,11 @@ impl Session {
             let describing = Describing { reading, state };
             apart(&cancel, async move { describing.describe(&planned.statement, fields) }).await?
         } else {
+            if let Statement::Call(call) = &parsed.statement
+                && let Some(usage) = usage_of(call)
+            {
+                argument_types(usage, call, &mut fields);
+            }
             Described { fields, ..self.describe(&parsed.statement)? }
         };
         Ok(Arc::new(Prepared::new(parsed, described)))

@@ -27,7 +27,7 @@ const MERGE: Columns = &[
 const ORPHANS: Columns = &[("orphan_file_location", Type::Text)];
 
 /// What each procedure answers; the names are Iceberg's.
-const PROCEDURES: [(&str, Columns); 10] = [
+const PROCEDURES: [(&str, Columns); 11] = [
     (
         "fast_forward",
         &[
@@ -64,6 +64,10 @@ const PROCEDURES: [(&str, Columns); 10] = [
         ],
     ),
     ("remove_orphan_files", ORPHANS),
+    (
+        "rewrite_manifests",
+        &[("rewritten_manifests_count", Type::Int8), ("added_manifests_count", Type::Int8)],
+    ),
 ];
 const ROLLED_BACK: Columns =
     &[("previous_snapshot_id", Type::Int8), ("current_snapshot_id", Type::Int8)];

@@ -84,6 +84,15 @@ impl Session {
                 Err(Error::new(ErrorKind::NotSupported, "isolation level SERIALIZABLE")
                     .hint("REPEATABLE READ, the default, is snapshot isolation"))
             }
+            // Its writers believe that main does not show what they write.
+            "spark.wap.id" if value.is_some_and(|id| !id.is_empty()) => {
+                let id = value.unwrap_or_default();
+                let message = format!("writes that are staged under the id \"{id}\"");
+                Err(Error::new(ErrorKind::NotSupported, message).hint(format!(
+                    "stage them on a branch: CREATE BRANCH {id}; SET spark.wap.branch = '{id}'; \
+                     then PUBLISH BRANCH {id}"
+                )))
+            }
             name if name.starts_with("datafusion.") => self.set_engine(name, value),
             name => self.settings.lock().set(name, value, local).map(drop),
         }

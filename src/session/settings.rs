@@ -202,7 +202,8 @@ impl SessionSettings {
         KNOWN.iter().map(setting).chain(custom).collect()
     }
 
-    pub fn text_options(&self) -> TextOptions {
+    /// How values are read and written, at a moment.
+    pub fn text_options(&self, now_us: i64) -> TextOptions {
         let style = self.get("DateStyle").unwrap_or_default().to_ascii_uppercase();
         let date_order = match style {
             style if style.contains("DMY") => DateOrder::Dmy,
@@ -214,6 +215,7 @@ impl SessionSettings {
             time_zone: self.time_zone(),
             extra_float_digits: digits.unwrap_or(1),
             date_order,
+            now_us: Some(now_us),
         }
     }
 

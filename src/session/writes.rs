@@ -36,9 +36,17 @@ const ROUNDS_AT_ONCE: usize = 3;
 /// What a statement that writes answers.
 struct Written {
     tag: String,
+    /// Rows that INSERT, UPDATE, DELETE or MERGE changed.
+    rows: u64,
     notices: Vec<String>,
     /// RETURNING, and the word of its tag.
     returned: Option<(Returned, &'static str)>,
+}
+
+impl Written {
+    fn of(tag: String, notices: Vec<String>) -> Written {
+        Written { tag, rows: 0, notices, returned: None }
+    }
 }
 
 impl Session {
@@ -47,6 +55,19 @@ impl Session {
         statement: &Statement,
         parameters: Parameters,
     ) -> Result<Outcome> {
+        let (written, bounds) = self.written(statement, parameters).await?;
+        match written.returned {
+            None => done(&written.tag),
+            Some((returned, word)) => Ok(self.returned(returned, word, bounds)),
+        }
+    }
+
+    /// Writes, again where another was first, and tells its notices.
+    async fn written(
+        &mut self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<(Written, Bounds)> {
         let mut round = 0;
         loop {
             round += 1;
@@ -61,15 +82,22 @@ impl Session {
             match self.write_once(statement, parameters.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && self.may_retry(round) => {}
                 Err(error) => return Err(error),
-                Ok((written, bounds)) => {
-                    written.notices.into_iter().for_each(|notice| self.notice(notice));
-                    return match written.returned {
-                        None => done(&written.tag),
-                        Some((returned, word)) => Ok(self.returned(returned, word, bounds)),
-                    };
+                Ok((mut written, bounds)) => {
+                    let notices = std::mem::take(&mut written.notices);
+                    notices.into_iter().for_each(|notice| self.notice(notice));
+                    return Ok((written, bounds));
                 }
             }
         }
+    }
+
+    /// Runs a statement that changes rows, and answers how many.
+    pub(super) async fn write_counted(
+        &mut self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<u64> {
+        Ok(self.written(statement, parameters).await?.0.rows)
     }
 
     /// What RETURNING shows: all of it is there, and committed outside a block.
@@ -259,12 +287,12 @@ fn name_source(
 }
 
 async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<Written> {
-    let plain = |tag: String| Ok(Written { tag, notices: Vec::new(), returned: None });
+    let plain = |tag: String| Ok(Written::of(tag, Vec::new()));
     if let Some(word) = row_word(statement) {
         let changed = write::run(writing, statement).await?;
         let tag = format!("{word} {}", changed.rows);
         let returned = changed.returned.map(|returned| (returned, word));
-        return Ok(Written { tag, notices: Vec::new(), returned });
+        return Ok(Written { rows: changed.rows, returned, ..Written::of(tag, Vec::new()) });
     }
     match statement {
         Statement::Truncate(truncate) => {
@@ -274,7 +302,7 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
         Statement::CreateTable(create) => Ok(match create_table(writing, create).await? {
             Created::Rows(rows) => {
                 let tag = format!("SELECT {rows}");
-                Written { tag, notices: Vec::new(), returned: None }
+                Written::of(tag, Vec::new())
             }
             made => created("CREATE TABLE", &create.name, made),
         }),
@@ -289,20 +317,20 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
         Statement::Drop(drop) => {
             let notices = drop_objects(writing, drop)?;
             let tag = format!("DROP {}", word_of(drop.kind).to_uppercase());
-            Ok(Written { tag, notices, returned: None })
+            Ok(Written::of(tag, notices))
         }
         Statement::AlterTable(alter) => {
             let notices = alter_table(writing, alter).await?;
-            Ok(Written { tag: "ALTER TABLE".to_owned(), notices, returned: None })
+            Ok(Written::of("ALTER TABLE".to_owned(), notices))
         }
         Statement::AlterObject(alter) => {
             let notices = alter_object(writing, alter)?;
             let word = if alter.view { "VIEW" } else { "SEQUENCE" };
-            Ok(Written { tag: format!("ALTER {word}"), notices, returned: None })
+            Ok(Written::of(format!("ALTER {word}"), notices))
         }
         Statement::CreateIndex(index) => {
             let notices = create_index(writing, index).await?;
-            Ok(Written { tag: "CREATE INDEX".to_owned(), notices, returned: None })
+            Ok(Written::of("CREATE INDEX".to_owned(), notices))
         }
         Statement::CreateSequence(create) => {
             let made = create_sequence(writing, create)?;
@@ -329,7 +357,7 @@ fn created(tag: &str, name: &ObjectName, made: Created) -> Written {
         Created::Existed => vec![format!("relation \"{name}\" already exists, skipping")],
         Created::Made | Created::Rows(_) => Vec::new(),
     };
-    Written { tag: tag.to_owned(), notices, returned: None }
+    Written::of(tag.to_owned(), notices)
 }
 
 /// The word that counts rows in the tag of a statement that changes some.

@@ -167,7 +167,11 @@ impl Store {
         if !ancestry::is_ancestor(&view, ours, to.commit())? {
             return Err(Error::new(
                 ErrorKind::WrongState,
-                format!("branch \"{branch}\" has commits that commit {} lacks", to.commit()),
+                format!(
+                    "branch \"{}\" has commits that commit {} lacks",
+                    ref_label(branch),
+                    to.commit()
+                ),
             )
             .hint("a fast-forward only adds commits; MERGE BRANCH joins two histories"));
         }
@@ -196,8 +200,8 @@ impl Store {
         match self.submit(Request::Ref(request)).await? {
             Answer::Done(_) | Answer::Noted => Ok(()),
             Answer::Stale => {
-                Err(Error::new(ErrorKind::Conflict, format!("branch \"{name}\" moved meanwhile"))
-                    .hint("run the statement again"))
+                let message = format!("branch \"{}\" moved meanwhile", ref_label(name));
+                Err(Error::new(ErrorKind::Conflict, message).hint("run the statement again"))
             }
         }
     }

@@ -26,6 +26,11 @@ impl File {
         &self.name
     }
 
+    /// The same file, by another name in messages.
+    pub fn called(&self, name: &str) -> File {
+        File { name: name.into(), inner: Arc::clone(&self.inner) }
+    }
+
     /// Its length in bytes.
     pub fn len(&self) -> Result<u64> {
         self.inner.len().map_err(|e| io_error("cannot stat", &self.name, e))

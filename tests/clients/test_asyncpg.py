@@ -93,6 +93,16 @@ def test_a_value_goes_round(run, name, sql_type, value):
         ("UPDATE {t} SET n = $1 WHERE u = $2 AND id < $3::int4", ["varchar", "uuid", "int4"]),
         ("DELETE FROM {t} WHERE at < $1", ["timestamptz"]),
         ("SELECT oid, typname FROM pg_type WHERE oid = $1", ["oid"]),
+        ("SELECT n FROM {t} VERSION AS OF $1 WHERE id = $2", ["text", "int8"]),
+        ("SELECT n FROM {t} VERSION AS OF $1::int8", ["int8"]),
+        ("SELECT n FROM {t} TIMESTAMP AS OF $1 - $2", ["timestamptz", "interval"]),
+        ("SELECT n FROM {t} AT (SNAPSHOT => $1) a JOIN {t} AT (OFFSET => $2) b USING (n)", ["text", "int8"]),
+        ("SELECT n FROM {t} FOR SYSTEM_TIME FROM $1 TO $2", ["timestamptz", "timestamptz"]),
+        ("SELECT n FROM {t} AS OF SYSTEM TIME $1", ["timestamptz"]),
+        ("INSERT INTO {t} (id) SELECT id FROM {t} FOR SYSTEM_TIME AS OF $1", ["timestamptz"]),
+        ("CALL system.rollback_to_snapshot($1, $2)", ["text", "int8"]),
+        ("CALL system.expire_snapshots($1, $2, $3)", ["text", "timestamptz", "int8"]),
+        ("CALL system.remove_orphan_files(dry_run => $1, older_than => $2)", ["bool", "timestamptz"]),
     ],
 )
 def test_parameters_are_described_by_their_type(run, name, query, types):
@@ -100,6 +110,33 @@ def test_parameters_are_described_by_their_type(run, name, query, types):
         await conn.execute(f"CREATE TABLE {name} (id int8, n varchar(9), at timestamptz, u uuid)")
         statement = await conn.prepare(query.format(t=name))
         assert [kind.name for kind in statement.get_parameters()] == types
+
+    run(test)
+
+
+def test_a_version_is_a_parameter(run, name):
+    async def test(conn):
+        await conn.execute(f"CREATE TABLE {name} (id int8)")
+        await conn.execute(f"INSERT INTO {name} VALUES (1)")
+        version, at = await conn.fetchrow(
+            f"SELECT snapshot_id, committed_at FROM {name}.snapshots ORDER BY 1 DESC LIMIT 1"
+        )
+        await conn.execute(f"CREATE TAG t{name}")
+        await conn.execute(f"INSERT INTO {name} VALUES (2)")
+        count = f"SELECT count(*) FROM {name} "
+        for clause, old in [
+            ("VERSION AS OF $1", f"t{name}"),
+            ("VERSION AS OF $1", str(version)),
+            ("VERSION AS OF $1::int8", version),
+            ("VERSION AS OF $1::timestamptz", at),
+            ("FOR SYSTEM_TIME AS OF $1", at),
+            ("TIMESTAMP AS OF $1", at),
+            ("AT (VERSION => $1)", f"t{name}"),
+        ]:
+            assert await conn.fetchval(count + clause, old) == 1, clause
+        moved = await conn.fetchrow("CALL system.rollback_to_snapshot($1, $2)", name, version)
+        assert moved["previous_snapshot_id"] > version
+        assert await conn.fetchval(count) == 1
 
     run(test)
 

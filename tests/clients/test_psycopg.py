@@ -164,6 +164,76 @@ def test_a_version_is_a_parameter(conn, name, clause):
         conn.execute(query, [10**9])
 
 
+def test_a_version_parameter_means_what_it_is(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int)")
+    conn.execute(f"INSERT INTO {name} VALUES (1)")
+    (version, at) = conn.execute(
+        f"SELECT snapshot_id, committed_at FROM {name}.snapshots ORDER BY 1 DESC LIMIT 1"
+    ).fetchone()
+    conn.execute(f"INSERT INTO {name} VALUES (2)")
+    count = f"SELECT count(*) FROM {name} "
+    versions = [version, str(version), at, str(at), at.replace(tzinfo=None)]
+    conn.execute("SET timezone = 'UTC'")
+    for old in versions:
+        assert conn.execute(count + "VERSION AS OF %s", [old]).fetchone() == (1,), old
+    for old in [at, str(at), at.replace(tzinfo=None), at.timestamp() + 0.0001]:
+        found = conn.execute(count + "FOR SYSTEM_TIME AS OF %s", [old])
+        assert found.fetchone() == (1,), old
+    late = conn.execute(count + "TIMESTAMP AS OF %s - %s", [at, dt.timedelta(0)])
+    assert late.fetchone() == (1,)
+    assert conn.execute(f"EXPLAIN {count} VERSION AS OF %s", [version]).fetchall()
+    with pytest.raises(errors.InvalidParameterValue, match="a version cannot be 1.5"):
+        conn.execute(count + "VERSION AS OF %s", [1.5])
+    with pytest.raises(errors.InvalidParameterValue):
+        conn.execute(count + "VERSION AS OF %s", [Decimal("1.5")])
+    with pytest.raises(errors.InvalidDatetimeFormat):
+        conn.execute(count + "TIMESTAMP AS OF %s", ["nothing"])
+
+
+def test_procedures_take_parameters(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int)")
+    conn.execute(f"INSERT INTO {name} VALUES (1)")
+    (version, at) = conn.execute(
+        f"SELECT snapshot_id, committed_at FROM {name}.snapshots ORDER BY 1 DESC LIMIT 1"
+    ).fetchone()
+    for call, values in [
+        ("system.rollback_to_snapshot(%s, %s)", [name, version]),
+        ("system.rollback_to_timestamp(%s, %s)", [name, at]),
+        ("system.rollback_to_timestamp(table => %s, timestamp => %s)", [name, str(at)]),
+        ("system.expire_snapshots(%s, %s, %s)", [name, at, 5]),
+        ("system.remove_orphan_files(table => %s, older_than => %s, dry_run => %s)", [name, at, True]),
+    ]:
+        conn.execute(f"INSERT INTO {name} VALUES (2)")
+        conn.execute(f"CALL {call}", values)
+    conn.execute(f"CALL system.rollback_to_snapshot('{name}', %s)", [version])
+    assert conn.execute(f"SELECT count(*) FROM {name}").fetchone() == (1,)
+
+
+def test_a_plan_as_json(conn, name):
+    conn.execute(f"CREATE TABLE {name} (id int PRIMARY KEY)")
+    cursor = conn.execute(f"EXPLAIN (FORMAT JSON) SELECT * FROM {name} WHERE id > 3")
+    assert cursor.description[0].type_code == psycopg.adapters.types["json"].oid
+    ((plans,),) = cursor.fetchall()
+    nodes, names = [plans[0]["Plan"]], []
+    while nodes:
+        node = nodes.pop()
+        names.append(node["Node Type"])
+        nodes += node.get("Plans", [])
+    assert "SegmentScanExec" in names and "Execution Time" not in plans[0]
+    ((plans,),) = conn.execute(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) INSERT INTO {name} SELECT x FROM generate_series(1, %s) s(x)",
+        [7],
+    ).fetchall()
+    assert plans[0]["Plan"]["Node Type"] == "INSERT" and plans[0]["Plan"]["Actual Rows"] == 7
+    assert plans[0]["Execution Time"] > 0
+    assert conn.execute(f"SELECT count(*) FROM {name}").fetchone() == (7,)
+    ((plans,),) = conn.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM {name}").fetchall()
+    node = plans[0]["Plan"]
+    while "Plans" in node:
+        (node,) = node["Plans"]
+    assert node["Actual Rows"] == 7
+
+
 def test_cancel(conn):
     timer = threading.Timer(0.5, conn.cancel)
     began = time.monotonic()

@@ -32,6 +32,26 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
+fn rows_stand_behind_copy_in_a_script() {
+    let script = "CREATE TABLE t (a int, b text);\nCOPY t FROM STDIN;\n1\tit's;\n2\t\\N\n\\.\n\
+                  COPY t FROM STDIN (FORMAT csv);\n3,x\n\\.\nSELECT count(*) AS n FROM t;\nSELECT x;\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    let by_name = sql(&[file.path().to_str().unwrap()], "");
+    let piped = sql(&[], script);
+    for output in [by_name, piped] {
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(out, "CREATE TABLE\nCOPY 2\nCOPY 1\n n \n---\n 3\n(1 row)\n\n", "{err}");
+        assert!(err.contains("LINE 10: SELECT x;"), "{err}");
+    }
+    let to_the_end = sql(&[], "CREATE TABLE t (a int);\nCOPY t FROM STDIN;\n1\n2\n");
+    assert_eq!(text(&to_the_end.stdout), "CREATE TABLE\nCOPY 2\n");
+    let parquet = "CREATE TABLE t (a int); COPY t FROM STDIN (FORMAT parquet);";
+    let empty = sql(&["-c", parquet], "");
+    assert!(text(&empty.stderr).contains("\"STDIN\" cannot be read as Parquet"));
+}
+
+#[test]
 fn serve_says_where_and_ends_when_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = asofdb()

@@ -1,12 +1,11 @@
 //! The arguments of a procedure, by name or by position.
 
-use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
 use super::Calling;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::query::plan_constant;
-use crate::plan::time_travel::{constant, time_of};
+use crate::plan::time_travel::{constant, time_of, whole_number, written};
 
 /// Values in the order of a usage, `name(first, second)`; None where one was not said or is NULL.
 pub(super) struct Arguments {
@@ -76,11 +75,8 @@ impl Arguments {
     /// A commit's number, if it was said.
     pub fn commit(&self, name: &str) -> Result<Option<u64>> {
         let Some(value) = self.value(name) else { return Ok(None) };
-        let number = value.cast_to(&DataType::Int64).ok().and_then(|number| match number {
-            ScalarValue::Int64(Some(number)) => u64::try_from(number).ok(),
-            _ => None,
-        });
-        let wrong = || self.wrong(format!("argument \"{name}\" is no commit: {value}"));
+        let number = whole_number(value).ok().and_then(|number| u64::try_from(number).ok());
+        let wrong = || self.wrong(format!("argument \"{name}\" is no commit: {}", written(value)));
         number.ok_or_else(wrong).map(Some)
     }
 

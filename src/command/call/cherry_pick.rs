@@ -6,7 +6,7 @@ use super::Calling;
 use super::arguments::Arguments;
 use super::on_table::{answer, branch_of, change, table, with_property};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::{CommitId, TableId};
+use crate::spec::{CommitId, TableId, ref_label};
 use crate::store::{CommitOptions, Joining, Snapshot, Version};
 
 pub(super) const USAGE: &str = "cherrypick_snapshot(table, snapshot_id)";
@@ -66,6 +66,7 @@ async fn pick(
     let options = with_property(options, SOURCE, number.to_string());
     let (_, after) = change(store, &branch, &options, |head| {
         if let Joining::UpToDate = store.joining(head, picked.commit(), only)? {
+            let branch = ref_label(&branch);
             let message = format!("branch \"{branch}\" has commit {number} in its past already");
             return Err(Error::new(ErrorKind::WrongState, message)
                 .hint("pick commits of other branches; RESTORE TABLE goes back to one's own"));

@@ -63,12 +63,26 @@ pub async fn call(calling: &Calling<'_>) -> Result<RecordBatch> {
         "cherrypick_snapshot" => cherry_pick::call(calling).await,
         "publish_changes" => cherry_pick::publish_changes(calling).await,
         "ancestors_of" => ancestors::call(calling),
-        _ => Err(Error::new(
+        other => Err(Error::new(
             ErrorKind::UndefinedFunction,
             format!("procedure {} does not exist", call.procedure.join(".")),
         )
-        .hint(usages())),
+        .hint(match other {
+            "create_changelog_view" => {
+                "SELECT … FROM table_changes('t', from, to) has the changes, \
+                                        and may stand in CREATE TEMP VIEW"
+                    .to_owned()
+            }
+            _ => usages(),
+        })),
     }
+}
+
+/// How a procedure is called; None where it is not there.
+pub fn usage_of(call: &Call) -> Option<&'static str> {
+    let name = call.procedure.last()?;
+    let is_it = |usage: &&str| usage.split_once('(').is_some_and(|(known, _)| known == name);
+    PROCEDURES.into_iter().chain(maintain::USAGES).find(is_it)
 }
 
 fn usages() -> String {

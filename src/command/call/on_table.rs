@@ -8,7 +8,7 @@ use crate::command::merge::ROUNDS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::plan::{Reading, names};
-use crate::spec::{CommitId, RefKind};
+use crate::spec::{CommitId, RefKind, ref_label};
 use crate::store::{CommitOptions, Snapshot, Store, Table, Transaction, check_unprotected};
 
 /// A table by its name, and the branch that the name or the session says.
@@ -53,7 +53,7 @@ pub(super) async fn change(
             return Ok((head.commit(), commit));
         }
     }
-    let message = format!("branch \"{branch}\" moved {ROUNDS} times meanwhile");
+    let message = format!("branch \"{}\" moved {ROUNDS} times meanwhile", ref_label(branch));
     Err(Error::new(ErrorKind::Conflict, message).hint("run the statement again"))
 }
 

@@ -8,6 +8,7 @@ use super::arguments::Arguments;
 use super::on_table::{answer, branch_of, change, table};
 use crate::command::past::table_then;
 use crate::error::{Error, ErrorKind, Result};
+use crate::spec::ref_label;
 use crate::store::{Snapshot, Version};
 
 pub(super) const TO_SNAPSHOT: &str = "rollback_to_snapshot(table, snapshot_id)";
@@ -79,7 +80,8 @@ async fn back(
 }
 
 fn not_its_own(branch: &str, to: &Snapshot) -> Error {
-    let message = format!("commit {} is not in the past of branch \"{branch}\"", to.commit());
+    let (commit, branch) = (to.commit(), ref_label(branch));
+    let message = format!("commit {commit} is not in the past of branch \"{branch}\"");
     Error::new(ErrorKind::WrongState, message)
         .hint("system.set_current_snapshot takes any commit; SHOW LOG lists the branch's own")
 }

@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::arms::has_arms_that_wait;
 use super::correlation::{Place, joins, outer_columns, subquery_of, takes_outer};
 use super::node::ApplyNode;
 use crate::exec::apply::ApplyKind;
@@ -45,7 +46,7 @@ impl AnalyzerRule for AnalyzeApply {
 
 /// Numbers what applies add, over a whole plan.
 #[derive(Default)]
-struct Names(usize);
+pub(super) struct Names(usize);
 
 impl Names {
     fn next(&mut self) -> String {
@@ -131,7 +132,7 @@ fn with_applies(node: LogicalPlan, names: &mut Names) -> Result<Transformed<Logi
         return Ok(Transformed::no(node));
     }
     if let (LogicalPlan::Sort(sort), LogicalPlan::Projection(shown)) = (&node, input) {
-        return sorted(sort, shown, names);
+        return sorted(&node, sort, shown, names);
     }
     let before = node.schema().columns();
     let mut below = input.clone();
@@ -143,14 +144,9 @@ fn with_applies(node: LogicalPlan, names: &mut Names) -> Result<Transformed<Logi
             LogicalPlan::Filter(_) => split_conjunction(&expr).into_iter().cloned().collect(),
             _ => Vec::new(),
         };
-        let replaced = expr.transform_down(|expr| match is_apply(&expr, &node, &tops) {
-            true => {
-                let (value, plan) = apply_value(expr, std::mem::take(&mut below), names)?;
-                below = plan;
-                Ok(Transformed::new(value, true, TreeNodeRecursion::Jump))
-            }
-            false => Ok(Transformed::no(expr)),
-        })?;
+        let mut applies = Applies { node: &node, tops: &tops, below, names: &mut *names };
+        let replaced = applies.replace(expr, None)?;
+        below = applies.below;
         exprs.push(name.restore(replaced.data));
     }
     let node = node.with_new_exprs(exprs, vec![below])?;
@@ -161,21 +157,48 @@ fn with_applies(node: LogicalPlan, names: &mut Names) -> Result<Transformed<Logi
     LogicalPlanBuilder::from(node).project(shown)?.build().map(Transformed::yes)
 }
 
+/// The sub-selects of one expression, on their way below its node.
+pub(super) struct Applies<'a> {
+    node: &'a LogicalPlan,
+    /// A WHERE's conditions.
+    tops: &'a [Expr],
+    below: LogicalPlan,
+    names: &'a mut Names,
+}
+
+impl Applies<'_> {
+    /// Whether the expression is a sub-select that no join can say.
+    pub(super) fn is_apply(&self, expr: &Expr) -> bool {
+        is_apply(expr, self.node, self.tops)
+    }
+
+    /// Sets a sub-select below the node, and gives the column with its value.
+    pub(super) fn apply(&mut self, expr: Expr, guard: Option<&Expr>) -> Result<Expr> {
+        let below = std::mem::take(&mut self.below);
+        let (value, plan) = apply_value(expr, guard, below, self.names)?;
+        self.below = plan;
+        Ok(value)
+    }
+}
+
 /// ORDER BY a sub-select: it may name columns that the results do not show.
-fn sorted(sort: &Sort, shown: &Projection, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+fn sorted(
+    node: &LogicalPlan,
+    sort: &Sort,
+    shown: &Projection,
+    names: &mut Names,
+) -> Result<Transformed<LogicalPlan>> {
     let mut below = shown.input.as_ref().clone();
     let mut shows = shown.expr.clone();
     let mut order = sort.expr.clone();
     for by in &mut order {
-        let replaced = by.expr.clone().transform_down(|expr| {
-            if !subquery_of(&expr).is_some_and(|inner| takes_outer(&inner.subquery)) {
-                return Ok(Transformed::no(expr));
-            }
-            let (value, plan) = apply_value(expr, below.clone(), names)?;
-            below = plan;
-            shows.extend(value.column_refs().into_iter().cloned().map(Expr::Column));
-            Ok(Transformed::new(value, true, TreeNodeRecursion::Jump))
-        })?;
+        let mut applies = Applies { node, tops: &[], below, names: &mut *names };
+        let replaced = applies.replace(over_input(&by.expr, shown)?, None)?;
+        below = applies.below;
+        let own = replaced.data.column_refs().into_iter().filter(|column| {
+            column.relation.as_ref().is_some_and(|relation| relation.table() == APPLIED)
+        });
+        shows.extend(own.cloned().map(Expr::Column));
         by.expr = replaced.data;
     }
     let results = shown.schema.columns().into_iter().map(Expr::Column);
@@ -187,6 +210,25 @@ fn sorted(sort: &Sort, shown: &Projection, names: &mut Names) -> Result<Transfor
     Ok(Transformed::yes(plan))
 }
 
+/// What is ordered by, over what the results are made of where an arm of it has to wait: whether a row
+/// takes the arm is asked there.
+fn over_input(by: &Expr, shown: &Projection) -> Result<Expr> {
+    if !by.exists(|expr| Ok(has_arms_that_wait(expr)))? {
+        return Ok(by.clone());
+    }
+    let input = shown.input.schema();
+    let over = by.clone().transform_down(|expr| match &expr {
+        Expr::Column(column) if !input.has_column(column) => {
+            match shown.schema.maybe_index_of_column(column) {
+                Some(at) => Ok(Transformed::yes(shown.expr[at].clone().unalias())),
+                None => Ok(Transformed::no(expr)),
+            }
+        }
+        _ => Ok(Transformed::no(expr)),
+    })?;
+    Ok(over.data)
+}
+
 fn has_any(node: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     node.apply_expressions(|expr| {
@@ -195,6 +237,7 @@ fn has_any(node: &LogicalPlan) -> Result<bool> {
             _ => Vec::new(),
         };
         found |= expr.exists(|expr| Ok(is_apply(expr, node, &tops)))?;
+        found |= expr.exists(|expr| Ok(has_arms_that_wait(expr)))?;
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
@@ -221,8 +264,14 @@ fn is_apply(expr: &Expr, node: &LogicalPlan, tops: &[Expr]) -> bool {
     !joins
 }
 
-/// The value of a sub-select as a column, and the input with that column.
-fn apply_value(expr: Expr, input: LogicalPlan, names: &mut Names) -> Result<(Expr, LogicalPlan)> {
+/// The value of a sub-select as a column, and the input with that column; NULL, and nothing is run, in
+/// rows for which `guard` is not true.
+fn apply_value(
+    expr: Expr,
+    guard: Option<&Expr>,
+    input: LogicalPlan,
+    names: &mut Names,
+) -> Result<(Expr, LogicalPlan)> {
     let schema = Arc::clone(input.schema());
     let (subplan, kind, negated) = match expr {
         Expr::ScalarSubquery(subquery) => {
@@ -249,9 +298,34 @@ fn apply_value(expr: Expr, input: LogicalPlan, names: &mut Names) -> Result<(Exp
     let shown = vec![(Some(qualifier.clone()), Arc::new(field))];
     let shown = DFSchema::new_with_metadata(shown, Default::default())?;
     let outer = outer_columns(&subplan, &schema)?;
-    let plan = applied(input, subplan, outer, kind, shown)?;
+    let plan = match guard {
+        Some(guard) => guarded((input, subplan), outer, kind, shown, (guard, names.next()))?,
+        None => applied(input, subplan, outer, kind, shown)?,
+    };
     let value = Expr::Column(Column::new(Some(qualifier), name));
     Ok((if negated { Expr::Not(Box::new(value)) } else { value }, plan))
+}
+
+/// As [`applied`], for the rows that the guard is true for. All others ask for the same: nothing.
+fn guarded(
+    (input, subplan): (LogicalPlan, LogicalPlan),
+    outer: Vec<Column>,
+    kind: ApplyKind,
+    shown: DFSchema,
+    (guard, name): (&Expr, String),
+) -> Result<LogicalPlan> {
+    let asked = Column::new(Some(TableReference::bare(APPLIED)), &name);
+    let field = Arc::new(Field::new(&name, DataType::Boolean, true));
+    let reached = Expr::OuterReferenceColumn(field, asked.clone());
+    let subplan = LogicalPlanBuilder::from(subplan).filter(reached)?.build()?;
+    let mut given = Vec::with_capacity(outer.len() + 1);
+    for column in outer {
+        let value = when(guard.clone(), Expr::Column(column.clone())).end()?;
+        given.push((column, value));
+    }
+    given.push((asked, guard.clone()));
+    let node = ApplyNode::try_new(input, subplan, given, kind, shown)?;
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
 /// `expr op ANY (sub-select)`, or ALL, as one value of the sub-select: one row decides it; where none

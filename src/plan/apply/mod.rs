@@ -9,6 +9,7 @@
 //! that has the sub-select (`convert.rs`). The operator plans the sub-select anew with the values in the
 //! place of the columns, so that keys and times prune what it reads.
 
+mod arms;
 mod convert;
 mod correlation;
 mod node;

@@ -91,7 +91,8 @@ impl SessionFacts {
             _ => DateOrder::Mdy,
         };
         let extra_float_digits = setting("extra_float_digits").parse().unwrap_or(1);
-        TextOptions { time_zone: self.time_zone(), extra_float_digits, date_order }
+        let now_us = Some(self.hooks.times().transaction_us);
+        TextOptions { time_zone: self.time_zone(), extra_float_digits, date_order, now_us }
     }
 
     /// The session's time zone, UTC where the setting names none we know.

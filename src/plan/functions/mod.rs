@@ -23,6 +23,7 @@ mod interval;
 mod json;
 mod json_build;
 mod json_change;
+mod justify;
 mod long_value;
 mod numbers;
 mod operators;
@@ -102,6 +103,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(to_char::functions(facts));
     functions.extend(text::functions());
     functions.extend(date_part::functions());
+    functions.extend(justify::functions());
     functions.extend(domain::functions());
     functions.extend(array::functions());
     functions.extend(long_value::functions(facts.call_bytes_max));

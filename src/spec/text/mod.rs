@@ -1,9 +1,9 @@
 //! PostgreSQL's text form of every [`Type`](super::Type), both directions, a column at a time.
 //!
 //! What is written is what psql would show under DateStyle ISO, IntervalStyle postgres and
-//! bytea_output hex; what is read is what PostgreSQL reads. Two things are refused on purpose: words
-//! that need a clock (`now`, `today`: callers resolve them), and numeric NaN and infinity, which
-//! decimal storage cannot hold. Bytes come in, not strings: every form checks its own.
+//! bytea_output hex; what is read is what PostgreSQL reads. Refused on purpose: numeric NaN and
+//! infinity, which decimal storage cannot hold. Words that need a clock (`now`, `today`) count from the
+//! moment that the options bring. Bytes come in, not strings: every form checks its own.
 //!
 //! Columns: [`TextFormatter`] and [`TextBuilder`]. Single values: the `parse_…` functions. Start
 //! reading at [`mod@format`] and [`build`]; each other file is one family of types.

@@ -123,6 +123,9 @@ impl<'t> Reading<'t> {
             "am" | "pm" if self.afternoon.is_none() => self.afternoon = Some(lower == "pm"),
             "t" if !self.time_follows => self.time_follows = true,
             "at" | "on" => {}
+            "now" | "today" | "yesterday" | "tomorrow" if self.options.now_us.is_some() => {
+                return self.relative_day(&lower);
+            }
             _ => {
                 if let Some(month) = month(word) {
                     if self.month.replace(month).is_some() {
@@ -131,6 +134,29 @@ impl<'t> Reading<'t> {
                 } else if !is_weekday(word) {
                     return self.named_zone(word, first);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// The moment that the options bring, or a day beside it, in the session's zone.
+    fn relative_day(&mut self, word: &str) -> Result<()> {
+        let now_us = self.options.now_us.unwrap_or_default();
+        let local_us = self.options.zone().local_us(now_us);
+        let today = local_us.div_euclid(DAY_US);
+        let day = match word {
+            "yesterday" => today - 1,
+            "tomorrow" => today + 1,
+            _ => today,
+        };
+        if self.moment.days.replace(day).is_some() {
+            return Err(self.bad());
+        }
+        if word == "now" {
+            let offset = (local_us - now_us).div_euclid(1_000_000) as i32;
+            let known = self.moment.micros.replace(local_us.rem_euclid(DAY_US)).is_some();
+            if known || self.moment.zone.replace(Zone::Fixed(offset)).is_some() {
+                return Err(self.bad());
             }
         }
         Ok(())
@@ -263,6 +289,9 @@ impl<'t> Reading<'t> {
             return Err(self.bad());
         }
         if self.month.is_some() || !self.parts.is_empty() {
+            if self.moment.days.is_some() {
+                return Err(self.bad());
+            }
             let (year, month, day) = self.order()?;
             self.moment.days = Some(self.day(year, month, day)?);
         } else if self.before_christ.is_some() {

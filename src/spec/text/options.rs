@@ -12,6 +12,9 @@ pub struct TextOptions {
     pub extra_float_digits: i32,
     /// How `01/02/2003` is read.
     pub date_order: DateOrder,
+    /// The moment that `now` and the days beside it are told from, µs since 1970-01-01 UTC; None where
+    /// there is none, and these words are no times.
+    pub now_us: Option<i64>,
 }
 
 impl TextOptions {
@@ -27,6 +30,7 @@ impl Default for TextOptions {
             time_zone: chrono_tz::Tz::UTC,
             extra_float_digits: 1,
             date_order: DateOrder::Mdy,
+            now_us: None,
         }
     }
 }

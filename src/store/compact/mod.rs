@@ -31,6 +31,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::deletes::Positions;
 use crate::spec::{
     CommitId, LineRange, LinkId, RetiredEntry, SegmentEntry, SegmentId, SegmentMeta, TableId,
+    ref_label,
 };
 
 /// Writers may come first so many times; then they wait once.
@@ -104,6 +105,7 @@ impl Store {
         let _alone = self.shared.compacting.lock().await;
         let base = self.head(branch)?;
         let Some(found) = base.table_by_id(table)? else {
+            let branch = ref_label(branch);
             let message = format!("table {table} is not on branch \"{branch}\"");
             return Err(Error::new(ErrorKind::UndefinedTable, message));
         };

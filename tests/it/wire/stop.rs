@@ -160,7 +160,7 @@ async fn planning_is_cancelled_and_meanwhile_others_are_answered() {
     };
     let query = long_to_plan();
     let (answer, ()) = tokio::join!(in_time("Parse", client.prepare(&query)), meanwhile);
-    let error = answer.err().expect("it is not planned yet");
+    let error = answer.expect_err("it is not planned yet");
     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
     let rows = client.query_one("SELECT count(*) FROM t", &[]).await.unwrap();
     assert_eq!(rows.get::<_, i64>(0), 1, "what was cancelled wrote nothing");
