@@ -16,7 +16,10 @@
 //! and a filter above the join never goes into it. Ties get their columns at analysis, from the
 //! whole right side, so no later pruning changes a winner.
 //!
-//! The room refuses RIGHT and FULL, volatile functions, aggregates and subqueries in a condition.
+//! Right rows that come out by themselves (RIGHT, FULL) are the join's own: nothing filters or limits the
+//! right side but the join.
+//!
+//! The room refuses volatile functions, aggregates and subqueries in a condition.
 //!
 //! Start reading at [`register`], then `relation.rs`.
 
