@@ -97,6 +97,12 @@ impl AsofJoinNode {
         self.over(self.left.as_ref().clone(), right)
     }
 
+    /// Of kind Semi: of two rows of one time it is all the same which one there is.
+    pub(super) fn as_semi(&self) -> Result<Self> {
+        let (ties, hidden) = (Vec::new(), Vec::new());
+        AsofJoinNode { kind: Kind::Semi, ties, hidden, ..self.clone() }.with_schema()
+    }
+
     /// Keys and match over two inputs, and nothing else yet.
     pub(super) fn try_new(
         (left, right): (LogicalPlan, LogicalPlan),

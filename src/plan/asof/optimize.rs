@@ -58,12 +58,12 @@ impl OptimizerRule for PushIntoAsofJoin {
     }
 }
 
-fn asof_join(plan: &LogicalPlan) -> Option<&AsofJoinNode> {
+pub(super) fn asof_join(plan: &LogicalPlan) -> Option<&AsofJoinNode> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     extension.node.as_any().downcast_ref()
 }
 
-fn as_plan(node: AsofJoinNode) -> LogicalPlan {
+pub(super) fn as_plan(node: AsofJoinNode) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
