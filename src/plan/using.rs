@@ -65,10 +65,12 @@ impl RelationPlanner for UsingPlanner {
                 let sides = Sides { left, right: context.plan(join.relation)?, join_type };
                 match constraint {
                     SqlConstraint::On(condition) => sides.on(condition, context)?,
-                    SqlConstraint::Using(columns) => sides.merged(names(columns, context)?)?,
+                    SqlConstraint::Using(columns) => {
+                        sides.merged(names(columns, context)?, None)?
+                    }
                     _ => {
                         let names = common_names(&sides.left, &sides.right)?;
-                        sides.merged(names)?
+                        sides.merged(names, None)?
                     }
                 }
             }
@@ -159,6 +161,17 @@ fn common_names(left: &LogicalPlan, right: &LogicalPlan) -> Result<Vec<String>> 
     Ok(names)
 }
 
+/// A join by USING these columns, of which there is at least one, and by `filter`.
+pub(super) fn join(
+    left: LogicalPlan,
+    right: LogicalPlan,
+    join_type: JoinType,
+    names: Vec<String>,
+    filter: Option<Expr>,
+) -> Result<LogicalPlan> {
+    Sides { left, right, join_type }.merged(names, filter)
+}
+
 struct Sides {
     left: LogicalPlan,
     right: LogicalPlan,
@@ -182,7 +195,7 @@ impl Sides {
             .build()
     }
 
-    fn merged(self, names: Vec<String>) -> Result<LogicalPlan> {
+    fn merged(self, names: Vec<String>, filter: Option<Expr>) -> Result<LogicalPlan> {
         if names.is_empty() {
             return LogicalPlanBuilder::from(self.left)
                 .join_on(self.right, self.join_type, [])?
@@ -195,8 +208,9 @@ impl Sides {
             let qualifier = qualifier(of_left.iter().chain(&of_right), &right);
             let (l, r) = (Expr::Column(left), Expr::Column(right));
             let value = match self.join_type {
-                JoinType::Right => r.clone(),
-                JoinType::Full => coalesce(vec![l.clone(), r.clone()]),
+                // Columns that more than equality decides on can differ: the left one is shown.
+                JoinType::Right if filter.is_none() => r.clone(),
+                JoinType::Right | JoinType::Full => coalesce(vec![l.clone(), r.clone()]),
                 _ => l.clone(),
             };
             let one = Expr::Column(Column::new(Some(qualifier.clone()), name.clone()));
@@ -209,7 +223,7 @@ impl Sides {
             Arc::new(self.left),
             Arc::new(self.right),
             keys.into_iter().chain(aliases).collect(),
-            None,
+            filter,
             self.join_type,
             JoinConstraint::Using,
             NullEquality::NullEqualsNothing,

@@ -9,13 +9,39 @@ use super::residual::Residual;
 
 type Expr = Arc<dyn PhysicalExpr>;
 
-/// Which left rows survive.
+/// Which rows survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// Those with a match.
+    /// Left rows with a match.
     Inner,
-    /// All; without a match the right columns are NULL.
+    /// All left rows; without a match the right columns are NULL.
     Left,
+    /// Left rows with a match, and each right row that is no one's match, with NULL on the left.
+    Right,
+    /// All left rows, and each right row that is no one's match.
+    Full,
+    /// Left rows with a match, without the right columns.
+    Semi,
+    /// Left rows without a match, without the right columns.
+    Anti,
+}
+
+impl Kind {
+    /// Whether left rows without a match go.
+    pub fn drops_unmatched(self) -> bool {
+        matches!(self, Kind::Inner | Kind::Right | Kind::Semi)
+    }
+
+    /// Whether right rows that are no one's match come out. Nothing but the join itself may take
+    /// rows off the right side then, and the left columns may be NULL.
+    pub fn keeps_right(self) -> bool {
+        matches!(self, Kind::Right | Kind::Full)
+    }
+
+    /// Whether the output has the right columns.
+    pub fn shows_right(self) -> bool {
+        !matches!(self, Kind::Semi | Kind::Anti)
+    }
 }
 
 /// `left <comparison> right`, over the times.
@@ -64,7 +90,7 @@ pub enum Tolerance {
 /// Everything that says which right row a left row gets.
 #[derive(Clone, Debug)]
 pub struct AsofCondition {
-    /// Which left rows survive.
+    /// Which rows survive.
     pub kind: Kind,
     /// The keys; may be empty.
     pub on: Vec<AsofKey>,
@@ -76,6 +102,9 @@ pub struct AsofCondition {
     pub tolerance: Option<Tolerance>,
     /// Over the left input: rows for which it is not true have no match.
     pub left_condition: Option<Expr>,
+    /// Over the right input: rows for which it is not true are no one's match. Only of kinds that keep
+    /// the right rows; of others the right input is filtered.
+    pub right_condition: Option<Expr>,
     /// Over both: the nearest row for which it is true is the match.
     pub residual: Option<Residual>,
     /// Over the right input: the last in this order wins among rows of one time.

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::stats::{ColumnStatistics, Precision};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::equivalence::{EquivalenceProperties, ProjectionMapping};
 use datafusion::physical_expr::{
-    Distribution, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr,
+    Distribution, LexOrdering, OrderingRequirements, Partitioning, PhysicalExpr, PhysicalSortExpr,
 };
 use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
@@ -28,7 +28,7 @@ use futures::FutureExt;
 
 use super::condition::{AsofCondition, Kind, Tolerance};
 use super::gather::Output;
-use super::hash::{self, Held, Once};
+use super::hash::{self, Held, LookUp, Once};
 use super::metrics::AsofMetrics;
 use super::residual::Residual;
 use super::sides::Sides;
@@ -126,17 +126,23 @@ impl AsofJoinExec {
             let in_order = properties.ordering_satisfy(self.right_order.clone())?;
             let order = (!in_order).then(|| self.right_order.clone());
             let metrics = AsofMetrics::new(&self.metrics, partition);
-            Ok(Held::read(right, order, Arc::clone(&sides), Arc::clone(&context), metrics).boxed())
+            let (sides, context) = (Arc::clone(&sides), Arc::clone(&context));
+            Ok(Held::read(right, order, sides, partitions, context, metrics).boxed())
         })?;
         let (schema, kind) = (self.schema(), self.condition.kind);
         let projection = self.projection.clone();
         let output = Output { schema, kind, projection, right_schema };
-        Ok(hash::join(left, holding, sides, output, metrics))
+        let batch_rows = context.session_config().batch_size();
+        Ok(hash::join(LookUp { left, holding, sides, output, metrics, batch_rows }))
     }
 
     fn has_full_width(&self) -> bool {
-        let width = self.left.schema().fields().len() + self.right.schema().fields().len();
-        self.projection.len() == width
+        let of_right = if self.condition.kind.shows_right() { self.right_width() } else { 0 };
+        self.projection.len() == self.left.schema().fields().len() + of_right
+    }
+
+    fn right_width(&self) -> usize {
+        self.right.schema().fields().len()
     }
 }
 
@@ -158,20 +164,25 @@ fn ordering<'a>(
     }
 }
 
-/// Columns of both inputs, the right ones nullable where a left row may stay without a match.
+/// Columns of both inputs, those of a side nullable where a row of the other may come out without it.
 fn joined_schema(left: &Schema, right: &Schema, kind: Kind) -> SchemaRef {
-    let right_fields = right.fields().iter().map(|field| match kind {
-        Kind::Inner => Arc::clone(field),
-        Kind::Left => Arc::new(field.as_ref().clone().with_nullable(true)),
-    });
-    let fields: Vec<_> = left.fields().iter().cloned().chain(right_fields).collect();
+    let side = |fields: &Fields, nullable: bool| -> Vec<FieldRef> {
+        let fields = fields.iter().map(|field| match nullable {
+            true => Arc::new(field.as_ref().clone().with_nullable(true)),
+            false => Arc::clone(field),
+        });
+        fields.collect()
+    };
+    let mut fields = side(left.fields(), kind.keeps_right());
+    fields.extend(side(right.fields(), !kind.drops_unmatched()));
     let mut metadata = right.metadata().clone();
     metadata.extend(left.metadata().clone());
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }
 
 /// Each left row appears at most once and in order, so what holds of the left input alone, its
-/// order, equalities and partitioning, holds of the output.
+/// order, equalities and partitioning, holds of the output; but not where right rows without one
+/// come out among them.
 fn properties(
     left: &Arc<dyn ExecutionPlan>,
     right: &Arc<dyn ExecutionPlan>,
@@ -179,6 +190,16 @@ fn properties(
     projection: &[usize],
 ) -> Result<PlanProperties> {
     let schema = joined_schema(&left.schema(), &right.schema(), kind);
+    if kind.keeps_right() {
+        let equivalences = EquivalenceProperties::new(Arc::new(schema.project(projection)?));
+        let partitions = left.output_partitioning().partition_count();
+        return Ok(PlanProperties::new(
+            equivalences,
+            Partitioning::UnknownPartitioning(partitions),
+            EmissionType::Both,
+            boundedness(left, right),
+        ));
+    }
     let of_left = left.equivalence_properties();
     let mut equivalences = EquivalenceProperties::new(Arc::clone(&schema));
     equivalences.add_equivalence_group(of_left.eq_group().clone())?;
@@ -226,6 +247,9 @@ impl DisplayAs for AsofJoinExec {
         }
         if let Some(condition) = &self.condition.left_condition {
             write!(f, ", left_condition={condition}")?;
+        }
+        if let Some(condition) = &self.condition.right_condition {
+            write!(f, ", right_condition={condition}")?;
         }
         if let Some(residual) = &self.condition.residual {
             write!(f, ", residual={residual}")?;
@@ -287,10 +311,11 @@ impl ExecutionPlan for AsofJoinExec {
         ]
     }
 
-    /// The left order is kept, as the properties say. Said of [`How::Stream`] here too, DataFusion would push a sort that
-    /// stands above the join below it, over the order that the join needs.
+    /// The left order is kept where the properties say so. Said here too, DataFusion would push a sort
+    /// that stands above the join below it, over the order that the join needs, or would take the
+    /// right side's sort for one that a parent makes needless.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.how == How::Hash, false]
+        vec![false, false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -309,7 +334,8 @@ impl ExecutionPlan for AsofJoinExec {
             Tolerance::Distance { .. } => None,
         });
         let residual = condition.residual.iter().map(Residual::expr);
-        let exprs = on.chain(times).chain(bound).chain(&condition.left_condition).chain(residual);
+        let of_one_side = condition.left_condition.iter().chain(&condition.right_condition);
+        let exprs = on.chain(times).chain(bound).chain(of_one_side).chain(residual);
         apply_expression_roots(exprs, f)
     }
 
@@ -362,7 +388,13 @@ impl ExecutionPlan for AsofJoinExec {
     }
 
     fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        vec![ChildStats::At(partition), ChildStats::Skip]
+        // Of what is held, every partition may have to hand out all.
+        let of_right = match (self.condition.kind.keeps_right(), self.how) {
+            (false, _) => ChildStats::Skip,
+            (true, How::Stream) => ChildStats::At(partition),
+            (true, How::Hash) => ChildStats::At(None),
+        };
+        vec![ChildStats::At(partition), of_right]
     }
 
     fn statistics_from_inputs(
@@ -370,29 +402,35 @@ impl ExecutionPlan for AsofJoinExec {
         inputs: &[Arc<Statistics>],
         _args: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
-        let left = inputs[0].as_ref();
+        let [left, right] = [0, 1].map(|input| inputs[input].as_ref());
         let mut column_statistics = left.column_statistics.clone();
-        let right_width = self.right.schema().fields().len();
-        column_statistics.extend(vec![ColumnStatistics::new_unknown(); right_width]);
-        let statistics = match self.condition.kind {
-            Kind::Left => Statistics {
-                num_rows: left.num_rows,
-                total_byte_size: Precision::Absent,
-                column_statistics,
-            },
-            Kind::Inner => Statistics {
-                num_rows: left.num_rows.to_inexact(),
-                total_byte_size: Precision::Absent,
-                column_statistics: column_statistics.into_iter().map(|c| c.to_inexact()).collect(),
-            },
+        column_statistics.extend(vec![ColumnStatistics::new_unknown(); self.right_width()]);
+        let (left_rows, right_rows) = (left.num_rows.to_inexact(), right.num_rows.to_inexact());
+        let num_rows = match self.condition.kind {
+            Kind::Left => left.num_rows,
+            Kind::Inner | Kind::Semi | Kind::Anti => left_rows,
+            // Each right row at least once, and the more often the more left rows there are.
+            Kind::Right => left_rows.max(&right_rows),
+            Kind::Full => left_rows.add(&right_rows),
         };
+        match self.condition.kind {
+            Kind::Left => {}
+            Kind::Right | Kind::Full => column_statistics.fill(ColumnStatistics::new_unknown()),
+            Kind::Inner | Kind::Semi | Kind::Anti => {
+                column_statistics =
+                    column_statistics.into_iter().map(ColumnStatistics::to_inexact).collect();
+            }
+        }
+        let total_byte_size = Precision::Absent;
+        let statistics = Statistics { num_rows, total_byte_size, column_statistics };
         Ok(Arc::new(statistics.project(Some(&self.projection))))
     }
 
     fn cardinality_effect(&self) -> CardinalityEffect {
         match self.condition.kind {
             Kind::Left => CardinalityEffect::Equal,
-            Kind::Inner => CardinalityEffect::LowerEqual,
+            Kind::Inner | Kind::Semi | Kind::Anti => CardinalityEffect::LowerEqual,
+            Kind::Right | Kind::Full => CardinalityEffect::Unknown,
         }
     }
 

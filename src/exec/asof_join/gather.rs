@@ -1,4 +1,5 @@
-//! The output: left rows as they are or thinned out, right rows fetched from where they are pinned.
+//! The output: left rows as they are or thinned out, right rows fetched from where they are pinned, or
+//! as they are with NULL on the left.
 
 use std::ops::Range;
 
@@ -32,10 +33,15 @@ impl Output {
     ) -> Result<RecordBatch> {
         let mut left = left.slice(range.start, range.len());
         let mut kept = std::borrow::Cow::Borrowed(matches);
-        if self.kind == Kind::Inner && matches.iter().any(Option::is_none) {
-            let mask: BooleanArray = matches.iter().map(|m| Some(m.is_some())).collect();
+        let stays = |m: &Option<Position>| match self.kind {
+            Kind::Left | Kind::Full => true,
+            Kind::Inner | Kind::Right | Kind::Semi => m.is_some(),
+            Kind::Anti => m.is_none(),
+        };
+        if !matches.iter().all(stays) {
+            let mask: BooleanArray = matches.iter().map(|m| Some(stays(m))).collect();
             left = filter_record_batch(&left, &mask)?;
-            kept.to_mut().retain(Option::is_some);
+            kept.to_mut().retain(stays);
         }
         let picks = Picks::new(&kept, window);
         let columns =
@@ -44,7 +50,23 @@ impl Output {
                 Some(right) => picks.column(right, window, &self.right_schema),
             });
         let columns = columns.collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(kept.len()));
+        self.batch(columns, kept.len())
+    }
+
+    /// Right rows that are no one's match, beside a left input of so many columns.
+    pub(super) fn unmatched(&self, right: &RecordBatch, left_width: usize) -> Result<RecordBatch> {
+        let fields = self.schema.fields().iter();
+        let columns = self.projection.iter().zip(fields).map(|(&column, field)| {
+            match column.checked_sub(left_width) {
+                None => new_null_array(field.data_type(), right.num_rows()),
+                Some(column) => ArrayRef::clone(right.column(column)),
+            }
+        });
+        self.batch(columns.collect(), right.num_rows())
+    }
+
+    fn batch(&self, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(SchemaRef::clone(&self.schema), columns, &options)?)
     }
 }

@@ -13,9 +13,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arrow::array::RecordBatch;
-use arrow::compute::{concat_batches, lexsort_to_indices, take_record_batch};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{
+    concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -38,7 +41,18 @@ use super::window::{Encoded, Position, Window};
 pub(super) struct Held {
     window: Window,
     runs: Runs,
+    rest: Option<Rest>,
     _reservation: MemoryReservation,
+}
+
+/// What comes out of the right side besides matches.
+struct Rest {
+    /// A bit for each row held: some left row got it.
+    chosen: Vec<AtomicU64>,
+    /// Rows that the right condition rules out.
+    ruled_out: Vec<RecordBatch>,
+    /// Partitions of the left that are not through: the last one takes the rest along.
+    open: AtomicUsize,
 }
 
 /// Where each key's rows are.
@@ -86,22 +100,31 @@ impl Once {
 }
 
 impl Held {
-    /// Reads the right side, and sorts it where it does not come in the join's order.
+    /// Reads the right side, and sorts it where it does not come in the join's order, for so many
+    /// partitions of the left.
     pub(super) async fn read(
         mut right: SendableRecordBatchStream,
         order: Option<LexOrdering>,
         sides: Arc<Sides>,
+        partitions: usize,
         context: Arc<TaskContext>,
         metrics: AsofMetrics,
     ) -> Result<Held> {
         let reservation = MemoryConsumer::new("AsofHash").register(context.memory_pool());
         let schema = right.schema();
-        let mut batches = Vec::new();
+        let (mut batches, mut ruled_out, mut ruled_out_size) = (Vec::new(), Vec::new(), 0);
         while let Some(batch) = right.try_next().await? {
             metrics.right_rows.add(batch.num_rows());
+            let (candidates, others) = sides.candidates(batch)?;
+            if others.num_rows() > 0 {
+                let size = Encoded::batch_size(&others)?;
+                reservation.try_grow(size)?;
+                ruled_out_size += size;
+                ruled_out.push(others);
+            }
             // Once as it comes, and once put together.
-            reservation.try_grow(2 * Encoded::batch_size(&batch)?)?;
-            batches.push(batch);
+            reservation.try_grow(2 * Encoded::batch_size(&candidates)?)?;
+            batches.push(candidates);
         }
         let mut all = concat_batches(&schema, &batches)?;
         drop(batches);
@@ -112,11 +135,62 @@ impl Held {
         }
         let encoded = sides.right(all)?;
         let runs = Runs::of(&encoded.keys, encoded.rows());
-        reservation.try_resize(encoded.size()? + runs.size())?;
+        let rest = sides.condition.kind.keeps_right().then(|| {
+            let words = encoded.rows().div_ceil(64);
+            let chosen = std::iter::repeat_with(AtomicU64::default).take(words).collect();
+            Rest { chosen, ruled_out, open: AtomicUsize::new(partitions) }
+        });
+        let rest_size = rest.as_ref().map_or(0, |rest| ruled_out_size + rest.chosen.len() * 8);
+        reservation.try_resize(encoded.size()? + runs.size() + rest_size)?;
         metrics.build_mem_used.set_max(reservation.size());
         let mut window = Window::default();
         window.push(encoded)?;
-        Ok(Held { window, runs, _reservation: reservation })
+        Ok(Held { window, runs, rest, _reservation: reservation })
+    }
+
+    fn choose(&self, matches: &[Option<Position>]) {
+        let Some(rest) = &self.rest else { return };
+        for position in matches.iter().flatten() {
+            let bit = 1 << (position.row % 64);
+            rest.chosen[position.row / 64].fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    /// One partition of the left is through. The rest of the right side for the last of them.
+    fn close(self: &Arc<Self>) -> Option<Unmatched> {
+        let rest = self.rest.as_ref()?;
+        let is_last = rest.open.fetch_sub(1, Ordering::AcqRel) == 1;
+        is_last.then(|| Unmatched { held: Arc::clone(self), next_ruled_out: 0, next_row: 0 })
+    }
+}
+
+/// The right rows that no left row got, on their way out.
+struct Unmatched {
+    held: Arc<Held>,
+    next_ruled_out: usize,
+    next_row: usize,
+}
+
+impl Unmatched {
+    fn next(&mut self, batch_rows: usize) -> Result<Option<RecordBatch>> {
+        let Some(rest) = &self.held.rest else { return Ok(None) };
+        if let Some(batch) = rest.ruled_out.get(self.next_ruled_out) {
+            self.next_ruled_out += 1;
+            return Ok(Some(batch.clone()));
+        }
+        let all = &self.held.window.get(0).expect("one batch is held").batch;
+        while self.next_row < all.num_rows() {
+            let rows = self.next_row..all.num_rows().min(self.next_row + batch_rows);
+            self.next_row = rows.end;
+            let part = all.slice(rows.start, rows.len());
+            let chosen = |row: usize| rest.chosen[row / 64].load(Ordering::Relaxed) >> (row % 64);
+            let unchosen: BooleanArray = rows.map(|row| Some(chosen(row) & 1 == 0)).collect();
+            let unchosen = filter_record_batch(&part, &unchosen)?;
+            if unchosen.num_rows() > 0 {
+                return Ok(Some(unchosen));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -175,29 +249,58 @@ impl Runs {
     }
 }
 
-/// The joined rows of one partition of the left.
-pub(super) fn join(
-    left: SendableRecordBatchStream,
-    holding: Holding,
-    sides: Arc<Sides>,
-    output: Output,
-    metrics: AsofMetrics,
-) -> SendableRecordBatchStream {
-    let schema: SchemaRef = Arc::clone(&output.schema);
-    let state = (left, holding, sides, output, metrics);
-    let batches = futures::stream::try_unfold(state, |mut state| async move {
-        let (left, holding, sides, output, metrics) = &mut state;
+/// One partition of the left on its way through.
+pub(super) struct LookUp {
+    pub(super) left: SendableRecordBatchStream,
+    pub(super) holding: Holding,
+    pub(super) sides: Arc<Sides>,
+    pub(super) output: Output,
+    pub(super) metrics: AsofMetrics,
+    /// Rows that one batch of the rest of the right side has.
+    pub(super) batch_rows: usize,
+}
+
+/// The joined rows of one partition of the left; behind those of the last one to end, the right rows
+/// that no left row got.
+pub(super) fn join(of: LookUp) -> SendableRecordBatchStream {
+    let schema: SchemaRef = Arc::clone(&of.output.schema);
+    let left_width = of.left.schema().fields().len();
+    let look_up = LookUpStream { of, left_width, left_done: false, unmatched: None };
+    let batches = futures::stream::try_unfold(look_up, |mut look_up| async move {
+        Ok(look_up.next().await?.map(|batch| (batch, look_up)))
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
+struct LookUpStream {
+    of: LookUp,
+    left_width: usize,
+    left_done: bool,
+    unmatched: Option<Unmatched>,
+}
+
+impl LookUpStream {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let LookUp { left, holding, sides, output, metrics, batch_rows } = &mut self.of;
         let held = holding.clone().await.map_err(DataFusionError::Shared)?;
-        while let Some(batch) = left.try_next().await? {
+        while !self.left_done {
+            let Some(batch) = left.try_next().await? else {
+                self.left_done = true;
+                self.unmatched = held.close();
+                break;
+            };
             let joined = look_up(batch, &held, sides, output, metrics)?;
             if joined.num_rows() > 0 {
                 metrics.baseline.record_output(joined.num_rows());
-                return Ok(Some((joined, state)));
+                return Ok(Some(joined));
             }
         }
-        Ok(None)
-    });
-    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+        let Some(unmatched) = &mut self.unmatched else { return Ok(None) };
+        let Some(right) = unmatched.next(*batch_rows)? else { return Ok(None) };
+        metrics.right_unmatched.add(right.num_rows());
+        metrics.baseline.record_output(right.num_rows());
+        output.unmatched(&right, self.left_width).map(Some)
+    }
 }
 
 fn look_up(
@@ -237,6 +340,7 @@ fn look_up(
         let tried = residual.settle(&left.rows.batch, &held.window, pending, near, decide)?;
         metrics.residual_pairs.add(tried);
     }
+    held.choose(&matches);
     timer.done();
     let _timer = metrics.time_gather.timer();
     let matched = matches.iter().flatten().count();

@@ -14,6 +14,8 @@ pub(super) struct AsofMetrics {
     pub(super) matched: Count,
     /// Left rows that got none.
     pub(super) unmatched: Count,
+    /// Right rows that came out because no left row got them.
+    pub(super) right_unmatched: Count,
     /// Left rows without a match because a key or the time is NULL.
     pub(super) null_key_rows: Count,
     /// Left rows whose nearest right row lies beyond the tolerance.
@@ -36,6 +38,7 @@ impl AsofMetrics {
             right_rows: counter("right_rows"),
             matched: counter("matched"),
             unmatched: counter("unmatched"),
+            right_unmatched: counter("right_unmatched"),
             null_key_rows: counter("null_key_rows"),
             tolerance_rejected: counter("tolerance_rejected"),
             residual_pairs: counter("residual_pairs"),

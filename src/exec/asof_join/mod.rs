@@ -31,7 +31,10 @@
 //!   of storage cannot change the winner.
 //! * **NULL** in a key compared by `=`, or in the time of either side, never matches. A key compared
 //!   by IS NOT DISTINCT FROM takes NULL as a value.
-//! * **Output** follows the order of the left input; a LEFT join keeps every left row once.
+//! * **Output** follows the order of the left input; a LEFT join keeps every left row once. Of kinds that
+//!   keep the right side (RIGHT, FULL), right rows that no left row got come out between, with NULL on
+//!   the left: each once, as soon as no left row can get it any more. Of a right side that is held, the
+//!   last partition of the left to end takes them along.
 //!
 //! # Memory
 //!

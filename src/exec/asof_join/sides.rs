@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{and, prep_null_mask_filter};
+use arrow::compute::{and, filter_record_batch, not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
@@ -69,6 +69,18 @@ impl Sides {
             Some(Tolerance::Distance { .. }) | None => None,
         };
         Ok(LeftRows { rows, eligible, bounds })
+    }
+
+    /// The right rows that can be a match, and those that the right condition rules out.
+    pub(super) fn candidates(&self, batch: RecordBatch) -> Result<(RecordBatch, RecordBatch)> {
+        let Some(condition) = &self.condition.right_condition else {
+            let none = batch.slice(0, 0);
+            return Ok((batch, none));
+        };
+        let holds = evaluate(&[condition], &batch)?.remove(0);
+        let holds = known_true(holds.as_boolean());
+        let ruled_out = filter_record_batch(&batch, &not(&holds)?)?;
+        Ok((filter_record_batch(&batch, &holds)?, ruled_out))
     }
 
     pub(super) fn right(&self, batch: RecordBatch) -> Result<Encoded> {

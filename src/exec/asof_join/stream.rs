@@ -68,6 +68,8 @@ struct AsofJoinStream {
     /// The first row of the key at the cursor; kept only for a residual condition.
     run_start: Position,
     right_done: bool,
+    left_done: bool,
+    left_width: usize,
     current: Option<LeftBatch>,
     metrics: AsofMetrics,
     reservation: MemoryReservation,
@@ -81,7 +83,7 @@ impl AsofJoinStream {
     ) -> Result<Self> {
         let Inputs { left, right, condition, projection, schema } = inputs;
         let sides = Sides::try_new(Arc::clone(&condition), &left.schema(), &right.schema())?;
-        let right_schema = right.schema();
+        let (left_width, right_schema) = (left.schema().fields().len(), right.schema());
         let output = Output { schema, kind: condition.kind, projection, right_schema };
         let start = Position { batch: 0, row: 0 };
         Ok(AsofJoinStream {
@@ -89,10 +91,12 @@ impl AsofJoinStream {
             right,
             sides,
             output,
-            window: Window::default(),
+            window: Window::new(condition.kind.keeps_right()),
             cursor: start,
             run_start: start,
             right_done: false,
+            left_done: false,
+            left_width,
             current: None,
             metrics,
             reservation,
@@ -100,15 +104,21 @@ impl AsofJoinStream {
     }
 
     /// The next output batch: the decided rows of one left batch, or fewer where the right rows
-    /// they hold would become too many.
+    /// they hold would become too many, or right rows that are no one's match.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            let mut left = match self.current.take() {
-                Some(left) => left,
-                None => match self.fetch_left().await? {
-                    Some(left) => left,
-                    None => return Ok(None),
-                },
+            if let Some(unchosen) = self.window.pop_unchosen() {
+                return self.unmatched(&unchosen).map(Some);
+            }
+            let left = match self.current.take() {
+                Some(left) => Some(left),
+                None => self.fetch_left().await?,
+            };
+            let Some(mut left) = left else {
+                match self.finish().await? {
+                    true => continue,
+                    false => return Ok(None),
+                }
             };
             self.match_rows(&mut left).await?;
             let batch = self.emit(&mut left)?;
@@ -135,6 +145,10 @@ impl AsofJoinStream {
                     timer.stop();
                     self.fetch_right(left).await?;
                     timer.restart();
+                    // Handed out now, lest all of the right side pile up behind one left row.
+                    if self.window.has_unchosen() {
+                        return Ok(());
+                    }
                 }
                 self.choose(left);
             } else {
@@ -200,6 +214,7 @@ impl AsofJoinStream {
         }
         if let Some(position) = near {
             self.window.pin(position);
+            self.window.choose(position);
         }
         left.matches.push(near);
     }
@@ -209,7 +224,38 @@ impl AsofJoinStream {
         self.sides.is_near(&left.of, row, right, position.row)
     }
 
+    /// Behind the last left row: lets go of all right rows, then reads on. False where there are no
+    /// more that come out.
+    async fn finish(&mut self) -> Result<bool> {
+        if !self.sides.condition.kind.keeps_right() {
+            return Ok(false);
+        }
+        if !std::mem::replace(&mut self.left_done, true) {
+            self.window.release(usize::MAX)?;
+        }
+        if !self.window.has_unchosen() && !self.right_done {
+            match self.right.next().await.transpose()? {
+                Some(batch) => {
+                    self.metrics.right_rows.add(batch.num_rows());
+                    self.window.push_unchosen(batch)?;
+                }
+                None => self.right_done = true,
+            }
+        }
+        self.reserve(None)?;
+        Ok(self.window.has_unchosen() || !self.right_done)
+    }
+
+    fn unmatched(&mut self, right: &RecordBatch) -> Result<RecordBatch> {
+        self.metrics.right_unmatched.add(right.num_rows());
+        self.metrics.baseline.record_output(right.num_rows());
+        self.output.unmatched(right, self.left_width)
+    }
+
     async fn fetch_left(&mut self) -> Result<Option<LeftBatch>> {
+        if self.left_done {
+            return Ok(None);
+        }
         let Some(batch) = self.left.try_next().await? else { return Ok(None) };
         let of = self.sides.left(batch, &self.metrics)?;
         let (matches, pending) = (Vec::new(), Vec::new());
@@ -221,7 +267,7 @@ impl AsofJoinStream {
     /// Reads the right batch after the cursor, dropping those that are behind and not used.
     async fn fetch_right(&mut self, left: &LeftBatch) -> Result<()> {
         let keep_from = self.keep_from(left);
-        self.window.prune(keep_from);
+        self.window.prune(keep_from)?;
         let Some(batch) = self.right.next().await.transpose()? else {
             self.right_done = true;
             return Ok(());
@@ -230,8 +276,12 @@ impl AsofJoinStream {
             return Ok(());
         }
         self.metrics.right_rows.add(batch.num_rows());
-        let encoded = self.sides.right(batch)?;
-        self.window.push(encoded)?;
+        let (candidates, ruled_out) = self.sides.candidates(batch)?;
+        self.window.push_unchosen(ruled_out)?;
+        if candidates.num_rows() > 0 {
+            let encoded = self.sides.right(candidates)?;
+            self.window.push(encoded)?;
+        }
         self.reserve(Some(left))
     }
 
@@ -259,7 +309,7 @@ impl AsofJoinStream {
         self.metrics.unmatched.add(left.matches.len() - matched);
         left.matches.clear();
         left.emitted = left.next;
-        self.window.release(self.keep_from(left));
+        self.window.release(self.keep_from(left))?;
         self.reserve(Some(left))?;
         Ok(batch)
     }
@@ -275,6 +325,7 @@ impl AsofJoinStream {
         let tried = residual.settle(batch, &self.window, pending, near, decide)?;
         self.metrics.residual_pairs.add(tried);
         for (row, position) in decided {
+            position.into_iter().for_each(|position| self.window.choose(position));
             left.matches[row - left.emitted] = position;
         }
         Ok(())

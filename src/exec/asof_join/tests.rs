@@ -1,6 +1,7 @@
 //! The operator against an oracle that compares every left row with every right row.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
@@ -42,6 +43,7 @@ struct Case {
     tolerance: Option<i64>,
     residual: bool,
     left_condition: bool,
+    right_condition: bool,
 }
 
 const NAMES: [&str; 6] = ["a", "b", "ts", "tie", "value", "id"];
@@ -51,9 +53,9 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(fields.to_vec()))
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
+fn batch(rows: &[(usize, &Row)]) -> RecordBatch {
     let column = |of: &dyn Fn(usize, &Row) -> Option<i64>| -> ArrayRef {
-        let values = rows.iter().enumerate().map(|(id, row)| of(id, row));
+        let values = rows.iter().map(|(id, row)| of(*id, row));
         Arc::new(Int64Array::from_iter(values))
     };
     let columns = vec![
@@ -102,27 +104,60 @@ fn condition(case: &Case) -> AsofCondition {
             .tolerance
             .map(|steps| Tolerance::Distance { steps: steps.into(), text: steps.to_string() }),
         left_condition: case.left_condition.then(|| binary(column(4), Operator::NotEq, number(1))),
+        right_condition: (case.right_condition && case.kind.keeps_right())
+            .then(|| binary(column(4), Operator::NotEq, number(2))),
         residual: case.residual.then(residual),
         ties: vec![column(3), column(5)],
     }
 }
 
-fn sorted(rows: &[Row], plan: &AsofJoinExec, side: usize) -> Arc<dyn ExecutionPlan> {
-    let input = MemorySourceConfig::try_new_exec(&[vec![batch(rows)]], schema(), None).unwrap();
+/// A side in so many partitions: by the first key, or, where any place will do, by turns.
+fn sorted(
+    rows: &[Row],
+    plan: &AsofJoinExec,
+    side: usize,
+    (partitions, by_key): (usize, bool),
+) -> Arc<dyn ExecutionPlan> {
+    let mut parts = vec![Vec::new(); partitions];
+    for (id, row) in rows.iter().enumerate() {
+        let at = if by_key { row.keys[0].unwrap_or(0) as usize } else { id };
+        parts[at % partitions].push((id, row));
+    }
+    let parts: Vec<Vec<RecordBatch>> = parts.iter().map(|rows| vec![batch(rows)]).collect();
+    let input = MemorySourceConfig::try_new_exec(&parts, schema(), None).unwrap();
     match plan.required_input_ordering()[side].clone() {
-        Some(order) => Arc::new(SortExec::new(order.into_single().into(), input)),
+        Some(order) => {
+            let sort = SortExec::new(order.into_single().into(), input);
+            Arc::new(sort.with_preserve_partitioning(true))
+        }
         None => input,
     }
 }
 
 fn join(how: How, left: &[Row], right: &[Row], case: &Case) -> Arc<AsofJoinExec> {
+    join_in(1, how, left, right, case)
+}
+
+fn join_in(
+    partitions: usize,
+    how: How,
+    left: &[Row],
+    right: &[Row],
+    case: &Case,
+) -> Arc<AsofJoinExec> {
     let empty = || MemorySourceConfig::try_new_exec(&[vec![]], schema(), None).unwrap();
     let condition = Arc::new(condition(case));
-    let projection = vec![5, 5 + NAMES.len()];
+    let shown = if case.kind.shows_right() { 2 } else { 1 };
+    let projection = vec![5, 5 + NAMES.len()][..shown].to_vec();
     let (l, r): (Arc<dyn ExecutionPlan>, Arc<dyn ExecutionPlan>) = (empty(), empty());
     let plan =
         AsofJoinExec::try_new(l, r, Arc::clone(&condition), how, projection.clone()).unwrap();
-    let (l, r) = (sorted(left, &plan, 0), sorted(right, &plan, 1));
+    let (of_left, of_right) = match how {
+        How::Hash => ((partitions, false), (1, false)),
+        How::Stream if case.keys == 0 => ((1, false), (1, false)),
+        How::Stream => ((partitions, true), (partitions, true)),
+    };
+    let (l, r) = (sorted(left, &plan, 0, of_left), sorted(right, &plan, 1, of_right));
     Arc::new(AsofJoinExec::try_new(l, r, condition, how, projection).unwrap())
 }
 
@@ -131,20 +166,25 @@ fn context(batch_size: usize) -> Arc<TaskContext> {
     Arc::new(TaskContext::default().with_session_config(config))
 }
 
-fn run(plan: Arc<AsofJoinExec>, batch_size: usize) -> Vec<(i64, Option<i64>)> {
+/// The places of the left and of the right row.
+type Pair = (Option<i64>, Option<i64>);
+
+fn run(plan: Arc<AsofJoinExec>, batch_size: usize) -> Vec<Pair> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let batches = runtime.block_on(collect(plan, context(batch_size))).unwrap();
     let mut pairs = Vec::new();
     for batch in batches {
-        let ids = batch.column(0).as_primitive::<Int64Type>();
-        let matches = batch.column(1).as_primitive::<Int64Type>();
-        pairs.extend(ids.values().iter().copied().zip(matches));
+        let ids = |column: usize| batch.columns()[column].as_primitive::<Int64Type>().iter();
+        match batch.num_columns() {
+            1 => pairs.extend(ids(0).map(|left| (left, None))),
+            _ => pairs.extend(ids(0).zip(ids(1))),
+        }
     }
     pairs.sort();
     pairs
 }
 
-fn oracle(left: &[Row], right: &[Row], case: &Case) -> Vec<(i64, Option<i64>)> {
+fn oracle(left: &[Row], right: &[Row], case: &Case) -> Vec<Pair> {
     let admits = |l: &Row, r: &Row| {
         let keys = (0..case.keys).all(|i| match (l.keys[i], r.keys[i]) {
             (Some(a), Some(b)) => a == b,
@@ -162,18 +202,28 @@ fn oracle(left: &[Row], right: &[Row], case: &Case) -> Vec<(i64, Option<i64>)> {
             && case.tolerance.is_none_or(|tolerance| distance <= tolerance)
             && (!case.residual || (l.value + r.value) % 3 != 0)
             && (!case.left_condition || l.value != 1)
+            && (!case.right_condition || !case.kind.keeps_right() || r.value != 2)
     };
     let forward = case.comparison.is_forward();
-    let mut pairs = Vec::new();
+    let (mut pairs, mut unmatched) = (Vec::new(), BTreeSet::from_iter(0..right.len() as i64));
     for (id, l) in left.iter().enumerate() {
         let candidates = right.iter().enumerate().filter(|(_, r)| admits(l, r));
         let winner = candidates.max_by_key(|(id, r)| {
             let near = if forward { (Some(Reverse(r.time)), None) } else { (None, r.time) };
             (near, r.tie, *id)
         });
-        if case.kind == Kind::Left || winner.is_some() {
-            pairs.push((id as i64, winner.map(|(id, _)| id as i64)));
+        let (left, right) = (Some(id as i64), winner.map(|(id, _)| id as i64));
+        right.inspect(|right| _ = unmatched.remove(right));
+        match case.kind {
+            Kind::Inner | Kind::Right if right.is_none() => {}
+            Kind::Inner | Kind::Left | Kind::Right | Kind::Full => pairs.push((left, right)),
+            Kind::Semi if right.is_some() => pairs.push((left, None)),
+            Kind::Anti if right.is_none() => pairs.push((left, None)),
+            Kind::Semi | Kind::Anti => {}
         }
+    }
+    if matches!(case.kind, Kind::Right | Kind::Full) {
+        pairs.extend(unmatched.into_iter().map(|right| (None, Some(right))));
     }
     pairs.sort();
     pairs
@@ -193,35 +243,41 @@ fn cases() -> impl Strategy<Value = Case> {
         Just(Comparison::Greater),
         Just(Comparison::GreaterOrEqual),
     ];
-    let kind = prop_oneof![Just(Kind::Inner), Just(Kind::Left)];
+    let kinds = [Kind::Inner, Kind::Left, Kind::Right, Kind::Full, Kind::Semi, Kind::Anti];
+    let kind = proptest::sample::select(kinds.to_vec());
     let tolerance = prop::option::of(-1..8i64);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (kind, comparison, 0..=2usize, tolerance, flags).prop_map(
-        |(kind, comparison, keys, tolerance, (null_equal, residual, left_condition))| Case {
-            kind,
-            comparison,
-            keys,
-            null_equal,
-            tolerance,
-            residual,
-            left_condition,
+        |(kind, comparison, keys, tolerance, flags)| {
+            let (null_equal, residual, left_condition, right_condition) = flags;
+            Case {
+                kind,
+                comparison,
+                keys,
+                null_equal,
+                tolerance,
+                residual,
+                left_condition,
+                right_condition,
+            }
         },
     )
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 240, ..ProptestConfig::default() })]
 
     #[test]
     fn every_row_gets_the_match_of_the_oracle(
         left in rows(40),
         right in rows(120),
         case in cases(),
+        partitions in 1..4usize,
         batch_size in prop_oneof![Just(1usize), Just(2), Just(3), Just(7), Just(8192)],
     ) {
         let expected = oracle(&left, &right, &case);
         for how in [How::Stream, How::Hash] {
-            let found = run(join(how, &left, &right, &case), batch_size);
+            let found = run(join_in(partitions, how, &left, &right, &case), batch_size);
             prop_assert_eq!(&found, &expected, "{:?}", how);
         }
     }
@@ -240,6 +296,7 @@ fn plain(kind: Kind) -> Case {
         tolerance: None,
         residual: false,
         left_condition: false,
+        right_condition: false,
     }
 }
 
@@ -250,7 +307,7 @@ fn the_last_of_many_ties_wins() {
         let right: Vec<Row> = (0..ties).map(|value| at(4, value)).collect();
         for batch_size in [3, 8192] {
             let found = run(join(How::Stream, &[at(5, 0)], &right, &plain(Kind::Left)), batch_size);
-            assert_eq!(found, [(0, Some(ties - 1))]);
+            assert_eq!(found, [(Some(0), Some(ties - 1))]);
         }
     }
 }
@@ -263,7 +320,7 @@ fn a_residual_walks_back_to_the_start_of_the_key() {
     let case = Case { residual: true, ..plain(Kind::Inner) };
     assert_eq!(
         run(join(How::Stream, &[at(499, 0), at(0, 0)], &right, &case), 2),
-        [(0, Some(0)), (1, Some(0))]
+        [(Some(0), Some(0)), (Some(1), Some(0))]
     );
 }
 
@@ -279,7 +336,7 @@ fn without_left_rows_the_right_is_not_read() {
     let mut row = at(1, 0);
     row.time = None;
     let plan = join(How::Stream, &[row], &[at(1, 0)], &plain(Kind::Left));
-    assert_eq!(run(Arc::clone(&plan), 8192), [(0, None)]);
+    assert_eq!(run(Arc::clone(&plan), 8192), [(Some(0), None)]);
     assert_eq!((metric(&plan, "right_rows"), metric(&plan, "null_key_rows")), (0, 1));
 }
 
@@ -290,10 +347,36 @@ fn what_goes_by_is_let_go() {
     let left: Vec<Row> = (0..200).map(|i| at(i * 100, 0)).collect();
     let plan = join(How::Stream, &left, &right, &plain(Kind::Left));
     let found = run(Arc::clone(&plan), 10);
-    assert!(found.iter().all(|(id, matched)| *matched == Some(id * 100)));
+    assert!(found.iter().all(|(id, matched)| *matched == id.map(|id| id * 100)));
     let row = NAMES.len() * 9 + 16;
     let limit = (PINNED_BATCHES_MAX + 4) * 10 * row;
     assert!(metric(&plan, "build_mem_used") < limit, "{}", metric(&plan, "build_mem_used"));
+}
+
+/// Right rows that no left row got do not pile up, neither behind a far left row nor behind the last.
+#[test]
+fn unmatched_right_rows_are_let_go() {
+    let right: Vec<Row> = (0..20_000).map(|time| at(time, 0)).collect();
+    let row = NAMES.len() * 9 + 16;
+    for left in [vec![], vec![at(10, 0)], vec![at(19_990, 0)]] {
+        let plan = join(How::Stream, &left, &right, &plain(Kind::Right));
+        assert_eq!(run(Arc::clone(&plan), 10).len(), 20_000);
+        assert_eq!(metric(&plan, "right_unmatched"), 20_000 - left.len());
+        assert!(metric(&plan, "build_mem_used") < 8 * 10 * row);
+    }
+}
+
+/// A join that keeps the right side says nothing of the left one's order and partitions.
+#[test]
+fn what_holds_of_the_left_holds_of_the_output_unless_the_right_is_kept() {
+    let rows = [at(1, 0)];
+    for (kind, kept) in [(Kind::Left, true), (Kind::Anti, true), (Kind::Full, false)] {
+        let plan = join(How::Stream, &rows, &rows, &plain(kind));
+        let [left, right] = [0, 1].map(|side| Arc::clone(plan.children()[side]));
+        let condition = Arc::new(condition(&plain(kind)));
+        let plan = AsofJoinExec::try_new(left, right, condition, How::Stream, vec![0, 2]).unwrap();
+        assert_eq!(plan.properties().output_ordering().is_some(), kept, "{kind:?}");
+    }
 }
 
 /// What a residual condition makes it hold is taken from the pool, and refused there.

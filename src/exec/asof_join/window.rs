@@ -2,8 +2,10 @@
 //! behind the cursor.
 
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::compute::filter_record_batch;
 use datafusion::common::Result;
 
 use super::encode::Lane;
@@ -31,6 +33,8 @@ struct Pinned {
     used: bool,
     size: usize,
     encoded: Encoded,
+    /// The rows that some left row got, where the others come out too.
+    chosen: Option<BooleanBufferBuilder>,
 }
 
 /// The held batches, in the order of the stream, with gaps where none is needed any more.
@@ -38,14 +42,53 @@ struct Pinned {
 pub(super) struct Window {
     pinned: Vec<Pinned>,
     fetched: usize,
+    keeps_right: bool,
+    /// Rows that no left row got and none can get any more, where those come out.
+    unchosen: VecDeque<(RecordBatch, usize)>,
 }
 
 impl Window {
+    /// A window that hands out the rows of the batches it lets go that were not chosen, if
+    /// `keeps_right`.
+    pub(super) fn new(keeps_right: bool) -> Self {
+        Window { keeps_right, ..Window::default() }
+    }
+
     pub(super) fn push(&mut self, encoded: Encoded) -> Result<()> {
         let size = encoded.size()?;
-        self.pinned.push(Pinned { number: self.fetched, used: false, size, encoded });
+        let chosen = self.keeps_right.then(|| {
+            let mut chosen = BooleanBufferBuilder::new(encoded.rows());
+            chosen.append_n(encoded.rows(), false);
+            chosen
+        });
+        self.pinned.push(Pinned { number: self.fetched, used: false, size, encoded, chosen });
         self.fetched += 1;
         Ok(())
+    }
+
+    /// Some left row gets this row, which is pinned.
+    pub(super) fn choose(&mut self, position: Position) {
+        let pinned = self.slot(position.batch).map(|slot| &mut self.pinned[slot]);
+        if let Some(chosen) = pinned.and_then(|pinned| pinned.chosen.as_mut()) {
+            chosen.set_bit(position.row, true);
+        }
+    }
+
+    /// Right rows that are no one's match, to be handed out by [`Window::pop_unchosen`].
+    pub(super) fn push_unchosen(&mut self, rows: RecordBatch) -> Result<()> {
+        if rows.num_rows() > 0 {
+            let size = Encoded::batch_size(&rows)?;
+            self.unchosen.push_back((rows, size));
+        }
+        Ok(())
+    }
+
+    pub(super) fn pop_unchosen(&mut self) -> Option<RecordBatch> {
+        self.unchosen.pop_front().map(|(rows, _)| rows)
+    }
+
+    pub(super) fn has_unchosen(&self) -> bool {
+        !self.unchosen.is_empty()
     }
 
     /// The start of the batch that comes next.
@@ -86,14 +129,21 @@ impl Window {
     }
 
     /// Drops what no row points into and the cursor has left behind.
-    pub(super) fn prune(&mut self, keep_from: usize) {
-        self.pinned.retain(|p| p.used || p.number >= keep_from);
+    pub(super) fn prune(&mut self, keep_from: usize) -> Result<()> {
+        let gone = self.pinned.extract_if(.., |p| !p.used && p.number < keep_from);
+        let gone: Vec<Pinned> = gone.filter(|p| p.chosen.is_some()).collect();
+        for Pinned { encoded, chosen, .. } in gone {
+            let chosen = chosen.expect("others were left out").build();
+            let unchosen = BooleanArray::new(!&chosen, None);
+            self.push_unchosen(filter_record_batch(&encoded.batch, &unchosen)?)?;
+        }
+        Ok(())
     }
 
     /// Nothing points into the window any more.
-    pub(super) fn release(&mut self, keep_from: usize) {
+    pub(super) fn release(&mut self, keep_from: usize) -> Result<()> {
         self.pinned.iter_mut().for_each(|p| p.used = false);
-        self.prune(keep_from);
+        self.prune(keep_from)
     }
 
     pub(super) fn is_crowded(&self) -> bool {
@@ -102,7 +152,8 @@ impl Window {
 
     /// Bytes held.
     pub(super) fn size(&self) -> usize {
-        self.pinned.iter().map(|p| p.size).sum()
+        let unchosen = self.unchosen.iter().map(|(_, size)| size);
+        self.pinned.iter().map(|p| &p.size).chain(unchosen).sum()
     }
 }
 

@@ -23,7 +23,8 @@
 //! * **Nothing is required** of the left input: neither order nor distribution. Its order is kept.
 //! * **The right side** is one table, filtered, projected or renamed, clustered by exactly the keys and
 //!   then the time, in types that compare as integers (times, a single key) or as rows of bytes.
-//!   Anything else is the business of [`super::asof_join`].
+//!   Anything else, and kinds whose output has right rows that no label got, is the business of
+//!   [`super::asof_join`].
 //! * **Deleted and filtered rows** are no candidates: where they leave a page without one, the search
 //!   goes on to the next.
 //! * **Memory** is reserved for labels and what is shown for them. Where it ends, the labels come in

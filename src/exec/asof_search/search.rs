@@ -59,7 +59,9 @@ pub(super) async fn search(
     let timer = metrics.time_match.timer();
     if !sorted.order.keys.is_empty() {
         find(&view, &sorted, &sources, &mut winners, workers, metrics).await?;
-        winners.break_ties(&sources)?;
+        if !view.shown.is_empty() {
+            winners.break_ties(&sources)?;
+        }
     }
     reject_far(&view, &sorted, bounds.as_ref(), &mut winners, metrics);
     timer.done();

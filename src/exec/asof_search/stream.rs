@@ -27,6 +27,7 @@ use super::labels::{Labels, Sorted};
 use super::metrics::SearchMetrics;
 use super::search::{Matched, NO_ROW, search};
 use super::view::View;
+use crate::exec::asof_join::Kind;
 
 /// Bytes that a label costs a view beside the columns shown: keys, times, places.
 const LABEL_BYTES: usize = 72;
@@ -268,14 +269,14 @@ impl Search {
             }
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
-        let inner = self.views.iter().zip(&slots).filter(|(view, _)| !view.is_outer());
-        let found =
-            inner.fold(None, |found, (_, slots)| NullBuffer::union(found.as_ref(), slots.nulls()));
+        let kept = self.views.iter().zip(&slots).fold(None, |kept, (view, slots)| {
+            NullBuffer::union(kept.as_ref(), kept_by(view.condition.kind, slots).as_ref())
+        });
         let matched = rows - slots.first().map_or(0, |slots| slots.null_count());
         self.metrics.matched.add(matched);
         self.metrics.unmatched.add(rows - matched);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let Some(found) = found else {
+        let Some(kept) = kept else {
             let schema = Arc::clone(&self.schema);
             return Ok(RecordBatch::try_new_with_options(schema, columns, &options)?);
         };
@@ -283,10 +284,22 @@ impl Search {
         let fields = self.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true));
         let nullable = arrow::datatypes::Schema::new(fields.collect::<Vec<_>>());
         let all = RecordBatch::try_new_with_options(Arc::new(nullable), columns, &options)?;
-        let kept = filter_record_batch(&all, &BooleanArray::new(found.into_inner(), None))?;
+        let kept = filter_record_batch(&all, &BooleanArray::new(kept.into_inner(), None))?;
         let options = RecordBatchOptions::new().with_row_count(Some(kept.num_rows()));
         let (schema, columns) = (Arc::clone(&self.schema), kept.columns().to_vec());
         Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+    }
+}
+
+/// The labels that a join of this kind keeps; None where it keeps all.
+fn kept_by(kind: Kind, slots: &UInt32Array) -> Option<NullBuffer> {
+    match kind {
+        Kind::Left | Kind::Right | Kind::Full => None,
+        Kind::Inner | Kind::Semi => slots.nulls().cloned(),
+        Kind::Anti => Some(match slots.nulls() {
+            Some(found) => NullBuffer::new(!found.inner()),
+            None => NullBuffer::new_null(slots.len()),
+        }),
     }
 }
 

@@ -58,7 +58,7 @@ impl View {
             && condition.match_on.len() == 1
             && condition.on.iter().all(|key| !key.null_equal);
         let Some((scan, columns)) = scan_of(right).filter(|_| is_plain) else { return Ok(None) };
-        if scan.limit.is_some() {
+        if scan.limit.is_some() || condition.kind.keeps_right() {
             return Ok(None);
         }
         let visible = scan.table.schema().columns.len();

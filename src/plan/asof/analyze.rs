@@ -16,7 +16,7 @@ use super::condition::{Conditions, Scope, using_match};
 use super::external;
 use super::marker::as_match_marker;
 use super::node::{AsofJoinNode, AsofOn, MatchCondition, ToleranceExpr};
-use super::ties::{TieSource, break_ties};
+use super::ties::{TieSource, Tied, break_ties};
 use crate::exec::asof_join::Kind;
 
 /// Replaces the carriers of a plan and its subqueries.
@@ -62,6 +62,10 @@ impl AnalyzeAsof {
         let kind = match join.join_type {
             JoinType::Inner => Kind::Inner,
             JoinType::Left => Kind::Left,
+            JoinType::Right => Kind::Right,
+            JoinType::Full => Kind::Full,
+            JoinType::LeftSemi => Kind::Semi,
+            JoinType::LeftAnti => Kind::Anti,
             other => return datafusion::common::internal_err!("asof join of kind {other}"),
         };
         let constraint = join.join_constraint;
@@ -88,20 +92,28 @@ impl AnalyzeAsof {
         let times = conditions.matched.pairs.iter().map(|(_, right)| right);
         let distinct_by: Vec<&Expr> = keys.chain(times.clone()).collect();
         let nulls_match = conditions.on.iter().any(|on| on.null_equal);
-        let tied = break_ties(right, &distinct_by, nulls_match, self.ties.as_ref())?;
+        let tied = match kind.shows_right() {
+            true => break_ties(right, &distinct_by, nulls_match, self.ties.as_ref())?,
+            // Which of them wins is not to be seen.
+            false => Tied { plan: right, ties: Vec::new(), hidden: Vec::new() },
+        };
         let mut of_right = conditions.right_only;
         if conditions.matched.pairs.len() > 1 {
             of_right.extend(times.map(|time| time.clone().is_not_null()));
         }
-        let right = filtered(tied.plan, of_right)?;
-        let (left, left_condition) = match kind {
-            Kind::Inner => (filtered(left, conditions.left_only)?, None),
-            Kind::Left => (left, conjunction(conditions.left_only)),
+        let (right, right_condition) = match kind.keeps_right() {
+            false => (filtered(tied.plan, of_right)?, None),
+            true => (tied.plan, conjunction(of_right)),
+        };
+        let (left, left_condition) = match kind.drops_unmatched() {
+            true => (filtered(left, conditions.left_only)?, None),
+            false => (left, conjunction(conditions.left_only)),
         };
         let condition = (typed.on, typed.match_condition);
         let mut node = AsofJoinNode::try_new((left, right), kind, condition, constraint)?;
         node.tolerance = typed.tolerance;
         node.left_condition = left_condition;
+        node.right_condition = right_condition;
         node.residual = conjunction(conditions.residual.into_iter().chain(typed.residual));
         node.ties = tied.ties;
         node.hidden = tied.hidden;

@@ -403,7 +403,7 @@ fn spelled(expr: Expr) -> Expr {
 }
 
 /// `(a, b) >= (x, y)` as `a > x OR a = x AND b >= y`.
-pub(super) fn lexicographic(comparison: Comparison, lefts: &[Expr], rights: &[Expr]) -> Expr {
+fn lexicographic(comparison: Comparison, lefts: &[Expr], rights: &[Expr]) -> Expr {
     let strict = if comparison.is_forward() { Operator::Lt } else { Operator::Gt };
     let last = match comparison {
         Comparison::Less => Operator::Lt,

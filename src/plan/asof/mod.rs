@@ -7,6 +7,7 @@
 //! relation   factor → carrier: an ordinary Join with a marker    names, `*` and USING resolve as in any join
 //! analyze    carrier → Extension(AsofJoinNode)                   before any other rule sees the carrier
 //! optimize   filters and limits go below the left side
+//! unused     joins that nobody asks for what they find go
 //! physical   AsofJoinNode → AsofSearchExec, or AsofJoinExec
 //! ```
 //!
@@ -16,7 +17,10 @@
 //! and a filter above the join never goes into it. Ties get their columns at analysis, from the
 //! whole right side, so no later pruning changes a winner.
 //!
-//! The room refuses RIGHT and FULL, volatile functions, aggregates and subqueries in a condition.
+//! Right rows that come out by themselves (RIGHT, FULL) are the join's own: nothing filters or limits the
+//! right side but the join.
+//!
+//! The room refuses volatile functions, aggregates and subqueries in a condition.
 //!
 //! Start reading at [`register`], then `relation.rs`.
 
@@ -31,6 +35,7 @@ mod relation;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod unused;
 
 use std::sync::Arc;
 
@@ -44,11 +49,12 @@ pub use optimize::PushIntoAsofJoin;
 pub use physical::{AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner};
 pub use relation::{AsofRelationPlanner, plan_asof};
 pub use ties::{NoTies, TieOrder, TieSource};
+pub use unused::DropUnusedAsofJoin;
 
 use crate::error::Error;
 
 /// Adds all that ASOF JOIN needs: the relation planner, the analyzer rule (first), the optimizer
-/// rule and a query planner with the extension planner.
+/// rules and a query planner with the extension planner.
 ///
 /// A builder that already has a query planner should take the parts instead.
 pub fn register(
@@ -63,8 +69,8 @@ pub fn register(
     builder
 }
 
-/// Adds the analyzer rule before all others, and the optimizer rule behind the one that moves
-/// filters down to it.
+/// Adds the analyzer rule before all others, and the optimizer rules behind the one that moves
+/// filters down to them.
 pub fn add_rules(
     mut builder: SessionStateBuilder,
     ties: Arc<dyn TieSource>,
@@ -73,7 +79,9 @@ pub fn add_rules(
     analyzer.rules.insert(0, Arc::new(AnalyzeAsof::new(ties)));
     let rules = &mut builder.optimizer().get_or_insert_with(Optimizer::new).rules;
     let at = rules.iter().position(|rule| rule.name() == "push_down_filter");
-    rules.insert(at.map_or(rules.len(), |at| at + 1), Arc::new(PushIntoAsofJoin));
+    let behind = at.map_or(rules.len(), |at| at + 1);
+    rules.insert(behind, Arc::new(PushIntoAsofJoin));
+    rules.insert(behind + 1, Arc::new(DropUnusedAsofJoin));
     builder
 }
 

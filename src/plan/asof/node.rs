@@ -4,7 +4,11 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinConstraint, Result, internal_err};
+use arrow::datatypes::FieldRef;
+use datafusion::common::{
+    Column, DFSchema, DFSchemaRef, FunctionalDependencies, JoinConstraint, Result, internal_err,
+};
+use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Expr, Filter, InvariantLevel, LogicalPlan, UserDefinedLogicalNodeCore,
 };
@@ -45,11 +49,11 @@ pub struct ToleranceExpr {
 /// For each left row, the nearest right row: see [`crate::exec::asof_join`] for what that means.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AsofJoinNode {
-    /// Kept, all of it where `kind` is Left.
+    /// Each row of it looks for one of the right.
     pub left: Arc<LogicalPlan>,
     /// Searched. Its `hidden` columns are not in the output.
     pub right: Arc<LogicalPlan>,
-    /// Which left rows survive.
+    /// Which rows survive, and whose columns are in the output.
     pub kind: Kind,
     /// The keys; may be empty.
     pub on: Vec<AsofOn>,
@@ -59,14 +63,21 @@ pub struct AsofJoinNode {
     pub constraint: JoinConstraint,
     /// How far a match may lie.
     pub tolerance: Option<ToleranceExpr>,
-    /// Over the left input: where it is not true there is no match. Only of kind Left.
+    /// Over the left input: where it is not true there is no match. Not of kinds that drop left rows
+    /// without a match, whose left input is filtered.
     pub left_condition: Option<Expr>,
+    /// Over the right input: where it is not true it is no one's match. Only of kinds that keep
+    /// the right rows; the right input of others is filtered.
+    pub right_condition: Option<Expr>,
     /// Over both inputs: the nearest right row for which it is true is the match.
     pub residual: Option<Expr>,
     /// Over the right input: among rows of one time the greatest wins.
     pub ties: Vec<Expr>,
     /// Columns of the right input that only `ties` reads.
     pub hidden: Vec<Column>,
+    /// A condition on the output that reads no column, of kinds that keep the right rows: of others the
+    /// left input is filtered by it.
+    pub output_filter: Option<Expr>,
     schema: DFSchemaRef,
 }
 
@@ -86,6 +97,12 @@ impl AsofJoinNode {
         self.over(self.left.as_ref().clone(), right)
     }
 
+    /// Of kind Semi: of two rows of one time it is all the same which one there is.
+    pub(super) fn as_semi(&self) -> Result<Self> {
+        let (ties, hidden) = (Vec::new(), Vec::new());
+        AsofJoinNode { kind: Kind::Semi, ties, hidden, ..self.clone() }.with_schema()
+    }
+
     /// Keys and match over two inputs, and nothing else yet.
     pub(super) fn try_new(
         (left, right): (LogicalPlan, LogicalPlan),
@@ -102,9 +119,11 @@ impl AsofJoinNode {
             constraint,
             tolerance: None,
             left_condition: None,
+            right_condition: None,
             residual: None,
             ties: Vec::new(),
             hidden: Vec::new(),
+            output_filter: None,
             schema: Arc::new(DFSchema::empty()),
         }
         .with_schema()
@@ -113,19 +132,24 @@ impl AsofJoinNode {
     /// Computes the output's schema anew.
     pub(super) fn with_schema(mut self) -> Result<Self> {
         let left = self.left.schema();
-        let mut fields: Vec<_> = left.iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).collect();
+        let padded = |field: &FieldRef, padded: bool| match padded {
+            true => Arc::new(field.as_ref().clone().with_nullable(true)),
+            false => Arc::clone(field),
+        };
+        let of_left = left.iter().map(|(q, f)| (q.cloned(), padded(f, self.kind.keeps_right())));
+        let mut fields: Vec<_> = of_left.collect();
         for index in self.shown() {
             let (qualifier, field) = self.right.schema().qualified_field(index);
-            let field = match self.kind {
-                Kind::Inner => Arc::clone(field),
-                Kind::Left => Arc::new(field.as_ref().clone().with_nullable(true)),
-            };
-            fields.push((qualifier.cloned(), field));
+            fields.push((qualifier.cloned(), padded(field, !self.kind.drops_unmatched())));
         }
         let mut metadata = self.right.schema().metadata().clone();
         metadata.extend(left.metadata().clone());
-        // A left row appears at most once, so what identified it still does.
-        let mut dependencies = left.functional_dependencies().clone();
+        // A left row appears at most once, so what identified it still does; but not among rows of the
+        // right side alone, which all have the same NULLs.
+        let mut dependencies = match self.kind.keeps_right() {
+            false => left.functional_dependencies().clone(),
+            true => FunctionalDependencies::empty(),
+        };
         dependencies.extend_target_indices(fields.len());
         let schema = DFSchema::new_with_metadata(fields, metadata)?;
         self.schema = Arc::new(schema.with_functional_dependencies(dependencies)?);
@@ -134,6 +158,9 @@ impl AsofJoinNode {
 
     /// The right input's columns that are in the output, in its order.
     pub(super) fn shown(&self) -> Vec<usize> {
+        if !self.kind.shows_right() {
+            return Vec::new();
+        }
         let schema = self.right.schema();
         let hidden: Vec<_> =
             self.hidden.iter().filter_map(|column| schema.maybe_index_of_column(column)).collect();
@@ -150,6 +177,7 @@ impl PartialOrd for AsofJoinNode {
         let order = order.then(self.kind.cmp(&other.kind));
         let order = order.then(conditions(self).partial_cmp(&conditions(other))?);
         let order = order.then(self.left_condition.partial_cmp(&other.left_condition)?);
+        let order = order.then(self.right_condition.partial_cmp(&other.right_condition)?);
         let order = order.then(self.residual.partial_cmp(&other.residual)?);
         let order = order.then(self.ties.partial_cmp(&other.ties)?);
         (order != Ordering::Equal || self == other).then_some(order)
@@ -180,15 +208,19 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         let mut of_left = bound.chain(&self.left_condition);
         if !sides.all(|(l, r)| over(l, left) && over(r, right))
             || !of_left.all(|expr| over(expr, left))
-            || !self.ties.iter().all(|expr| over(expr, right))
+            || !self.ties.iter().chain(&self.right_condition).all(|expr| over(expr, right))
         {
             return internal_err!("an asof join's condition reads a column its side lacks");
         }
         if self.match_condition.pairs.is_empty() {
             return internal_err!("an asof join without a match condition");
         }
-        if self.kind == Kind::Inner && self.left_condition.is_some() {
-            return internal_err!("a left condition in an inner asof join");
+        let kind = self.kind;
+        if kind.drops_unmatched() && self.left_condition.is_some() {
+            return internal_err!("a left condition in an asof join of kind {kind:?}");
+        }
+        if !kind.keeps_right() && (self.right_condition.is_some() || self.output_filter.is_some()) {
+            return internal_err!("a right condition in an asof join of kind {kind:?}");
         }
         Ok(())
     }
@@ -198,7 +230,8 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         let times = self.match_condition.pairs.iter().flat_map(|(left, right)| [left, right]);
         let tolerance = self.tolerance.iter();
         let tolerance = tolerance.flat_map(|t| std::iter::once(&t.bound).chain(&t.distance));
-        let rest = self.left_condition.iter().chain(&self.residual).chain(&self.ties);
+        let rest = self.left_condition.iter().chain(&self.right_condition).chain(&self.residual);
+        let rest = rest.chain(&self.ties).chain(&self.output_filter);
         on.chain(times).chain(tolerance).chain(rest).cloned().collect()
     }
 
@@ -219,8 +252,14 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         if let Some(condition) = &self.left_condition {
             write!(f, ", left_condition={condition}")?;
         }
+        if let Some(condition) = &self.right_condition {
+            write!(f, ", right_condition={condition}")?;
+        }
         if let Some(residual) = &self.residual {
             write!(f, ", residual={residual}")?;
+        }
+        if let Some(filter) = &self.output_filter {
+            write!(f, ", output_filter={filter}")?;
         }
         Ok(())
     }
@@ -248,9 +287,18 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
             inclusive: tolerance.inclusive,
         });
         let left_condition = self.left_condition.as_ref().map(|_| take());
+        let right_condition = self.right_condition.as_ref().map(|_| take());
         let residual = self.residual.as_ref().map(|_| take());
         let ties = self.ties.iter().map(|_| take()).collect();
-        let right = without_copied_filter(right, &self.right);
+        let output_filter = self.output_filter.as_ref().map(|_| take());
+        let (right, copied) = without_copied_filter(right, &self.right);
+        let (left, output_filter) = match copied {
+            Some(_) if self.kind.keeps_right() => {
+                let (left, copied) = without_copied_filter(left, &self.left);
+                (left, conjunction(output_filter.into_iter().chain(copied)))
+            }
+            _ => (left, output_filter),
+        };
         AsofJoinNode {
             left: Arc::new(left),
             right: Arc::new(right),
@@ -258,8 +306,10 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
             match_condition: MatchCondition { pairs, ..self.match_condition },
             tolerance,
             left_condition,
+            right_condition,
             residual,
             ties,
+            output_filter,
             ..self.clone()
         }
         .with_schema()
@@ -283,15 +333,19 @@ fn wrong(what: &str) -> datafusion::error::DataFusionError {
     datafusion::error::DataFusionError::Internal(format!("an asof join with other {what}"))
 }
 
-/// DataFusion copies a filter that reads no column, such as `random() < 0.5`, onto every input of an
-/// extension node. On the left that is what the filter means; on the right it would change matches.
-fn without_copied_filter(right: LogicalPlan, before: &Arc<LogicalPlan>) -> LogicalPlan {
-    match right {
+/// DataFusion moves a filter that reads no column, such as `random() < 0.5`, onto every input of an
+/// extension node. On the left that is mostly what the filter means; on the right it would change
+/// matches. The input as it was, and the filter.
+fn without_copied_filter(
+    input: LogicalPlan,
+    before: &Arc<LogicalPlan>,
+) -> (LogicalPlan, Option<Expr>) {
+    match input {
         LogicalPlan::Filter(Filter { predicate, input, .. })
             if predicate.column_refs().is_empty() && *input == **before =>
         {
-            Arc::unwrap_or_clone(input)
+            (Arc::unwrap_or_clone(input), Some(predicate))
         }
-        other => other,
+        other => (other, None),
     }
 }

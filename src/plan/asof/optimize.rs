@@ -1,8 +1,9 @@
 //! What DataFusion's own rules must not do to a node with two inputs, done right.
 //!
-//! * A filter above the join that reads the left side only goes below it, for both kinds: a left row
-//!   has its match whatever other left rows there are. One that reads just a key is repeated on the
-//!   right, where rows of other keys match nothing.
+//! * A filter above the join that reads the left side only goes below it: a left row has its match
+//!   whatever other left rows there are. One that reads just a key is repeated on the right, where
+//!   rows of other keys match nothing. Not so where right rows come out by themselves (RIGHT, FULL):
+//!   there everything stays above.
 //! * LIMIT goes below the left side of a LEFT join, which has one row out for one row in.
 //!
 //! A filter that reads the right side stays above: below, it would change what matches.
@@ -57,18 +58,21 @@ impl OptimizerRule for PushIntoAsofJoin {
     }
 }
 
-fn asof_join(plan: &LogicalPlan) -> Option<&AsofJoinNode> {
+pub(super) fn asof_join(plan: &LogicalPlan) -> Option<&AsofJoinNode> {
     let LogicalPlan::Extension(extension) = plan else { return None };
     extension.node.as_any().downcast_ref()
 }
 
-fn as_plan(node: AsofJoinNode) -> LogicalPlan {
+pub(super) fn as_plan(node: AsofJoinNode) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 
 fn push_filter(filter: &Filter, node: &AsofJoinNode) -> Result<Option<LogicalPlan>> {
     let scope = Scope { left: node.left.schema(), right: node.right.schema() };
     let conjuncts = split_conjunction_owned(filter.predicate.clone());
+    if node.kind.keeps_right() {
+        return Ok(None);
+    }
     let of_left = |expr: &Expr| matches!(scope.side(expr), Side::Left) && !expr.is_volatile();
     let (below, above): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(of_left);
     let mirrored: Vec<Expr> =

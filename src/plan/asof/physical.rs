@@ -15,6 +15,7 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
@@ -129,7 +130,13 @@ impl ExtensionPlanner for AsofExtensionPlanner {
         let projection: Vec<usize> = (0..left_width).chain(shown).collect();
         let [left, right] = [0, 1].map(|input| Arc::clone(&physical_inputs[input]));
         let sides = Sides { left, right, condition: Arc::new(condition), projection };
-        sides.plan(self.0.asof_mode()).map(Some)
+        let joined = sides.plan(self.0.asof_mode())?;
+        Ok(Some(match &node.output_filter {
+            Some(filter) => {
+                Arc::new(FilterExec::try_new(exprs.expr(filter, node.schema())?, joined)?)
+            }
+            None => joined,
+        }))
     }
 }
 
@@ -198,8 +205,8 @@ fn unserved(mode: AsofMode) -> Error {
         AsofMode::Hash => "the join has a condition over both sides, which is mode loop's",
         AsofMode::Loop => "the join has no condition over both sides but keys, time and tolerance",
         _ => {
-            "it needs a table on the right that is clustered by the keys and then the time, and no \
-             condition over both sides"
+            "it needs a table on the right that is clustered by the keys and then the time, no \
+             condition over both sides, and a kind other than RIGHT and FULL"
         }
     };
     Error::new(ErrorKind::NotSupported, message).hint(format!("{needs}; SET asof_mode = auto"))
@@ -246,6 +253,10 @@ impl Exprs<'_> {
             },
             left_condition: match &node.left_condition {
                 Some(condition) => Some(self.expr(condition, left)?),
+                None => None,
+            },
+            right_condition: match &node.right_condition {
+                Some(condition) => Some(self.expr(condition, right)?),
                 None => None,
             },
             residual,

@@ -1,4 +1,5 @@
-//! The factor that holds an ASOF join, to the carrier: an ordinary join whose filter has the mark.
+//! The factor that holds an ASOF join, to the carrier: an ordinary join of its kind whose filter has
+//! the mark.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as SqlExpr, JoinConstraint, TableFactor, TableWithJoins,
 };
 
-use super::marker::{as_tuple_marker, match_marker, tuple_marker};
-use super::{condition, external};
+use super::external;
+use super::marker::{match_marker, tuple_marker};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::Comparison;
 use crate::parse::{AsofKind, AsofSyntax, asof_of};
@@ -67,11 +68,10 @@ fn without_parentheses(factor: TableFactor) -> TableFactor {
     }
 }
 
-/// The plan of an ASOF join: a carrier for INNER and LEFT, an ordinary semi or anti join for SEMI
-/// and ANTI, where which of the matching rows is nearest makes no difference.
+/// The plan of an ASOF join: a carrier, below a projection where USING makes columns of both sides one.
 ///
 /// # Errors
-/// NotSupported for RIGHT, FULL and KNOWN AT; Syntax without a condition; whatever planning the two
+/// NotSupported for KNOWN AT; Syntax without a condition; whatever planning the two
 /// sides and the conditions gives.
 pub fn plan_asof(
     joined: TableWithJoins,
@@ -82,7 +82,7 @@ pub fn plan_asof(
         let refusal = Error::new(ErrorKind::NotSupported, "KNOWN AT is not supported");
         return Err(external(refusal));
     }
-    let join_type = join_type(syntax.kind).map_err(external)?;
+    let join_type = join_type(syntax.kind);
     let Ok([join]) = <[_; 1]>::try_from(joined.joins) else {
         return Err(external(Error::new(ErrorKind::Internal, "an asof join that is not alone")));
     };
@@ -114,18 +114,14 @@ pub fn plan_asof(
     }
 }
 
-fn join_type(kind: AsofKind) -> Result<JoinType, Error> {
+fn join_type(kind: AsofKind) -> JoinType {
     match kind {
-        AsofKind::Inner => Ok(JoinType::Inner),
-        AsofKind::Left => Ok(JoinType::Left),
-        AsofKind::Semi => Ok(JoinType::LeftSemi),
-        AsofKind::Anti => Ok(JoinType::LeftAnti),
-        AsofKind::Right | AsofKind::Full => {
-            let word = if kind == AsofKind::Right { "RIGHT" } else { "FULL" };
-            let message = format!("ASOF {word} JOIN is not supported");
-            let hint = "use ASOF LEFT JOIN, and UNION ALL the right rows that no left row got";
-            Err(Error::new(ErrorKind::NotSupported, message).hint(hint))
-        }
+        AsofKind::Inner => JoinType::Inner,
+        AsofKind::Left => JoinType::Left,
+        AsofKind::Right => JoinType::Right,
+        AsofKind::Full => JoinType::Full,
+        AsofKind::Semi => JoinType::LeftSemi,
+        AsofKind::Anti => JoinType::LeftAnti,
     }
 }
 
@@ -137,12 +133,7 @@ struct Sides {
 
 impl Sides {
     fn join_on(self, mut on: Vec<Expr>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
-        if self.is_carrier() {
-            on.push(match_marker(condition.unwrap_or_default()));
-        } else {
-            on.extend(condition.unwrap_or_default());
-            on = on.into_iter().map(spell_tuple).collect();
-        }
+        on.push(match_marker(condition.unwrap_or_default()));
         let Sides { left, right, join_type } = self;
         LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()
     }
@@ -152,8 +143,15 @@ impl Sides {
     /// As in PostgreSQL the columns of USING come first, once, with the left side's values: copies
     /// under a qualifier of their own, which every name for them that has no qualifier finds.
     fn join_using(self, names: Vec<String>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
-        if !self.is_carrier() {
-            return self.semi_join_using(names, condition);
+        let mark = match_marker(condition.clone().unwrap_or_default());
+        match self.join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => {
+                return self.semi_join_using(names, condition);
+            }
+            JoinType::Right | JoinType::Full => {
+                return using::join(self.left, self.right, self.join_type, names, Some(mark));
+            }
+            _ => {}
         }
         let (mut copies, mut on) = (Vec::new(), Vec::new());
         for name in names {
@@ -171,7 +169,6 @@ impl Sides {
         let own = self.left.schema().columns().into_iter().map(Expr::Column);
         let left =
             LogicalPlanBuilder::from(self.left.clone()).project(copies.into_iter().chain(own))?;
-        let mark = match_marker(condition.unwrap_or_default());
         let join = Join::try_new(
             Arc::new(left.build()?),
             Arc::new(self.right),
@@ -185,6 +182,7 @@ impl Sides {
         Ok(LogicalPlan::Join(join))
     }
 
+    /// The right columns cannot be named, so no two are one.
     fn semi_join_using(
         self,
         names: Vec<String>,
@@ -193,17 +191,12 @@ impl Sides {
         let last = names.len() - 1;
         let mut on = Vec::new();
         for (i, name) in names.iter().enumerate() {
-            let left = Expr::from(self.left.schema().qualified_field_with_unqualified_name(name)?);
-            let right =
-                Expr::from(self.right.schema().qualified_field_with_unqualified_name(name)?);
+            let left = Expr::Column(using_column(&self.left, name)?.0);
+            let right = Expr::Column(using_column(&self.right, name)?.0);
             let is_time = condition.is_none() && i == last;
             on.push(if is_time { left.gt_eq(right) } else { left.eq(right) });
         }
         self.join_on(on, condition)
-    }
-
-    fn is_carrier(&self) -> bool {
-        matches!(self.join_type, JoinType::Inner | JoinType::Left)
     }
 }
 
@@ -293,13 +286,5 @@ fn comparison(op: &BinaryOperator) -> Option<Comparison> {
         BinaryOperator::Gt => Some(Comparison::Greater),
         BinaryOperator::GtEq => Some(Comparison::GreaterOrEqual),
         _ => None,
-    }
-}
-
-/// A comparison of tuples in the words of an ordinary join.
-fn spell_tuple(expr: Expr) -> Expr {
-    match as_tuple_marker(&expr) {
-        Some((comparison, lefts, rights)) => condition::lexicographic(comparison, lefts, rights),
-        None => expr,
     }
 }

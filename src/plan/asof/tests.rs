@@ -2,6 +2,7 @@
 
 mod conditions;
 mod fixture;
+mod kinds;
 mod plans;
 mod ties;
 mod written;
