@@ -227,6 +227,9 @@ impl DisplayAs for AsofJoinExec {
         if let Some(residual) = &self.condition.residual {
             write!(f, ", residual={residual}")?;
         }
+        if let Some(known) = &self.condition.known {
+            write!(f, ", known_at={}", name(&known.at))?;
+        }
         write!(f, ", tie=[{}]", list(self.condition.ties.iter().map(name)))?;
         if !self.has_full_width() {
             let schema = self.schema();
@@ -306,7 +309,10 @@ impl ExecutionPlan for AsofJoinExec {
             Tolerance::Distance { .. } => None,
         });
         let residual = condition.residual.iter().map(Residual::expr);
+        let known = condition.known.iter();
+        let known = known.flat_map(|k| [&k.at, &k.from].into_iter().chain(&k.until));
         let exprs = on.chain(times).chain(bound).chain(&condition.left_condition).chain(residual);
+        let exprs = exprs.chain(known);
         apply_expression_roots(exprs, f)
     }
 

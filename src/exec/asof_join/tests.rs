@@ -103,6 +103,7 @@ fn condition(case: &Case) -> AsofCondition {
             .map(|steps| Tolerance::Distance { steps: steps.into(), text: steps.to_string() }),
         left_condition: case.left_condition.then(|| binary(column(4), Operator::NotEq, number(1))),
         residual: case.residual.then(residual),
+        known: None,
         ties: vec![column(3), column(5)],
     }
 }

@@ -16,6 +16,9 @@
 //! and a filter above the join never goes into it. Ties get their columns at analysis, from the
 //! whole right side, so no later pruning changes a winner.
 //!
+//! KNOWN AT puts the row versions of the right table in its place, with the periods they were known
+//! in (`known.rs`).
+//!
 //! The room refuses RIGHT and FULL, volatile functions, aggregates and subqueries in a condition.
 //!
 //! Start reading at [`register`], then `relation.rs`.
@@ -23,6 +26,7 @@
 mod analyze;
 mod coerce;
 mod condition;
+mod known;
 mod marker;
 mod node;
 mod optimize;
@@ -39,6 +43,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::optimizer::{Analyzer, Optimizer};
 
 pub use analyze::AnalyzeAsof;
+pub use known::{Knowledge, KnownExpr};
 pub use node::{AsofJoinNode, AsofOn, MatchCondition, ToleranceExpr};
 pub use optimize::PushIntoAsofJoin;
 pub use physical::{AsofExtensionPlanner, AsofMode, AsofModes, AutoMode, ExtensionQueryPlanner};

@@ -9,6 +9,7 @@ use datafusion::logical_expr::{
     Expr, Filter, InvariantLevel, LogicalPlan, UserDefinedLogicalNodeCore,
 };
 
+use super::known::KnownExpr;
 use crate::exec::asof_join::{Comparison, Kind};
 
 /// One pair of keys.
@@ -63,9 +64,11 @@ pub struct AsofJoinNode {
     pub left_condition: Option<Expr>,
     /// Over both inputs: the nearest right row for which it is true is the match.
     pub residual: Option<Expr>,
+    /// KNOWN AT: rows that a left row does not know of are none to it.
+    pub known: Option<KnownExpr>,
     /// Over the right input: among rows of one time the greatest wins.
     pub ties: Vec<Expr>,
-    /// Columns of the right input that only `ties` reads.
+    /// Columns of the right input that only `ties` and `known` read.
     pub hidden: Vec<Column>,
     schema: DFSchemaRef,
 }
@@ -103,6 +106,7 @@ impl AsofJoinNode {
             tolerance: None,
             left_condition: None,
             residual: None,
+            known: None,
             ties: Vec::new(),
             hidden: Vec::new(),
             schema: Arc::new(DFSchema::empty()),
@@ -151,6 +155,7 @@ impl PartialOrd for AsofJoinNode {
         let order = order.then(conditions(self).partial_cmp(&conditions(other))?);
         let order = order.then(self.left_condition.partial_cmp(&other.left_condition)?);
         let order = order.then(self.residual.partial_cmp(&other.residual)?);
+        let order = order.then(self.known.partial_cmp(&other.known)?);
         let order = order.then(self.ties.partial_cmp(&other.ties)?);
         (order != Ordering::Equal || self == other).then_some(order)
     }
@@ -181,6 +186,7 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         if !sides.all(|(l, r)| over(l, left) && over(r, right))
             || !of_left.all(|expr| over(expr, left))
             || !self.ties.iter().all(|expr| over(expr, right))
+            || !self.known.iter().all(|known| known.is_over(left, right))
         {
             return internal_err!("an asof join's condition reads a column its side lacks");
         }
@@ -199,7 +205,8 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         let tolerance = self.tolerance.iter();
         let tolerance = tolerance.flat_map(|t| std::iter::once(&t.bound).chain(&t.distance));
         let rest = self.left_condition.iter().chain(&self.residual).chain(&self.ties);
-        on.chain(times).chain(tolerance).chain(rest).cloned().collect()
+        let known = self.known.iter().flat_map(KnownExpr::expressions);
+        on.chain(times).chain(tolerance).chain(rest).chain(known).cloned().collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -221,6 +228,9 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         }
         if let Some(residual) = &self.residual {
             write!(f, ", residual={residual}")?;
+        }
+        if let Some(known) = &self.known {
+            write!(f, ", known_at={}", known.at)?;
         }
         Ok(())
     }
@@ -250,6 +260,7 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         let left_condition = self.left_condition.as_ref().map(|_| take());
         let residual = self.residual.as_ref().map(|_| take());
         let ties = self.ties.iter().map(|_| take()).collect();
+        let known = self.known.as_ref().map(|known| known.with_expressions(&mut take));
         let right = without_copied_filter(right, &self.right);
         AsofJoinNode {
             left: Arc::new(left),
@@ -259,6 +270,7 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
             tolerance,
             left_condition,
             residual,
+            known,
             ties,
             ..self.clone()
         }

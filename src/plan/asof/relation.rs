@@ -12,7 +12,8 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as SqlExpr, JoinConstraint, TableFactor, TableWithJoins,
 };
 
-use super::marker::{as_tuple_marker, match_marker, tuple_marker};
+use super::known::plan_known_at;
+use super::marker::{as_tuple_marker, known_marker, match_marker, tuple_marker};
 use super::{condition, external};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::Comparison;
@@ -71,17 +72,13 @@ fn without_parentheses(factor: TableFactor) -> TableFactor {
 /// and ANTI, where which of the matching rows is nearest makes no difference.
 ///
 /// # Errors
-/// NotSupported for RIGHT, FULL and KNOWN AT; Syntax without a condition; whatever planning the two
+/// NotSupported for RIGHT and FULL, and for KNOWN AT of what it cannot answer; Syntax without a condition; whatever planning the two
 /// sides and the conditions gives.
 pub fn plan_asof(
     joined: TableWithJoins,
     syntax: AsofSyntax,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
-    if syntax.known_at.is_some() {
-        let refusal = Error::new(ErrorKind::NotSupported, "KNOWN AT is not supported");
-        return Err(external(refusal));
-    }
     let join_type = join_type(syntax.kind).map_err(external)?;
     let Ok([join]) = <[_; 1]>::try_from(joined.joins) else {
         return Err(external(Error::new(ErrorKind::Internal, "an asof join that is not alone")));
@@ -93,7 +90,16 @@ pub fn plan_asof(
         Some(condition) => Some(conjuncts(condition, &schema, context)?),
         None => None,
     };
-    let sides = Sides { left, right, join_type };
+    let known_at = match syntax.known_at {
+        Some(_) if !matches!(join_type, JoinType::Inner | JoinType::Left) => {
+            let message = format!("KNOWN AT in an ASOF {:?} JOIN is not supported", syntax.kind);
+            let hint = "use ASOF LEFT JOIN, and ask in WHERE whether there was a match";
+            return Err(external(Error::new(ErrorKind::NotSupported, message).hint(hint)));
+        }
+        Some(written) => Some(plan_known_at(written, &left, &right, context)?),
+        None => None,
+    };
+    let sides = Sides { left, right, join_type, known_at };
     match syntax.constraint {
         JoinConstraint::On(on) => {
             let on = conjuncts(on, &schema, context)?;
@@ -133,17 +139,20 @@ struct Sides {
     left: LogicalPlan,
     right: LogicalPlan,
     join_type: JoinType,
+    /// Over the left side; of carriers only.
+    known_at: Option<Expr>,
 }
 
 impl Sides {
     fn join_on(self, mut on: Vec<Expr>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
         if self.is_carrier() {
             on.push(match_marker(condition.unwrap_or_default()));
+            on.extend(self.known_at.map(known_marker));
         } else {
             on.extend(condition.unwrap_or_default());
             on = on.into_iter().map(spell_tuple).collect();
         }
-        let Sides { left, right, join_type } = self;
+        let Sides { left, right, join_type, .. } = self;
         LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()
     }
 
@@ -172,6 +181,10 @@ impl Sides {
         let left =
             LogicalPlanBuilder::from(self.left.clone()).project(copies.into_iter().chain(own))?;
         let mark = match_marker(condition.unwrap_or_default());
+        let mark = match self.known_at {
+            Some(at) => mark.and(known_marker(at)),
+            None => mark,
+        };
         let join = Join::try_new(
             Arc::new(left.build()?),
             Arc::new(self.right),
