@@ -255,7 +255,7 @@ impl World {
     async fn compare_known_time(&mut self) {
         self.must("ALTER TABLE t KNOWN TIME seen").await;
         for question in QUESTIONS {
-            let mut expected = self.guest.must(&question.sql("t", "AND r.seen <= l.at", "")).await;
+            let mut expected = self.guest.must(&question.sql("t", "AND (r.seen <= l.at) IS TRUE", "")).await;
             expected.sort();
             self.answers(&question, "KNOWN AT l.at", &expected, "KNOWN TIME").await;
         }
@@ -323,5 +323,26 @@ fn labels_know_what_the_table_was_at_their_time() {
         world.database = None;
         drop(world);
         drop(runtime);
+    });
+}
+
+#[test]
+fn the_clause_is_explained_and_its_errors_have_places() {
+    let (mut world, settings) = World::build();
+    query_runtime(&settings).expect("threads").block_on(async {
+        world.must("CREATE TABLE t (k int, ts int)").await;
+        world.must("CREATE TABLE l (id int, ts int, at timestamptz)").await;
+        let join = "SELECT l.id FROM l ASOF LEFT JOIN t ON l.ts >= t.ts";
+        let plan = world.guest.must(&format!("EXPLAIN {join} KNOWN AT l.at")).await.concat();
+        let plan = plan.concat();
+        assert!(plan.contains("kind=Left") && plan.contains("known_at=at@"), "{plan}");
+        for (clause, state) in
+            [("t.ts", "42P10"), ("l.id", "42804"), ("l.nothing", "42703"), ("max(l.at)", "42803")]
+        {
+            let sql = format!("{join} KNOWN AT {clause}");
+            let error = world.guest.run(&sql).await.expect_err("it is refused");
+            assert_eq!(error.kind().sqlstate(), state, "{sql}: {error:?}");
+            assert_eq!(error.position(), Some(sql.len() - clause.len() + 1), "{sql}: {error:?}");
+        }
     });
 }

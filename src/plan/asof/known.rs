@@ -12,10 +12,12 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::source_as_provider;
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::RelationPlannerContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Spanned, Value};
+use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::coerce::Coercion;
 use super::condition::refuse_undecided;
@@ -53,6 +55,14 @@ pub struct KnownExpr {
     pub floor: Option<KnownFloor>,
 }
 
+/// An error in a clause that begins there, unless it has a place of its own.
+pub(super) fn placed(error: Error, span: Span) -> DataFusionError {
+    match (error.place(), span.start.line) {
+        (None, 1..) => external(error.at_place(span.start.line, span.start.column)),
+        _ => external(error),
+    }
+}
+
 /// The expression of KNOWN AT over the left side, after a look at the right side.
 ///
 /// # Errors
@@ -65,10 +75,7 @@ pub(super) fn plan_known_at(
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Expr> {
     let span = written.span();
-    let placed = |error: Error| match (error.place(), span.start.line) {
-        (None, 1..) => external(error.at_place(span.start.line, span.start.column)),
-        _ => external(error),
-    };
+    let placed = |error: Error| placed(error, span);
     let is_text = matches!(&written, SqlExpr::Value(value)
         if matches!(value.value, Value::SingleQuotedString(_)));
     let (left, both) = (left.schema(), left.schema().join(right.schema())?);
@@ -99,16 +106,18 @@ pub(super) fn plan_known_at(
 }
 
 fn check_time(expr: &Expr, schema: &DFSchema) -> crate::error::Result<()> {
-    match expr.get_type(schema) {
-        Ok(DataType::Timestamp(..) | DataType::Date32 | DataType::Null) => Ok(()),
-        Ok(other) => Err(Error::new(
-            ErrorKind::DatatypeMismatch,
-            format!("KNOWN AT must be a time, not {other}"),
-        )
-        .hint("give a timestamptz: KNOWN AT l.ts, or to_timestamp(…) of a number")),
-        Err(cause) => {
-            Err(Error::new(ErrorKind::DatatypeMismatch, "the type of KNOWN AT cannot be told")
-                .caused_by(cause))
+    let mismatch = |message: String| {
+        Error::new(ErrorKind::DatatypeMismatch, message)
+            .hint("give a timestamptz: KNOWN AT l.ts, or to_timestamp(…) of a number")
+    };
+    let (_, field) = expr.to_field(schema).map_err(|cause| {
+        mismatch("the type of KNOWN AT cannot be told".to_owned()).caused_by(cause)
+    })?;
+    match field.data_type() {
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Null => Ok(()),
+        other => {
+            let own = Type::of_field(&field).map_or_else(|| other.to_string(), |t| t.to_string());
+            Err(mismatch(format!("KNOWN AT must be a time, not {own}")))
         }
     }
 }

@@ -9,10 +9,10 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::utils::expand_wildcard;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr as SqlExpr, JoinConstraint, TableFactor, TableWithJoins,
+    BinaryOperator, Expr as SqlExpr, JoinConstraint, Spanned, TableFactor, TableWithJoins,
 };
 
-use super::known::plan_known_at;
+use super::known::{placed, plan_known_at};
 use super::marker::{as_tuple_marker, known_marker, match_marker, tuple_marker};
 use super::{condition, external};
 use crate::error::{Error, ErrorKind};
@@ -91,10 +91,14 @@ pub fn plan_asof(
         None => None,
     };
     let known_at = match syntax.known_at {
-        Some(_) if !matches!(join_type, JoinType::Inner | JoinType::Left) => {
-            let message = format!("KNOWN AT in an ASOF {:?} JOIN is not supported", syntax.kind);
+        Some(written) if !matches!(join_type, JoinType::Inner | JoinType::Left) => {
+            let word = format!("{:?}", syntax.kind).to_uppercase();
+            let message = format!("KNOWN AT in an ASOF {word} JOIN is not supported");
             let hint = "use ASOF LEFT JOIN, and ask in WHERE whether there was a match";
-            return Err(external(Error::new(ErrorKind::NotSupported, message).hint(hint)));
+            return Err(placed(
+                Error::new(ErrorKind::NotSupported, message).hint(hint),
+                written.span(),
+            ));
         }
         Some(written) => Some(plan_known_at(written, &left, &right, context)?),
         None => None,
