@@ -284,10 +284,11 @@ impl ExecutionPlan for AsofJoinExec {
         ]
     }
 
-    /// The left order is kept, as the properties say. Said of [`How::Stream`] here too, DataFusion would push a sort that
-    /// stands above the join below it, over the order that the join needs.
+    /// The left order is kept, as the properties say. Said here too, DataFusion would push a sort that stands
+    /// above a [`How::Stream`] below it, over the order that the join needs, and would take the sort of the
+    /// right side of a [`How::Hash`] for one that only the left side's order hangs on, and remove it.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.how == How::Hash, false]
+        vec![false, false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

@@ -24,6 +24,7 @@ mod analyze;
 mod coerce;
 mod condition;
 mod marker;
+mod moved;
 mod node;
 mod optimize;
 mod physical;

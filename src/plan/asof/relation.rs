@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::utils::expand_wildcard;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr as SqlExpr, JoinConstraint, TableFactor, TableWithJoins,
+    BinaryOperator, Expr as SqlExpr, JoinConstraint, Spanned, TableFactor, TableWithJoins,
 };
+use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::marker::{as_tuple_marker, match_marker, tuple_marker};
+use super::marker::{match_marker, span_marker, tuple_marker};
 use super::{condition, external};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::Comparison;
 use crate::parse::{AsofKind, AsofSyntax, asof_of};
 use crate::plan::using;
+use crate::spec::Type;
 
 /// Plans the factors that hold an ASOF join and hands back all others.
 #[derive(Debug)]
@@ -89,21 +92,33 @@ pub fn plan_asof(
     let left = context.plan(joined.relation)?;
     let right = context.plan(join.relation)?;
     let schema = left.schema().join(right.schema())?;
+    let mut place = None;
     let condition = match syntax.condition {
-        Some(condition) => Some(conjuncts(condition, &schema, context)?),
+        Some(condition) => {
+            place = Some(condition.span());
+            Some(conjuncts(condition, "MATCH_CONDITION", &schema, context)?)
+        }
         None => None,
     };
     let sides = Sides { left, right, join_type };
     match syntax.constraint {
         JoinConstraint::On(on) => {
-            let on = conjuncts(on, &schema, context)?;
+            let place = place.unwrap_or_else(|| on.span());
+            let on = conjuncts(on, "ON", &schema, context)?;
+            sides.check(&on, condition.as_ref(), place)?;
             sides.join_on(on, condition)
         }
         JoinConstraint::Using(columns) => {
             let columns = using::names(columns, context)?;
+            if let Some(place) = place {
+                sides.check(&[], condition.as_ref(), place)?;
+            }
             sides.join_using(columns, condition)
         }
-        JoinConstraint::None if condition.is_some() => sides.join_on(Vec::new(), condition),
+        JoinConstraint::None if condition.is_some() => {
+            sides.check(&[], condition.as_ref(), place.unwrap_or_else(Span::empty))?;
+            sides.join_on(Vec::new(), condition)
+        }
         JoinConstraint::None => Err(external(
             Error::new(ErrorKind::Syntax, "ASOF JOIN needs MATCH_CONDITION, ON or USING")
                 .hint("write ASOF JOIN t ON l.k = t.k AND l.ts >= t.ts"),
@@ -136,12 +151,19 @@ struct Sides {
 }
 
 impl Sides {
+    /// What the analyzer would refuse, refused where the text still says its place.
+    fn check(&self, on: &[Expr], condition: Option<&Vec<Expr>>, place: Span) -> Result<()> {
+        let scope = condition::Scope { left: self.left.schema(), right: self.right.schema() };
+        let sorted = condition::Conditions::sort(on.to_vec(), condition.cloned(), &scope);
+        sorted.map(drop).map_err(|error| external(placed(error, place)))
+    }
+
     fn join_on(self, mut on: Vec<Expr>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
         if self.is_carrier() {
             on.push(match_marker(condition.unwrap_or_default()));
         } else {
             on.extend(condition.unwrap_or_default());
-            on = on.into_iter().map(spell_tuple).collect();
+            on = on.into_iter().map(condition::spelled).collect();
         }
         let Sides { left, right, join_type } = self;
         LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()
@@ -225,10 +247,67 @@ fn using_column(plan: &LogicalPlan, name: &str) -> Result<(Column, Vec<Column>)>
     Ok((column, same))
 }
 
+fn placed(error: Error, place: Span) -> Error {
+    match place.start.line {
+        0 => error,
+        line => error.at_place(line, place.start.column),
+    }
+}
+
+/// A condition that two rows decide.
+fn checked(expr: Expr, clause: &str, schema: &DFSchema, place: Span) -> Result<Expr> {
+    condition::refuse_undecided(&expr).map_err(|error| external(placed(error, place)))?;
+    match expr.get_type(schema) {
+        Ok(of) if !matches!(of, DataType::Boolean | DataType::Null) && !of.is_string() => {
+            let name = Type::of_storage(&of).map_or_else(|| of.to_string(), |of| of.to_string());
+            let message = format!("argument of {clause} must be type boolean, not type {name}");
+            Err(external(placed(Error::new(ErrorKind::DatatypeMismatch, message), place)))
+        }
+        _ => Ok(expr),
+    }
+}
+
+/// The constant that the distance of two times is compared with, as it is written: `l.t - r.t <= constant`.
+fn written_span(
+    (left, right): (&SqlExpr, &SqlExpr),
+    planned: &Expr,
+    schema: &DFSchema,
+    context: &mut dyn RelationPlannerContext,
+) -> Option<Expr> {
+    let Expr::BinaryExpr(comparison) = planned else { return None };
+    let (constant, difference) = match (is_constant(left), is_constant(right)) {
+        (false, true) => (right, &comparison.left),
+        (true, false) => (left, &comparison.right),
+        _ => return None,
+    };
+    let is_span = difference.get_type(schema).is_ok_and(|of| matches!(of, DataType::Duration(_)));
+    let constant =
+        if is_span { context.sql_to_expr(constant.clone(), schema).ok()? } else { return None };
+    let value = match constant {
+        Expr::Literal(value, _) => value,
+        Expr::Cast(cast) => match *cast.expr {
+            Expr::Literal(value, _) if value.data_type().is_string() => value,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let span = value.cast_to(&DataType::Interval(IntervalUnit::MonthDayNano)).ok()?;
+    Some(Expr::Literal(span, None))
+}
+
+fn is_constant(expr: &SqlExpr) -> bool {
+    match expr {
+        SqlExpr::Interval(_) | SqlExpr::Value(_) | SqlExpr::TypedString(_) => true,
+        SqlExpr::Cast { expr, .. } | SqlExpr::Nested(expr) => is_constant(expr),
+        _ => false,
+    }
+}
+
 /// The conditions that AND joins; comparisons of tuples, which DataFusion would take for structs,
 /// become marks.
 fn conjuncts(
     condition: SqlExpr,
+    clause: &str,
     schema: &DFSchema,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Vec<Expr>> {
@@ -255,15 +334,29 @@ fn conjuncts(
                     };
                     let (lefts, rights): (Result<Vec<_>>, Result<Vec<_>>) =
                         (plan(lefts), plan(rights));
-                    conjuncts.push(tuple_marker(comparison, lefts?, rights?));
+                    let tuple = tuple_marker(comparison, lefts?, rights?);
+                    conjuncts.push(checked(tuple, clause, schema, Span::empty())?);
                 }
-                (left, _, right) => {
+                (left, comparison, right) => {
+                    let sides = comparison.map(|_| (left.clone(), right.clone()));
                     let (left, right) = (Box::new(left), Box::new(right));
                     let whole = SqlExpr::BinaryOp { left, op, right };
-                    conjuncts.push(context.sql_to_expr(whole, schema)?);
+                    let place = whole.span();
+                    let planned = context.sql_to_expr(whole, schema)?;
+                    let planned = checked(planned, clause, schema, place)?;
+                    let span =
+                        sides.and_then(|(l, r)| written_span((&l, &r), &planned, schema, context));
+                    conjuncts.push(match span {
+                        Some(span) => span_marker(planned, span),
+                        None => planned,
+                    });
                 }
             },
-            other => conjuncts.push(context.sql_to_expr(other, schema)?),
+            other => {
+                let place = other.span();
+                let planned = context.sql_to_expr(other, schema)?;
+                conjuncts.push(checked(planned, clause, schema, place)?);
+            }
         }
     }
     Ok(conjuncts)
@@ -293,13 +386,5 @@ fn comparison(op: &BinaryOperator) -> Option<Comparison> {
         BinaryOperator::Gt => Some(Comparison::Greater),
         BinaryOperator::GtEq => Some(Comparison::GreaterOrEqual),
         _ => None,
-    }
-}
-
-/// A comparison of tuples in the words of an ordinary join.
-fn spell_tuple(expr: Expr) -> Expr {
-    match as_tuple_marker(&expr) {
-        Some((comparison, lefts, rights)) => condition::lexicographic(comparison, lefts, rights),
-        None => expr,
     }
 }
