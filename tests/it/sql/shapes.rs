@@ -145,13 +145,16 @@ impl<M: MakeConnection<Conn = Person>> Run<M> {
         else {
             return Err(format!("{shape:?}: no plan of {sql}"));
         };
-        for line in rows.iter().flatten() {
-            let Some((_, of)) = line.split_once("mode=") else { continue };
-            let found = of.split(',').next().unwrap_or_default();
-            if !found.eq_ignore_ascii_case(shape.mode) {
-                return Err(format!("{shape:?}: the plan says {line}"));
+        let joins = rows.iter().flatten().filter(|line| line.trim_start().starts_with("Asof"));
+        for line in joins {
+            // One operator searches several right sides.
+            for of in line.split("mode=").skip(1) {
+                let found = of.split(',').next().unwrap_or_default();
+                if !found.eq_ignore_ascii_case(shape.mode) {
+                    return Err(format!("{shape:?}: the plan says {line}"));
+                }
+                self.seen.forced += 1;
             }
-            self.seen.forced += 1;
         }
         Ok(())
     }
