@@ -90,6 +90,7 @@ impl Folder {
 }
 
 fn main() -> ExitCode {
+    asofdb::memory::keep_little();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
     let result = match CommandLine::parse().command {
         Command::Serve { folder, listen } => serve(folder, listen).map(|()| true),

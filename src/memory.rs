@@ -4,7 +4,8 @@
 //! a cap for all of them: an operator that gets no more spills. What the process really *allocates* is
 //! counted by [`CountingAllocator`], session by session ([`Account`]), because windows, hash tables of
 //! joins and our own buffers reserve nothing: past [`RELIEF_PERCENT`] of the bound the running
-//! statement whose session holds most is cancelled (53200).
+//! statement whose session holds most is cancelled (53200). So it is where freed pieces between used ones
+//! keep more pages than [`RESIDENT_PERCENT`] of the bound, and the C library cannot give them back.
 //!
 //! The binary installs the allocator; a program that embeds the library and does not is bounded by
 //! the reservations alone.
@@ -33,6 +34,12 @@ use crate::activity::{CancelReason, CancelToken};
 
 /// Allocation past this part of the bound costs the largest statement its life.
 pub const RELIEF_PERCENT: u64 = 85;
+/// Pages past this part of the bound do so too, if they stay when asked back.
+pub const RESIDENT_PERCENT: u64 = 110;
+/// Cancelling what holds less than such a part of the bound empties few pages.
+const WORTHWHILE_PART: u64 = 16;
+/// Looks from one attempt to get pages back to the next: it locks every arena.
+const LOOKS_PER_TRIM: u32 = 8;
 /// What all statements together may reserve, in parts of the bound.
 const RESERVE_PERCENT: u64 = 75;
 /// Once such a part of the bound was freed, the system gets it back.
@@ -93,6 +100,22 @@ fn give_back() {
     // SAFETY: malloc_trim takes no pointer and may be called at any time, from any thread.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Pieces from this size on are pages of their own, which the system has again at once when they are
+/// freed. Left to itself the C library stops that at the first large piece that is freed, and puts hash
+/// tables among small pieces, where what they leave serves nobody.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const OWN_PAGES_BYTES: libc::c_int = 1 << 20;
+
+/// Has the C library keep little of what was freed: for a program that is nothing but the server.
+pub fn keep_little() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes two numbers; it is called before there are other threads.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 4 * OWN_PAGES_BYTES);
     }
 }
 
@@ -175,20 +198,15 @@ impl Memory {
         self.0.reserved_bytes.load(Ordering::Relaxed)
     }
 
-    /// Looks at the allocation from a thread of its own until the handle is dropped.
-    pub fn watch(&self) -> std::io::Result<MemoryWatch> {
+    /// Looks at the allocation, and at the bytes of the pages that hold it, from a thread of its own
+    /// until the handle is dropped.
+    pub fn watch(&self, resident_bytes: fn() -> Option<u64>) -> std::io::Result<MemoryWatch> {
         let stop = Arc::new(AtomicBool::new(false));
         let (memory, told) = (self.clone(), stop.clone());
         let watch = move || {
-            let mut highest_bytes = 0;
+            let mut seen = Seen::default();
             while !told.load(Ordering::Acquire) {
-                let allocated_bytes = allocated_bytes();
-                memory.relieve(allocated_bytes);
-                highest_bytes = allocated_bytes.max(highest_bytes);
-                if highest_bytes - allocated_bytes > memory.0.limit_bytes / GIVE_BACK_PART {
-                    give_back();
-                    highest_bytes = allocated_bytes;
-                }
+                memory.look(&mut seen, resident_bytes);
                 std::thread::park_timeout(WATCH_INTERVAL);
             }
         };
@@ -196,9 +214,27 @@ impl Memory {
         Ok(MemoryWatch { stop, thread: Some(thread) })
     }
 
+    fn look(&self, seen: &mut Seen, resident_bytes: fn() -> Option<u64>) {
+        let (limit_bytes, allocated_bytes) = (self.0.limit_bytes, allocated_bytes());
+        seen.highest_bytes = allocated_bytes.max(seen.highest_bytes);
+        seen.looks_since_trim = seen.looks_since_trim.saturating_add(1);
+        let freed = seen.highest_bytes - allocated_bytes > limit_bytes / GIVE_BACK_PART;
+        let pages = || resident_bytes().unwrap_or(0);
+        let swells = pages() > limit_bytes && seen.looks_since_trim >= LOOKS_PER_TRIM;
+        if freed || swells {
+            give_back();
+            *seen = Seen { highest_bytes: allocated_bytes, looks_since_trim: 0 };
+        }
+        let pages = pages();
+        match pages > limit_bytes / 100 * RESIDENT_PERCENT {
+            true => self.relieve(pages, limit_bytes / WORTHWHILE_PART),
+            false => self.relieve(allocated_bytes, 0),
+        }
+    }
+
     /// Cancels the largest statement, where the process has allocated too much; among equals the
-    /// youngest goes: what runs long has proved that it fits.
-    fn relieve(&self, allocated_bytes: u64) {
+    /// youngest goes: what runs long has proved that it fits. None goes that holds less than `least_bytes`.
+    fn relieve(&self, allocated_bytes: u64, least_bytes: u64) {
         let mut statements = self.0.statements.lock();
         if allocated_bytes < self.0.limit_bytes / 100 * RELIEF_PERCENT {
             statements.victim = None;
@@ -224,7 +260,7 @@ impl Memory {
         let largest = statements
             .running
             .iter()
-            .filter(|(_, running)| !running.cancel.is_cancelled())
+            .filter(|(_, running)| !running.cancel.is_cancelled() && running.bytes() >= least_bytes)
             .max_by_key(|(id, running)| (running.bytes(), **id));
         if let Some((id, running)) = largest {
             running.cancel.cancel(CancelReason::Memory);
@@ -238,6 +274,14 @@ impl Memory {
                 Some(Victim { id: *id, looks: 0, looks_since_end: 0, allocated_bytes });
         }
     }
+}
+
+/// What the looks before found.
+#[derive(Default)]
+struct Seen {
+    /// The most that was allocated since memory was given back.
+    highest_bytes: u64,
+    looks_since_trim: u32,
 }
 
 /// Ends its thread when dropped.
@@ -291,6 +335,11 @@ impl StatementPool {
     }
 }
 
+/// The operator that gives rows from one part of a plan to the other. Refused, it puts them into files, and
+/// where two of its inputs do so at once its reader can wait in one file for what is in the other, for
+/// ever. So it gets what it asks for; what it holds counts, so that others spill the earlier.
+const EXCHANGE: &str = "RepartitionExec[";
+
 fn take(counter: &AtomicUsize, additional: usize, limit: usize) -> bool {
     counter
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -321,6 +370,10 @@ impl MemoryPool for StatementPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionResult<()> {
+        if reservation.consumer().name().starts_with(EXCHANGE) {
+            self.grow(reservation, additional);
+            return Ok(());
+        }
         let own = &self.running.reserved_bytes;
         if !take(own, additional, self.memory.statement_limit_bytes) {
             return Err(self.refused(reservation, additional));
@@ -382,16 +435,16 @@ mod tests {
         let tokens = [CancelToken::new(), CancelToken::new(), CancelToken::new()];
         let statements = tokens.each_ref().map(|token| memory.begin_statement(token.clone()));
         let reservation = reserve(&statements[1], 300);
-        memory.relieve(849);
+        memory.relieve(849, 0);
         assert!(!tokens.iter().any(CancelToken::is_cancelled));
-        memory.relieve(850);
-        memory.relieve(900);
+        memory.relieve(850, 0);
+        memory.relieve(900, 0);
         let reasons = tokens.each_ref().map(CancelToken::reason);
         assert_eq!(reasons, [None, Some(CancelReason::Memory), None]);
         drop(reservation);
         let [first, second, third] = statements;
         drop(second);
-        memory.relieve(900);
+        memory.relieve(900, 0);
         assert_eq!(tokens[2].reason(), Some(CancelReason::Memory), "the youngest of two equals");
         assert!(!tokens[0].is_cancelled());
         drop((first, third));
@@ -404,11 +457,38 @@ mod tests {
         let tokens = [CancelToken::new(), CancelToken::new()];
         let _statements = tokens.each_ref().map(|token| memory.begin_statement(token.clone()));
         for _ in 0..=2 * LOOKS_PER_VICTIM {
-            memory.relieve(900);
+            memory.relieve(900, 0);
         }
         assert!(tokens[1].is_cancelled() && !tokens[0].is_cancelled());
-        memory.relieve(901);
+        memory.relieve(901, 0);
         assert!(tokens[0].is_cancelled());
+    }
+
+    #[test]
+    fn an_exchange_is_not_made_to_spill() {
+        let memory = Memory::new(1_000, 500);
+        let statement = memory.begin_statement(CancelToken::new());
+        let held = reserve(&statement, 400);
+        let name = "RepartitionExec[1]";
+        let exchange = MemoryConsumer::new(name).with_can_spill(true).register(&statement.pool());
+        exchange.try_grow(300).expect("it is never refused");
+        assert_eq!(memory.reserved_bytes(), 700);
+        assert!(held.try_grow(1).is_err(), "others are, by what it holds");
+    }
+
+    #[test]
+    fn pages_that_stay_cost_a_statement_that_holds_much() {
+        let memory = Memory::new(1_600, 1_600);
+        let tokens = [CancelToken::new(), CancelToken::new()];
+        let statements = tokens.each_ref().map(|token| memory.begin_statement(token.clone()));
+        let mut seen = Seen::default();
+        let _small = reserve(&statements[0], 99);
+        memory.relieve(1_800, 100);
+        assert!(!tokens.iter().any(CancelToken::is_cancelled), "it would free too little");
+        let _large = reserve(&statements[1], 100);
+        memory.look(&mut seen, || Some(1_800));
+        assert_eq!(tokens[1].reason(), Some(CancelReason::Memory));
+        assert!(!tokens[0].is_cancelled());
     }
 
     #[test]

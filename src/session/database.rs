@@ -22,6 +22,7 @@ use crate::memory::{self, Memory, MemoryWatch};
 use crate::plan::functions::SessionFacts;
 use crate::plan::session_state;
 use crate::store::{MAIN, Store, StoreOptions};
+use crate::vfs;
 
 /// PostgreSQL's version that we answer for.
 pub(super) const SERVER_VERSION: &str = "16.4";
@@ -60,7 +61,7 @@ impl Database {
         let store = Store::open(path, options)?;
         let memory =
             Memory::new(settings.memory_limit_bytes, settings.statement_memory_limit_bytes);
-        let watch = memory.watch().map_err(|cause| {
+        let watch = memory.watch(vfs::resident_bytes).map_err(|cause| {
             Error::new(ErrorKind::Io, "the memory watch could not start").caused_by(cause)
         })?;
         memory::charge_tasks();

@@ -10,7 +10,8 @@ use roaring::RoaringBitmap;
 
 use super::Store;
 use super::commit::{
-    CatalogWrite, Dependence, Proposal, TableProposal, Taken, same_rows, serialization, verified,
+    CatalogWrite, Dependence, Proposal, TableProposal, Taken, dropped, same_rows, same_shape,
+    serialization, verified,
 };
 use super::keys::{self, keys_of};
 use super::load::{KeyCheck, Load, Loaded};
@@ -353,21 +354,27 @@ impl Transaction {
                 }
                 continue;
             }
+            let seen = self.base.table_by_id(*id)?;
             let (Some(mine), Some(theirs)) = (self.overlay.tables.get(id), theirs) else {
-                continue;
+                match seen {
+                    Some(_) if self.overlay.tables.contains_key(id) => return Err(dropped()),
+                    _ => continue,
+                }
             };
-            if verified(&self.catalog, *id)
-                && let Some(seen) = self.base.table_by_id(*id)?
-            {
-                same_rows(&seen, &theirs)?;
-            }
             let base = self.base.commit();
+            // On the newer head the committer compares nothing with what the rows were made for.
+            if let Some(seen) = &seen {
+                same_shape(seen, &theirs)?;
+                if verified(&self.catalog, *id) {
+                    same_rows(seen, &theirs)?;
+                }
+            }
             theirs.check_living(&proposal.deleted, base)?;
-            if let Some(seen) = self.base.table_by_id(*id)? {
-                check_replaced(&proposal.replaced, &seen, &theirs, base)?;
+            if let Some(seen) = &seen {
+                check_replaced(&proposal.replaced, seen, &theirs, base)?;
             }
             let mut proposal = proposal.clone();
-            if let Some(old) = self.base.table_by_id(*id)?
+            if let Some(old) = &seen
                 && old.is_moved(&theirs, &proposal.deleted)
             {
                 proposal.deleted = old.follow_rows(&theirs, &proposal.deleted, base)?;

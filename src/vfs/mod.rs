@@ -8,7 +8,8 @@
 //! Nothing is durable until it is synced, and a name not until its folder is. A failed sync is
 //! never retried here: the kernel may have forgotten the data and marked it clean.
 //!
-//! Files that SQL names for COPY live in [`outside`], apart from the database's own. Tests put
+//! Files that SQL names for COPY live in [`outside`], apart from the database's own; what the system
+//! says of this process is [`resident_bytes`]. Tests put
 //! [`Faults`] between the handle and the disk, and arm [`points`] by name. Start reading at
 //! [`Vfs`].
 
@@ -19,11 +20,13 @@ mod handle;
 mod lock;
 pub mod outside;
 pub mod points;
+mod resident;
 
 pub use faults::Faults;
 pub use file::{Append, File, FileReader};
 pub use handle::Vfs;
 pub use lock::Lock;
+pub use resident::resident_bytes;
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,7 @@ mod upkeep;
 mod versions;
 mod whole;
 mod wire;
+mod writers;
 
 #[global_allocator]
 static ALLOCATOR: asofdb::memory::CountingAllocator = asofdb::memory::CountingAllocator;

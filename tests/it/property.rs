@@ -1,5 +1,8 @@
 //! What tests of random histories share: how often they try, and what they live in.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use asofdb::clock::Clock;
 use asofdb::config::Settings;
 use proptest::test_runner::{Config, FileFailurePersistence, RngSeed};
@@ -34,4 +37,47 @@ pub fn home(start_us: i64) -> (TempDir, Settings) {
         ..Settings::default()
     };
     (folder, settings)
+}
+
+/// Longer than any step takes where nothing waits for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One step; that it does not end is a failure like others.
+pub async fn in_time<T>(step: &impl std::fmt::Debug, work: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, work).await;
+    ended.unwrap_or_else(|_| panic!("{step:?} does not end"))
+}
+
+/// What a history said to the database. The first that fails is told at once, for shrinking it may take
+/// minutes; the last, which is the smallest, is found in a file.
+pub struct Told {
+    name: &'static str,
+    lines: Vec<String>,
+}
+
+impl Told {
+    pub fn of(name: &'static str) -> Told {
+        Told { name, lines: Vec::new() }
+    }
+
+    pub fn tell(&mut self, line: &str) {
+        self.lines.push(format!("{line};"));
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        static FIRST: AtomicBool = AtomicBool::new(true);
+        if !std::thread::panicking() {
+            return;
+        }
+        let text = self.lines.join("\n");
+        if FIRST.swap(false, Ordering::Relaxed) {
+            eprintln!("-- the first of {} that fails:\n{text}", self.name);
+        }
+        let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let place = place.join(format!("{}-{}.sql", self.name, std::process::id()));
+        // A folder that cannot be written loses the shrunk history's SQL, not its steps.
+        let _ = std::fs::write(place, text);
+    }
 }

@@ -122,8 +122,11 @@ impl AsofJoinExec {
         let partitions = self.left.output_partitioning().partition_count();
         let holding = self.held.hold(partitions, || {
             let right = self.right.execute(0, Arc::clone(&context))?;
+            let properties = self.right.equivalence_properties();
+            let in_order = properties.ordering_satisfy(self.right_order.clone())?;
+            let order = (!in_order).then(|| self.right_order.clone());
             let metrics = AsofMetrics::new(&self.metrics, partition);
-            Ok(Held::read(right, Arc::clone(&sides), Arc::clone(&context), metrics).boxed())
+            Ok(Held::read(right, order, Arc::clone(&sides), Arc::clone(&context), metrics).boxed())
         })?;
         let (schema, kind) = (self.schema(), self.condition.kind);
         let projection = self.projection.clone();
@@ -276,7 +279,7 @@ impl ExecutionPlan for AsofJoinExec {
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         if self.how == How::Hash {
-            return vec![None, Some(OrderingRequirements::from(self.right_order.clone()))];
+            return vec![None, None];
         }
         vec![
             Some(OrderingRequirements::from(self.left_order.clone())),

@@ -82,11 +82,13 @@ fn split(table: &Table, chain: Vec<TableSegment>, parts: u64) -> Result<Vec<Vec<
         let pieces = segment.meta.rows.div_ceil(share).max(1) as usize;
         let file = table.store().open_segment(&segment.meta)?;
         for range in file.split(pieces) {
-            if filled >= share {
+            // Ranges end where row groups do: one that would lie mostly in the next run is its first.
+            let rows = range.end - range.start;
+            if filled > 0 && filled + rows / 2 >= share {
                 runs.push(Vec::new());
                 filled = 0;
             }
-            filled += range.end - range.start;
+            filled += rows;
             let run = runs.last_mut().expect("there is always a run");
             run.push(Piece::Segment(segment.clone(), range));
         }

@@ -38,7 +38,7 @@ pub(super) use self::proposal::{
     CatalogWrite, Proposal, RefRequest, TableProposal, Taken, verified,
 };
 pub(super) use self::upkeep::Upkeep;
-pub(super) use self::validate::{same_rows, serialization};
+pub(super) use self::validate::{dropped, same_rows, same_shape, serialization};
 use super::transaction::{CommitOptions, Transaction};
 use super::{Shared, Store};
 use crate::error::{Error, ErrorKind, Result};

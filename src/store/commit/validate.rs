@@ -43,7 +43,7 @@ impl Batch<'_> {
                 continue;
             }
             let Some(table) = self.table(head.root, *id)? else {
-                return Err(serialization("a table it writes was dropped"));
+                return Err(dropped());
             };
             let old = self.table(base.root, *id)?;
             if let Some(old) = &old {
@@ -132,7 +132,7 @@ fn judge_keys(proposal: &Proposal, change: &TableProposal, head: &Table) -> Resu
 }
 
 /// Whether the table's shape is still the one the rows were made for.
-fn same_shape(base: &Table, head: &Table) -> Result<()> {
+pub(in crate::store) fn same_shape(base: &Table, head: &Table) -> Result<()> {
     if base.schema().id == head.schema().id {
         return Ok(());
     }
@@ -150,6 +150,10 @@ pub(in crate::store) fn same_rows(base: &Table, head: &Table) -> Result<()> {
 fn changed_since(head: &Table, base: CommitId) -> bool {
     let inline = head.version().is_some_and(|v| v.ranges.iter().any(|range| range.to > base));
     inline || head.segments().iter().any(|s| s.entry.commit > base)
+}
+
+pub(in crate::store) fn dropped() -> Error {
+    serialization("a table it writes was dropped")
 }
 
 pub(in crate::store) fn serialization(why: &str) -> Error {

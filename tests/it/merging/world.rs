@@ -12,7 +12,7 @@ use asofdb::store::CompactOptions;
 use super::model::{Commit, Joined, Model, Row, Rows, State, Table};
 use super::{Mode, Step};
 use crate::guest::Guest;
-use crate::property::home;
+use crate::property::{Told, home, in_time};
 
 const START_US: i64 = 1_767_225_600_000_000;
 /// More than the log keeps of one statement.
@@ -28,6 +28,7 @@ pub(super) struct World {
     model: Model,
     names: u64,
     next_u: i64,
+    told: Told,
     _folder: tempfile::TempDir,
 }
 
@@ -38,7 +39,15 @@ impl World {
         let first = Commit { state: State::new(), parent: 0, merged: None };
         model.commits.insert(1, first);
         model.heads.insert("main".to_owned(), 1);
-        let mut world = World { settings, open: None, model, names: 0, next_u: 1, _folder: folder };
+        let mut world = World {
+            settings,
+            open: None,
+            model,
+            names: 0,
+            next_u: 1,
+            told: Told::of("merging"),
+            _folder: folder,
+        };
         world.open();
         world
     }
@@ -58,8 +67,11 @@ impl World {
             self.take(&Step::Branch { at: 0 }).await;
             for step in steps {
                 self.settings.clock.advance(Duration::from_secs(1));
-                self.take(step).await;
-                self.compare_heads().await;
+                in_time(step, async {
+                    self.take(step).await;
+                    self.compare_heads().await;
+                })
+                .await;
             }
             self.take(&Step::Reopen).await;
         });
@@ -70,10 +82,12 @@ impl World {
     }
 
     async fn run(&mut self, sql: &str) -> Result<Vec<Vec<String>>> {
+        self.told.tell(sql);
         self.open.as_mut().expect("open").0.run(sql).await
     }
 
     async fn must(&mut self, sql: &str) -> Vec<Vec<String>> {
+        self.told.tell(sql);
         self.open.as_mut().expect("open").0.must(sql).await
     }
 
@@ -110,8 +124,14 @@ impl World {
                 self.cherry_pick(*commit, Some(*table)).await;
             }
             Step::ForwardTable { table, branch, to } => self.forward(*table, *branch, *to).await,
-            Step::Fold => self.fold().await,
-            Step::Compact(table) => self.compact(*table).await,
+            Step::Fold => {
+                self.told.tell("-- fold");
+                self.fold().await;
+            }
+            Step::Compact(table) => {
+                self.told.tell("-- compact");
+                self.compact(*table).await;
+            }
             Step::Reopen => self.reopen().await,
         }
     }

@@ -13,7 +13,7 @@ use asofdb::store::{CompactOptions, ExpireOptions, Store};
 
 use super::Step;
 use crate::guest::Guest;
-use crate::property::home;
+use crate::property::{Told, home, in_time};
 
 const START_US: i64 = 1_767_225_600_000_000;
 const TICK: Duration = Duration::from_secs(1);
@@ -53,6 +53,7 @@ pub(super) struct House {
     reader: Option<(Guest, State)>,
     model: Model,
     names: usize,
+    told: Told,
     _folder: tempfile::TempDir,
 }
 
@@ -61,7 +62,8 @@ impl House {
         let (folder, settings) = home(START_US);
         let model = Model { on: "main".to_owned(), ..Model::default() };
         let (open, reader) = (None, None);
-        House { settings, open, reader, model, names: 0, _folder: folder }
+        let told = Told::of("upkeep");
+        House { settings, open, reader, model, names: 0, told, _folder: folder }
     }
 
     fn open(&mut self) {
@@ -82,8 +84,12 @@ impl House {
             self.model.branches.insert("main".to_owned(), vec![head]);
             for step in steps {
                 self.settings.clock.advance(TICK);
-                self.take(step).await;
-                self.compare_heads().await;
+                self.told.tell(&format!("-- {step:?}"));
+                in_time(step, async {
+                    self.take(step).await;
+                    self.compare_heads().await;
+                })
+                .await;
             }
             self.reader = None;
             self.compare_all().await;
@@ -100,6 +106,7 @@ impl House {
     }
 
     async fn must(&mut self, sql: &str) -> Vec<Vec<String>> {
+        self.told.tell(sql);
         self.open.as_mut().expect("open").0.must(sql).await
     }
 

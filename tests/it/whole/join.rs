@@ -43,6 +43,9 @@ pub(super) fn join(base: &State, ours: &State, theirs: &State, mode: Mode) -> Op
                     return None;
                 }
                 let (table, contested) = join_tables(base, ours, theirs, mode);
+                if lacks_values(&table, ours, theirs) {
+                    return None;
+                }
                 refused |= contested;
                 result.insert(*id, Arc::new(table));
             }
@@ -66,6 +69,18 @@ fn wrote_what_went(base: &Table, writer: &Table, dropper: &Table) -> bool {
                 before.stamp != row.stamp && alone.cells(before) != alone.cells(row)
             })
         })
+    })
+}
+
+/// Whether rows that stand from one side alone have no value for a column that the other wrote anew.
+fn lacks_values(joined: &Table, ours: &Table, theirs: &Table) -> bool {
+    [(ours, theirs), (theirs, ours)].into_iter().any(|(from, other)| {
+        let lacks = |column: &Column| column.filled && from.column(column.id).is_none();
+        let stamp = |table: &Table, id: &i64| table.rows.get(id).map(|row| row.stamp);
+        let stands = |(id, row): (&i64, &Arc<Version>)| {
+            stamp(from, id) == Some(row.stamp) && stamp(other, id) != Some(row.stamp)
+        };
+        joined.columns.iter().any(lacks) && joined.rows.iter().any(stands)
     })
 }
 

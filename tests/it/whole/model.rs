@@ -28,6 +28,8 @@ pub(super) struct Column {
     pub(super) default: Option<Default>,
     /// What rows show that were written without it.
     pub(super) missing: Cell,
+    /// Whether rows that were there got values of their own when it came.
+    pub(super) filled: bool,
 }
 
 /// A row as one commit wrote it.
@@ -59,6 +61,7 @@ impl Table {
             kind,
             default: None,
             missing: None,
+            filled: false,
         };
         let columns =
             vec![column("u", Kind::Int8), column("k", Kind::Int4), column("v", Kind::Int2)];

@@ -73,7 +73,7 @@ fn add(
         place.unwrap_or_default()
     );
     let at = at.map_or(table.columns.len(), |at| at + 1);
-    table.columns.insert(at, Column { id: fresh(), name, kind, default, missing });
+    table.columns.insert(at, Column { id: fresh(), name, kind, default, missing, filled: false });
     sql
 }
 
@@ -100,7 +100,14 @@ fn retype(table: &mut Table, n: usize) -> Option<String> {
         sql: old.kind.default_of_wider(&default.sql, Kind::Text),
         value: default.value.clone(),
     });
-    let new = Column { id: fresh(), kind: Kind::Text, default, missing: None, ..old.clone() };
+    let new = Column {
+        id: fresh(),
+        kind: Kind::Text,
+        default,
+        missing: None,
+        filled: true,
+        ..old.clone()
+    };
     let before = table.clone();
     table.columns[at] = new.clone();
     for (u, row) in &before.rows {

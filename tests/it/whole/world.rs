@@ -14,7 +14,7 @@ use asofdb::store::Store;
 use super::model::{Block, Commit, Model, State, Table};
 use super::{Object, Step};
 use crate::guest::{Guest, Rows};
-use crate::property::home;
+use crate::property::{Told, home, in_time};
 
 pub(super) const START_US: i64 = 1_767_225_600_000_000;
 const TICK: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub(super) struct World {
     /// Every name that a table ever had.
     pub(super) tables: BTreeSet<String>,
     names: usize,
+    told: Told,
     _folder: tempfile::TempDir,
 }
 
@@ -55,6 +56,7 @@ impl World {
             moved: "main".to_owned(),
             tables: BTreeSet::new(),
             names: 0,
+            told: Told::of("whole"),
             _folder: folder,
         }
     }
@@ -67,8 +69,11 @@ impl World {
             self.take(&Step::Object(Object::Create { keyed: true })).await;
             for (n, step) in steps.iter().enumerate() {
                 self.settings.clock.advance(TICK);
-                self.take(step).await;
-                self.compare(n).await;
+                in_time(step, async {
+                    self.take(step).await;
+                    self.compare(n).await;
+                })
+                .await;
             }
             self.take(&Step::Reopen).await;
             self.leave_nothing().await;
@@ -94,13 +99,17 @@ impl World {
             Step::Block(block) => self.block(*block).await,
             Step::Refs(refs) if !in_block => self.refs(refs).await,
             Step::Refs(_) => {}
-            Step::Care(care) => self.care(care).await,
+            Step::Care(care) => {
+                self.told.tell(&format!("-- {care:?}"));
+                self.care(care).await;
+            }
             Step::Reopen => self.reopen().await,
         }
     }
 
     /// Closing the folder rolls an open block back.
     async fn reopen(&mut self) {
+        self.told.tell("-- reopen");
         (self.reader, self.open, self.model.block) = (None, None, None);
         self.open();
         self.must(&format!("SET branch = '{}'", self.model.on)).await;
@@ -108,10 +117,12 @@ impl World {
     }
 
     pub(super) async fn run(&mut self, sql: &str) -> Result<Rows> {
+        self.told.tell(sql);
         self.open.as_mut().expect("open").0.run(sql).await
     }
 
     pub(super) async fn must(&mut self, sql: &str) -> Rows {
+        self.told.tell(sql);
         self.open.as_mut().expect("open").0.must(sql).await
     }
 

@@ -16,7 +16,9 @@ impl World {
         | Write::Elsewhere { table, .. }
         | Write::Update { table, .. }
         | Write::Shift { table, .. }
-        | Write::Delete { table, .. }) = write;
+        | Write::Delete { table, .. }
+        | Write::Meet { table, .. }
+        | Write::Truncate { table }) = write;
         let Some((id, before)) = self.nth_table(*table) else { return };
         let mut table = before.as_ref().clone();
         let sql = match write {
@@ -24,6 +26,11 @@ impl World {
                 Some(self.insert(&mut table, "", *from, *rows, given.as_ref()))
             }
             Write::Elsewhere { .. } => None,
+            Write::Meet { meeting, keys, set, .. } => self.meet(&mut table, *meeting, *keys, *set),
+            Write::Truncate { .. } => {
+                table.rows.clear();
+                Some(format!("TRUNCATE {}", table.name))
+            }
             Write::Update { which, column, to, .. } => update(&mut table, which, *column, *to),
             Write::Shift { every, add, .. } => Some(shift(&mut table, *every, *add)),
             Write::Delete { which, .. } => {
