@@ -19,6 +19,9 @@ pub struct Settings {
     pub listen: String,
     /// What the process may allocate; statements are cancelled before it is reached.
     pub memory_limit_bytes: u64,
+    /// Rows of one commit below which they are kept in the log, where a commit costs least, until they are
+    /// folded into a file; 0: each commit writes a file of its own.
+    pub inline_rows_max: usize,
     /// What operators of one statement may reserve before they spill.
     pub statement_memory_limit_bytes: u64,
     /// Threads that read and write sockets and answer look-ups.
@@ -111,6 +114,7 @@ impl Default for Settings {
             data: PathBuf::from("asofdb-data"),
             listen: "127.0.0.1:5433".to_owned(),
             memory_limit_bytes,
+            inline_rows_max: 8192,
             statement_memory_limit_bytes: memory_limit_bytes / 2,
             io_threads: cores.clamp(1, 8),
             query_threads: cores.max(2),

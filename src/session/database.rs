@@ -53,8 +53,11 @@ impl Database {
     /// DataDirectory where another process has it, or it is not ours or too new; Corrupt; Io.
     pub fn open(path: &Path, settings: Settings) -> Result<Database> {
         let load_bytes = (settings.memory_limit_bytes / LOAD_SHARE).clamp(8 << 20, 256 << 20);
-        let options =
-            StoreOptions { clock: settings.clock.clone(), load_bytes: load_bytes as usize };
+        let options = StoreOptions {
+            clock: settings.clock.clone(),
+            load_bytes: load_bytes as usize,
+            inline_rows: settings.inline_rows_max,
+        };
         let store = Store::open(path, options)?;
         let memory =
             Memory::new(settings.memory_limit_bytes, settings.statement_memory_limit_bytes);
@@ -206,7 +209,8 @@ impl Database {
             let message = format!("there is no database in folder \"{}\"", path.display());
             return Err(Error::new(ErrorKind::UndefinedFile, message));
         }
-        let options = StoreOptions { clock: Clock::system(), load_bytes: 64 << 20 };
+        let options =
+            StoreOptions { clock: Clock::system(), load_bytes: 64 << 20, inline_rows: 8192 };
         let store = Store::open(path, options)?;
         let problems = store.check(|_, _| {})?;
         Ok(problems.into_iter().map(|p| format!("{}: {}", p.what, p.why)).collect())

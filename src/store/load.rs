@@ -19,9 +19,7 @@ use crate::segment::{InlineRows, SegmentOptions, SegmentSpec, SegmentWriter, sor
 use crate::spec::text::{TextFormatter, TextOptions};
 use crate::spec::{RowId, RowIds, SegmentEntry, SegmentId, SegmentMeta, TableSchema, Type};
 
-/// Fewer rows than this, and fewer bytes than [`INLINE_BYTES`], are kept in the log.
-pub const INLINE_ROWS: usize = 8192;
-/// See [`INLINE_ROWS`].
+/// Fewer bytes than this, and fewer rows than the options say, are kept in the log.
 pub const INLINE_BYTES: usize = 1 << 20;
 
 /// When the keys of rows are checked against those there are.
@@ -62,6 +60,7 @@ pub struct Load {
     gathered_rows: usize,
     gathered_bytes: usize,
     bound_bytes: usize,
+    inline_rows: usize,
     in_order: bool,
     first_row: Option<RowId>,
     writing: Option<JoinHandle<Result<SegmentMeta>>>,
@@ -87,6 +86,7 @@ impl Load {
             gathered_rows: 0,
             gathered_bytes: 0,
             bound_bytes: table.store.shared.options.load_bytes,
+            inline_rows: table.store.shared.options.inline_rows,
             in_order: true,
             first_row: None,
             writing: None,
@@ -153,7 +153,7 @@ impl Load {
     /// # Errors
     /// UniqueViolation; Io, DiskFull.
     pub fn finish(mut self) -> Result<Loaded> {
-        let small = self.gathered_rows < INLINE_ROWS && self.gathered_bytes < INLINE_BYTES;
+        let small = self.gathered_rows < self.inline_rows && self.gathered_bytes < INLINE_BYTES;
         let alone = self.loaded.segments.is_empty() && self.writing.is_none();
         if small && alone {
             self.keep_inline()?;

@@ -106,6 +106,8 @@ pub struct StoreOptions {
     pub clock: Clock,
     /// Rows that a load gathers before it sorts and writes them: bytes of memory.
     pub load_bytes: usize,
+    /// Rows of one commit below which, and below a megabyte, they are kept in the log.
+    pub inline_rows: usize,
 }
 
 /// The tables of one data folder. Cheap to clone; the folder is released with the last clone.

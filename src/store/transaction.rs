@@ -14,7 +14,7 @@ use super::commit::{
     serialization, verified,
 };
 use super::keys::{self, keys_of};
-use super::load::{INLINE_ROWS, KeyCheck, Load, Loaded};
+use super::load::{KeyCheck, Load, Loaded};
 use super::replaced::{Replaced, check_replaced};
 use super::snapshot::{Overlay, Snapshot};
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
@@ -443,7 +443,7 @@ impl Table {
 
     /// Many small statements of one transaction end in a segment, as one large one would.
     fn spill_pending(&mut self) -> Result<Vec<Arc<SegmentMeta>>> {
-        if rows_of(&self.pending) < INLINE_ROWS as u64 {
+        if rows_of(&self.pending) < self.store.shared.options.inline_rows.max(1) as u64 {
             return Ok(Vec::new());
         }
         let pending = std::mem::take(&mut self.pending);

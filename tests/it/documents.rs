@@ -1,4 +1,4 @@
-//! The documentation runs: every SQL block of docs/sql.md and docs/versions.md, from top to bottom, in
+//! The documentation runs: every SQL block of docs/sql.md, docs/asof.md and docs/versions.md, from top to bottom, in
 //! one session on a fresh database. A statement that ends its line in `-- 55000` must fail with that
 //! SQLSTATE; one that ends it in `-- = 1, x; 2, y` must answer these rows, in any order; blocks for psql (they begin with a backslash) are left to the client's own tests.
 
@@ -97,6 +97,11 @@ fn run(path: &str) {
 #[test]
 fn the_examples_of_sql_md_run() {
     run("docs/sql.md");
+}
+
+#[test]
+fn the_examples_of_asof_md_run() {
+    run("docs/asof.md");
 }
 
 #[test]

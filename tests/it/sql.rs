@@ -8,6 +8,7 @@
 
 mod house;
 mod person;
+mod shapes;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -67,16 +68,17 @@ fn run_folder(folder: &str, mode: Mode) {
     }
     let mut broken = String::new();
     for file in &files {
-        if let Err(why) = on_large_stack(file, mode) {
+        let path = file.clone();
+        if let Err(why) = on_large_stack(move || run_file(&path, mode)) {
             let _ = write!(broken, "\n\n{}\n{why}", file.display());
         }
     }
     assert!(broken.is_empty(), "promises broken ({}):{broken}\n", mode.label());
 }
 
-fn on_large_stack(file: &Path, mode: Mode) -> Result<(), String> {
-    let file = file.to_owned();
-    let work = move || run_file(&file, mode);
+fn on_large_stack<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
     let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).expect("a thread");
     thread.join().unwrap_or_else(|_| Err("the runner panicked, see above".to_owned()))
 }

@@ -85,6 +85,8 @@ pub enum Tolerance {
         expr: Expr,
         /// Whether the bound itself is admitted.
         inclusive: bool,
+        /// How far it lies from the left time, where that is a constant, for EXPLAIN.
+        distance: Option<String>,
     },
 }
 
@@ -167,7 +169,8 @@ impl fmt::Display for Tolerance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Tolerance::Distance { text, .. } => f.write_str(text),
-            Tolerance::Bound { expr, inclusive } => {
+            Tolerance::Bound { distance: Some(text), .. } => f.write_str(text),
+            Tolerance::Bound { expr, inclusive, distance: None } => {
                 write!(f, "{}{expr}", if *inclusive { "" } else { "beyond " })
             }
         }

@@ -350,7 +350,9 @@ pub(super) fn push<F: FnMut(usize, Found)>(
     let nulls = batch.columns()[..=keys].iter().fold(None, |nulls, column| {
         arrow::buffer::NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref())
     });
-    let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+    // Positions stand behind the time: in the batch, or listed below.
+    let width = keys + 1 + usize::from(start.is_none());
+    let mut columns: Vec<ArrayRef> = batch.columns()[..width].to_vec();
     let mut listed = start.is_none();
     let drops = nulls.as_ref().is_some_and(|nulls| nulls.null_count() > 0);
     let list = |columns: &mut Vec<ArrayRef>, rows: usize| {

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, cast, try_cast};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::functions::total_order;
+use crate::spec::Type;
 
 /// What the types of both sides depend on.
 pub(super) struct Coercion<'a> {
@@ -134,14 +135,24 @@ fn check(left: &Expr, l: &DataType, right: &Expr, r: &DataType) -> Result<()> {
 }
 
 fn mismatch(left: &Expr, l: &DataType, right: &Expr, r: &DataType) -> Error {
-    let message = format!("ASOF JOIN cannot compare {left} of type {l} with {right} of type {r}");
+    let name =
+        |of: &DataType| Type::of_storage(of).map_or_else(|| of.to_string(), |of| of.to_string());
+    let (of_left, of_right) = (name(l), name(r));
+    let message = format!(
+        "ASOF JOIN cannot compare {left} of type {of_left} with {right} of type {of_right}"
+    );
     let hint = match (family(l), family(r)) {
         (Family::Number, Family::Instant) | (Family::Instant, Family::Number) => {
             "convert the number with to_timestamp(…), or the time with extract(epoch from …)"
         }
         _ => "cast one of them to the type of the other",
     };
-    Error::new(ErrorKind::DatatypeMismatch, message).hint(hint)
+    let error = Error::new(ErrorKind::DatatypeMismatch, message).hint(hint);
+    let columns = left.column_refs();
+    match columns.iter().find_map(|column| column.spans().first()) {
+        Some(span) => error.at_place(span.start.line, span.start.column),
+        None => error,
+    }
 }
 
 fn finer(l: &DataType, r: &DataType) -> DataType {

@@ -1,11 +1,13 @@
 //! The conditions of an ASOF join, told apart: keys, the match, its tolerance, and the rest.
 
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::Between;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 
-use super::marker::{as_tuple_marker, tuple_marker};
+use super::marker::{as_span_marker, as_tuple_marker, tuple_marker};
+use super::moved::moved;
 use super::node::{AsofOn, ToleranceExpr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::asof_join::Comparison;
@@ -72,7 +74,7 @@ impl Conditions {
         on.into_iter().try_for_each(|expr| sorted.add(expr, scope))?;
         let matched = match match_condition {
             None => {
-                let at = find_match(&sorted.inequalities)?;
+                let at = find_match(&sorted.inequalities, scope)?;
                 sorted.inequalities.remove(at)
             }
             Some(conditions) => sorted.add_match(conditions, scope)?,
@@ -80,15 +82,15 @@ impl Conditions {
         let mut tolerance = None;
         let mut residual = Vec::new();
         for other in sorted.inequalities {
-            match as_tolerance(&matched, &other).filter(|_| tolerance.is_none()) {
+            match as_tolerance(&matched, &other, scope).filter(|_| tolerance.is_none()) {
                 Some(found) => tolerance = Some(found),
-                None => residual.push(spelled(other.source)),
+                None => residual.push(scope.endless(spelled(other.source))?),
             }
         }
         for other in sorted.mixed {
             match difference(&matched, &other, scope).filter(|_| tolerance.is_none()) {
                 Some(found) => tolerance = Some(found),
-                None => residual.push(other),
+                None => residual.push(scope.endless(spelled(other))?),
             }
         }
         let Sorted { on, left_only, right_only, .. } = sorted;
@@ -104,8 +106,8 @@ impl Sorted {
         }
         refuse_undecided(&expr)?;
         match scope.side(&expr) {
-            Side::Neither | Side::Left => self.left_only.push(expr),
-            Side::Right => self.right_only.push(expr),
+            Side::Neither | Side::Left => self.left_only.push(spelled(expr)),
+            Side::Right => self.right_only.push(spelled(expr)),
             Side::Both => {
                 if let Some(key) = as_key(&expr, scope) {
                     if !self.on.contains(&key) {
@@ -136,7 +138,8 @@ impl Sorted {
                 false => single(),
             });
         }
-        let matched = own.inequalities.remove(find_match(&own.inequalities).map_err(|_| single())?);
+        let matched =
+            own.inequalities.remove(find_match(&own.inequalities, scope).map_err(|_| single())?);
         if matched.swapped {
             return Err(misplaced("left").hint("write the left input's column first"));
         }
@@ -181,6 +184,36 @@ impl Scope<'_> {
     }
 }
 
+impl Scope<'_> {
+    /// A date that is compared with a time is written as the midnight it begins with: the date.
+    fn day<'a>(&self, expr: &'a Expr) -> &'a Expr {
+        let Expr::Cast(cast) = expr else { return expr };
+        let is_day =
+            |schema: &DFSchema| cast.expr.get_type(schema).is_ok_and(|of| of == DataType::Date32);
+        let to_time = matches!(cast.field.data_type(), DataType::Timestamp(..));
+        if to_time && (is_day(self.left) || is_day(self.right)) { &cast.expr } else { expr }
+    }
+
+    fn is_same(&self, a: &Expr, b: &Expr) -> bool {
+        a == b || self.day(a) == self.day(b)
+    }
+
+    /// The condition with times that are moved by intervals without their overflow.
+    fn endless(&self, condition: Expr) -> Result<Expr> {
+        let schemas = [self.left, self.right];
+        let moved = condition.transform_up(|expr| match &expr {
+            Expr::BinaryExpr(_) => Ok(Transformed::yes(moved(expr, &schemas))),
+            _ => Ok(Transformed::no(expr)),
+        });
+        let broken = |cause| Error::new(ErrorKind::Internal, "an expression").caused_by(cause);
+        moved.map(|moved| moved.data).map_err(broken)
+    }
+}
+
+/// Refuses what is not decided by the two rows.
+///
+/// # Errors
+/// Grouping for aggregates and windows; NotSupported for subqueries and volatile functions.
 pub(super) fn refuse_undecided(expr: &Expr) -> Result<()> {
     let mut refused = None;
     let found = expr.apply(|node| {
@@ -273,7 +306,7 @@ fn as_inequality(expr: &Expr, scope: &Scope<'_>) -> Option<Inequality> {
 
 /// The inequality that all others are a tolerance of; if that holds of two, the one without an
 /// offset.
-fn find_match(inequalities: &[Inequality]) -> Result<usize> {
+fn find_match(inequalities: &[Inequality], scope: &Scope<'_>) -> Result<usize> {
     let multiple = || {
         Error::new(ErrorKind::Syntax, "Multiple ASOF JOIN inequalities")
             .hint("write the one to match by in MATCH_CONDITION (…)")
@@ -285,7 +318,7 @@ fn find_match(inequalities: &[Inequality]) -> Result<usize> {
         many => {
             let fits = |&at: &usize| {
                 let others = many.iter().enumerate().filter(|(other, _)| *other != at);
-                others.into_iter().all(|(_, other)| is_bound(&many[at], other))
+                others.into_iter().all(|(_, other)| is_bound(&many[at], other, scope))
             };
             let fitting: Vec<usize> = (0..many.len()).filter(fits).collect();
             let plain =
@@ -303,14 +336,16 @@ fn find_match(inequalities: &[Inequality]) -> Result<usize> {
 
 /// Whether `other` can only narrow what `matched` finds, be it a tolerance or, with months, a
 /// residual condition.
-fn is_bound(matched: &Inequality, other: &Inequality) -> bool {
+fn is_bound(matched: &Inequality, other: &Inequality, scope: &Scope<'_>) -> bool {
     let ([(left, right)], [(l, r)]) = (matched.pairs.as_slice(), other.pairs.as_slice()) else {
         return false;
     };
     let forward = matched.comparison.is_forward();
     let back = if forward { Operator::Minus } else { Operator::Plus };
-    let around = l == left && offset(r, right, back).is_some();
-    other.comparison.is_forward() != forward && around || as_tolerance(matched, other).is_some()
+    let around = scope.is_same(l, left) && offset(r, right, back).is_some();
+    let bounds = around || scope.is_same(r, right);
+    other.comparison.is_forward() != forward && bounds
+        || as_tolerance(matched, other, scope).is_some()
 }
 
 fn is_plain(expr: &Expr) -> bool {
@@ -322,7 +357,11 @@ fn is_plain(expr: &Expr) -> bool {
 /// ```text
 /// r >= l - c      r + c >= l      r >= anything of the left row
 /// ```
-fn as_tolerance(matched: &Inequality, other: &Inequality) -> Option<ToleranceExpr> {
+fn as_tolerance(
+    matched: &Inequality,
+    other: &Inequality,
+    scope: &Scope<'_>,
+) -> Option<ToleranceExpr> {
     let ([(left, right)], [(l, r)]) = (matched.pairs.as_slice(), other.pairs.as_slice()) else {
         return None;
     };
@@ -333,17 +372,22 @@ fn as_tolerance(matched: &Inequality, other: &Inequality) -> Option<ToleranceExp
     let inclusive = other.comparison.is_inclusive();
     if r == right {
         let distance = offset(l, left, if forward { Operator::Plus } else { Operator::Minus });
-        return Some(ToleranceExpr { distance, bound: l.clone(), inclusive });
+        let bound = moved(l.clone(), &[scope.left]);
+        return Some(ToleranceExpr { distance, bound, inclusive });
     }
     let back = if forward { Operator::Minus } else { Operator::Plus };
     let distance = offset(r, right, back).filter(|distance| l == left && is_fixed(distance))?;
-    let bound = away(left, &distance, forward);
+    let bound = away(left, &distance, forward, scope);
     Some(ToleranceExpr { distance: Some(distance), bound, inclusive })
 }
 
-/// `l - r <= c` for `l >= r`, `r - l <= c` for `l <= r`, either way round.
+/// `l - r <= c` for `l >= r`, `r - l <= c` for `l <= r`, either way round, or with all signs changed.
 fn difference(matched: &Inequality, other: &Expr, scope: &Scope<'_>) -> Option<ToleranceExpr> {
     let [(left, right)] = matched.pairs.as_slice() else { return None };
+    let (other, written) = match as_span_marker(other) {
+        Some((condition, distance)) => (condition, Some(distance)),
+        None => (other, None),
+    };
     let Expr::BinaryExpr(BinaryExpr { left: a, op, right: b }) = other else { return None };
     let (span, comparison, distance) = match (scope.side(a), scope.side(b)) {
         (Side::Both, Side::Neither) => (a, as_comparison(*op)?, b),
@@ -358,12 +402,28 @@ fn difference(matched: &Inequality, other: &Expr, scope: &Scope<'_>) -> Option<T
     let (near, far) = if forward { (right, left) } else { (left, right) };
     let data_type = left.get_type(scope.left).ok()?;
     let exact = data_type.is_integer() || data_type.is_temporal();
-    if from.as_ref() != near || to.as_ref() != far || !comparison.is_forward() || !exact {
+    let distance = written.unwrap_or(distance);
+    let distance = match comparison.is_forward() {
+        true if scope.is_same(from, near) && scope.is_same(to, far) => distance.clone(),
+        false if scope.is_same(from, far) && scope.is_same(to, near) => negated(distance)?,
+        _ => return None,
+    };
+    if !exact {
         return None;
     }
-    let bound = away(left, distance, forward);
+    let bound = away(left, &distance, forward, scope);
     let inclusive = comparison.is_inclusive();
-    Some(ToleranceExpr { distance: Some(Expr::clone(distance)), bound, inclusive })
+    Some(ToleranceExpr { distance: Some(distance), bound, inclusive })
+}
+
+fn negated(constant: &Expr) -> Option<Expr> {
+    match constant {
+        Expr::Negative(inner) => Some(Expr::clone(inner)),
+        Expr::Literal(value, metadata) => {
+            Some(Expr::Literal(value.arithmetic_negate().ok()?, metadata.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// The `c` of `base <op> c`.
@@ -389,13 +449,19 @@ fn is_fixed(distance: &Expr) -> bool {
     }
 }
 
-fn away(left: &Expr, distance: &Expr, forward: bool) -> Expr {
+fn away(left: &Expr, distance: &Expr, forward: bool, scope: &Scope<'_>) -> Expr {
     let op = if forward { Operator::Plus } else { Operator::Minus };
-    Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), op, Box::new(distance.clone())))
+    let away =
+        Expr::BinaryExpr(BinaryExpr::new(Box::new(left.clone()), op, Box::new(distance.clone())));
+    moved(away, &[scope.left])
 }
 
-/// A comparison of tuples as the conditions it abbreviates; anything else as it is.
-fn spelled(expr: Expr) -> Expr {
+/// A comparison of tuples as the conditions it abbreviates, one of a distance without its mark; anything
+/// else as it is.
+pub(super) fn spelled(expr: Expr) -> Expr {
+    if let Some((condition, _)) = as_span_marker(&expr) {
+        return condition.clone();
+    }
     match as_tuple_marker(&expr) {
         Some((comparison, lefts, rights)) => lexicographic(comparison, lefts, rights),
         None => expr,

@@ -20,6 +20,9 @@ enum Mark {
     Known,
     /// A comparison of tuples: its symbol, the left elements, the right elements.
     Tuple,
+    /// A condition on the distance of two times: the condition, and the constant as it was written. To be
+    /// compared, an interval becomes a length, for which a month has thirty days.
+    Span,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -30,6 +33,7 @@ struct Marker {
 
 static MATCH: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Match)));
 static KNOWN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Known)));
+static SPAN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Span)));
 static TUPLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Tuple)));
 
 fn marker(mark: Mark) -> ScalarUDF {
@@ -79,6 +83,20 @@ pub(super) fn as_tuple_marker(expr: &Expr) -> Option<(Comparison, &[Expr], &[Exp
     Some((comparison, first, second))
 }
 
+/// `condition`, which compares with `distance`.
+pub(super) fn span_marker(condition: Expr, distance: Expr) -> Expr {
+    let args = vec![condition, distance];
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&SPAN), args))
+}
+
+/// The condition, and the constant in it as it was written.
+pub(super) fn as_span_marker(expr: &Expr) -> Option<(&Expr, &Expr)> {
+    match marked(expr, Mark::Span)? {
+        [condition, distance] => Some((condition, distance)),
+        _ => None,
+    }
+}
+
 fn marked(expr: &Expr, mark: Mark) -> Option<&[Expr]> {
     let Expr::ScalarFunction(call) = expr else { return None };
     let marker = call.func.inner().downcast_ref::<Marker>()?;
@@ -91,6 +109,7 @@ impl ScalarUDFImpl for Marker {
             Mark::Match => "asofdb_match",
             Mark::Known => "asofdb_known",
             Mark::Tuple => "asofdb_tuple",
+            Mark::Span => "asofdb_span",
         }
     }
 

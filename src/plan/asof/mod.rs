@@ -33,6 +33,7 @@ mod coerce;
 mod condition;
 mod known;
 mod marker;
+mod moved;
 mod node;
 mod optimize;
 mod physical;

@@ -282,21 +282,24 @@ impl Exprs<'_> {
     fn tolerance(&self, tolerance: &ToleranceExpr, node: &AsofJoinNode) -> Result<Tolerance> {
         let (left, right) = &node.match_condition.pairs[0];
         let types = (left.get_type(node.left.schema())?, right.get_type(node.right.schema())?);
+        let mut distance_text = None;
         if let Some(distance) = &tolerance.distance {
             let value = self.constant(distance)?;
+            let text = array_value_to_string(&value.to_array()?, 0)?;
+            let text = format!("{}{text}", if tolerance.inclusive { "" } else { "< " });
             if let Some((amount, unit)) = fixed(&value, &types) {
                 // Never beyond: down to whole steps, and one less where the bound is excluded.
                 let steps = match tolerance.inclusive {
                     true => amount.div_euclid(unit),
                     false => (amount - 1).div_euclid(unit),
                 };
-                let text = array_value_to_string(&value.to_array()?, 0)?;
-                let text = format!("{}{text}", if tolerance.inclusive { "" } else { "< " });
                 return Ok(Tolerance::Distance { steps, text });
             }
+            distance_text = Some(text);
         }
         let expr = self.expr(&tolerance.bound, node.left.schema())?;
-        Ok(Tolerance::Bound { expr, inclusive: tolerance.inclusive })
+        let inclusive = tolerance.inclusive;
+        Ok(Tolerance::Bound { expr, inclusive, distance: distance_text })
     }
 
     fn constant(&self, expr: &Expr) -> Result<ScalarValue> {

@@ -3,23 +3,26 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
 use datafusion::logical_expr::utils::expand_wildcard;
-use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr as SqlExpr, JoinConstraint, Spanned, TableFactor, TableWithJoins,
 };
+use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::external;
 use super::known::{placed, plan_known_at};
-use super::marker::{known_marker, match_marker, tuple_marker};
+use super::marker::{known_marker, match_marker, span_marker, tuple_marker};
+use super::{condition, external};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::Comparison;
 use crate::parse::{AsofKind, AsofSyntax, asof_of};
 use crate::plan::using;
+use crate::spec::Type;
 
 /// Plans the factors that hold an ASOF join and hands back all others.
 #[derive(Debug)]
@@ -86,8 +89,12 @@ pub fn plan_asof(
     let left = context.plan(joined.relation)?;
     let right = context.plan(join.relation)?;
     let schema = left.schema().join(right.schema())?;
+    let mut place = None;
     let condition = match syntax.condition {
-        Some(condition) => Some(conjuncts(condition, &schema, context)?),
+        Some(condition) => {
+            place = Some(condition.span());
+            Some(conjuncts(condition, "MATCH_CONDITION", &schema, context)?)
+        }
         None => None,
     };
     let known_at = match syntax.known_at {
@@ -106,14 +113,22 @@ pub fn plan_asof(
     let sides = Sides { left, right, join_type, known_at };
     match syntax.constraint {
         JoinConstraint::On(on) => {
-            let on = conjuncts(on, &schema, context)?;
+            let place = place.unwrap_or_else(|| on.span());
+            let on = conjuncts(on, "ON", &schema, context)?;
+            sides.check(&on, condition.as_ref(), place)?;
             sides.join_on(on, condition)
         }
         JoinConstraint::Using(columns) => {
             let columns = using::names(columns, context)?;
+            if let Some(place) = place {
+                sides.check(&[], condition.as_ref(), place)?;
+            }
             sides.join_using(columns, condition)
         }
-        JoinConstraint::None if condition.is_some() => sides.join_on(Vec::new(), condition),
+        JoinConstraint::None if condition.is_some() => {
+            sides.check(&[], condition.as_ref(), place.unwrap_or_else(Span::empty))?;
+            sides.join_on(Vec::new(), condition)
+        }
         JoinConstraint::None => Err(external(
             Error::new(ErrorKind::Syntax, "ASOF JOIN needs MATCH_CONDITION, ON or USING")
                 .hint("write ASOF JOIN t ON l.k = t.k AND l.ts >= t.ts"),
@@ -144,6 +159,13 @@ struct Sides {
 }
 
 impl Sides {
+    /// What the analyzer would refuse, refused where the text still says its place.
+    fn check(&self, on: &[Expr], condition: Option<&Vec<Expr>>, place: Span) -> Result<()> {
+        let scope = condition::Scope { left: self.left.schema(), right: self.right.schema() };
+        let sorted = condition::Conditions::sort(on.to_vec(), condition.cloned(), &scope);
+        sorted.map(drop).map_err(|error| placed(error, place))
+    }
+
     fn join_on(self, mut on: Vec<Expr>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
         on.push(match_marker(condition.unwrap_or_default()));
         on.extend(self.known_at.map(known_marker));
@@ -236,10 +258,60 @@ fn using_column(plan: &LogicalPlan, name: &str) -> Result<(Column, Vec<Column>)>
     Ok((column, same))
 }
 
+/// A condition that two rows decide.
+fn checked(expr: Expr, clause: &str, schema: &DFSchema, place: Span) -> Result<Expr> {
+    condition::refuse_undecided(&expr).map_err(|error| placed(error, place))?;
+    match expr.get_type(schema) {
+        Ok(of) if !matches!(of, DataType::Boolean | DataType::Null) && !of.is_string() => {
+            let name = Type::of_storage(&of).map_or_else(|| of.to_string(), |of| of.to_string());
+            let message = format!("argument of {clause} must be type boolean, not type {name}");
+            Err(placed(Error::new(ErrorKind::DatatypeMismatch, message), place))
+        }
+        _ => Ok(expr),
+    }
+}
+
+/// The constant that the distance of two times is compared with, as it is written: `l.t - r.t <= constant`.
+fn written_span(
+    (left, right): (&SqlExpr, &SqlExpr),
+    planned: &Expr,
+    schema: &DFSchema,
+    context: &mut dyn RelationPlannerContext,
+) -> Option<Expr> {
+    let Expr::BinaryExpr(comparison) = planned else { return None };
+    let (constant, difference) = match (is_constant(left), is_constant(right)) {
+        (false, true) => (right, &comparison.left),
+        (true, false) => (left, &comparison.right),
+        _ => return None,
+    };
+    let is_span = difference.get_type(schema).is_ok_and(|of| matches!(of, DataType::Duration(_)));
+    let constant =
+        if is_span { context.sql_to_expr(constant.clone(), schema).ok()? } else { return None };
+    let value = match constant {
+        Expr::Literal(value, _) => value,
+        Expr::Cast(cast) => match *cast.expr {
+            Expr::Literal(value, _) if value.data_type().is_string() => value,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let span = value.cast_to(&DataType::Interval(IntervalUnit::MonthDayNano)).ok()?;
+    Some(Expr::Literal(span, None))
+}
+
+fn is_constant(expr: &SqlExpr) -> bool {
+    match expr {
+        SqlExpr::Interval(_) | SqlExpr::Value(_) | SqlExpr::TypedString(_) => true,
+        SqlExpr::Cast { expr, .. } | SqlExpr::Nested(expr) => is_constant(expr),
+        _ => false,
+    }
+}
+
 /// The conditions that AND joins; comparisons of tuples, which DataFusion would take for structs,
 /// become marks.
 fn conjuncts(
     condition: SqlExpr,
+    clause: &str,
     schema: &DFSchema,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<Vec<Expr>> {
@@ -266,15 +338,29 @@ fn conjuncts(
                     };
                     let (lefts, rights): (Result<Vec<_>>, Result<Vec<_>>) =
                         (plan(lefts), plan(rights));
-                    conjuncts.push(tuple_marker(comparison, lefts?, rights?));
+                    let tuple = tuple_marker(comparison, lefts?, rights?);
+                    conjuncts.push(checked(tuple, clause, schema, Span::empty())?);
                 }
-                (left, _, right) => {
+                (left, comparison, right) => {
+                    let sides = comparison.map(|_| (left.clone(), right.clone()));
                     let (left, right) = (Box::new(left), Box::new(right));
                     let whole = SqlExpr::BinaryOp { left, op, right };
-                    conjuncts.push(context.sql_to_expr(whole, schema)?);
+                    let place = whole.span();
+                    let planned = context.sql_to_expr(whole, schema)?;
+                    let planned = checked(planned, clause, schema, place)?;
+                    let span =
+                        sides.and_then(|(l, r)| written_span((&l, &r), &planned, schema, context));
+                    conjuncts.push(match span {
+                        Some(span) => span_marker(planned, span),
+                        None => planned,
+                    });
                 }
             },
-            other => conjuncts.push(context.sql_to_expr(other, schema)?),
+            other => {
+                let place = other.span();
+                let planned = context.sql_to_expr(other, schema)?;
+                conjuncts.push(checked(planned, clause, schema, place)?);
+            }
         }
     }
     Ok(conjuncts)

@@ -7,8 +7,10 @@ use std::time::Duration;
 use asofdb::activity::{SessionActivity, SessionFacts};
 use asofdb::clock::Clock;
 use asofdb::config::Settings;
+use asofdb::error::Error;
 use asofdb::server::{Server, query_runtime};
 use asofdb::session::{Database, Session, SessionOptions, TransactionStatus};
+use asofdb::store::{CompactOptions, Relation};
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
@@ -37,12 +39,26 @@ impl Mode {
     }
 }
 
+/// How tables lie when a statement asks them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Small commits in the log.
+    Inline,
+    /// Each commit in a file of its own.
+    Segments,
+    /// What was in the log, in files.
+    Folded,
+    /// A file a table, as far as there are no branches.
+    Compacted,
+}
+
 /// A shared handle.
 #[derive(Clone)]
 pub(super) struct House(Arc<Inner>);
 
 struct Inner {
     mode: Mode,
+    layout: Layout,
     settings: Settings,
     server: Option<Server>,
     rooms: Mutex<Rooms>,
@@ -67,6 +83,10 @@ pub(super) struct Guest {
 
 impl House {
     pub(super) fn build(mode: Mode) -> Self {
+        House::build_in(mode, Layout::Inline)
+    }
+
+    pub(super) fn build_in(mode: Mode, layout: Layout) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("exchange")).expect("a folder for files");
         let settings = Settings {
@@ -76,6 +96,10 @@ impl House {
             query_threads: 2,
             io_threads: 1,
             ..Settings::default()
+        };
+        let settings = match layout {
+            Layout::Inline | Layout::Folded => settings,
+            Layout::Segments | Layout::Compacted => Settings { inline_rows_max: 0, ..settings },
         };
         let database = open(&settings);
         let server = match mode {
@@ -90,7 +114,7 @@ impl House {
             next: 0,
             chances: 0,
         });
-        House(Arc::new(Inner { mode, settings, server, rooms, folder }))
+        House(Arc::new(Inner { mode, layout, settings, server, rooms, folder }))
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -148,6 +172,25 @@ impl House {
             let guest = rooms.guest().expect("the same session again");
             rooms.sessions.insert(id, guest);
         }
+    }
+
+    /// Brings the tables of main into this house's layout.
+    pub(super) async fn lay_out(&self) -> Result<(), Error> {
+        let rooms = self.rooms().await;
+        let store = rooms.database.as_ref().expect("it is open").store();
+        match self.0.layout {
+            Layout::Inline | Layout::Segments => {}
+            Layout::Folded => while store.fold_one(None, 1).await?.is_some() {},
+            Layout::Compacted => {
+                let options = CompactOptions { target_bytes: 1 << 30, all: true, only: None };
+                for relation in store.head("main")?.relations()? {
+                    if let Relation::Table(table) = relation {
+                        store.compact_one("main", table.id(), &options).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Stops everything; what a check of the folder finds is an error.

@@ -1,6 +1,6 @@
 //! Literals that take the type of what they are compared with.
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, IntervalUnit};
 use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
@@ -64,7 +64,12 @@ pub fn take_type_of(literal: &mut Expr, other: &Expr, schema: &DFSchema) -> bool
         return false;
     }
     let Ok((_, of)) = other.to_field(schema) else { return false };
-    let of = Field::new("", of.data_type().clone(), true).with_metadata(of.metadata().clone());
+    let data_type = match of.data_type() {
+        // What lies between two times is an interval, and is written as one.
+        DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
+        other => other.clone(),
+    };
+    let of = Field::new("", data_type, true).with_metadata(of.metadata().clone());
     // The items of a list are compared with ANY as well.
     let takes = !matches!(of.data_type(), DataType::List(_))
         && type_of(&of).is_some_and(|of| !is_text(&of.arrow()));
