@@ -61,7 +61,7 @@ def duckdb_(shape, folder, options, native):
         kind = "TABLE IF NOT EXISTS" if native else "TEMP VIEW"
         database.execute(f"CREATE {kind} {name} AS SELECT * FROM '{folder}/{name}-*.parquet'")
     forget_peak(os.getpid())
-    ask = lambda: plain(database.execute(shape.query).fetchone())
+    ask = lambda: plain(database.execute(shape.duckdb or shape.query).fetchone())
     return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
 
 
@@ -70,7 +70,7 @@ def polars_(shape, folder, options):
 
     frames = {name: pl.read_parquet(f"{folder}/{name}-*.parquet") for name in ["l", *shape.rights]}
     rights = {name: frames[name] for name in shape.rights}
-    names = {"pl": pl, "l": frames["l"], "rights": rights, "f": rights.get("f"), "KEYED": True}
+    names = {"pl": pl, "l": frames["l"], "rights": rights, "f": rights.get("f")}
 
     def ask():
         found = dict(names)

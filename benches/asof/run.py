@@ -31,7 +31,7 @@ def ask(engine, shape, folder, options):
     """One engine's runs of one shape, in a process of its own."""
     command = [sys.executable, str(HERE / "engines.py"), engine, shape.name, str(folder)]
     command += ["--runs", str(options.runs), "--threads", str(options.threads)]
-    command += ["--memory-gib", str(options.memory_gib), "--binary", options.binary]
+    command += ["--memory-gib", str(shape.memory_gib or options.memory_gib), "--binary", options.binary]
     command += ["--scale", str(options.scale)]
     environment = os.environ | {"POLARS_MAX_THREADS": str(options.threads)}
     run = subprocess.run(command, capture_output=True, text=True, timeout=3600, env=environment, check=False)
@@ -83,7 +83,7 @@ def main():
         for shape in shapes.SHAPES:
             if options.only and shape.name not in options.only.split(","):
                 continue
-            data = folder / f"{shape.name}-{options.scale}"
+            data = folder / f"{shape.rows_of or shape.name}-{options.scale}"
             shapes.make(shape, data, options.scale, options.threads)
             report(shape, [ask(engine, shape, data, options) for engine in options.engines.split(",")])
 

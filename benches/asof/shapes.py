@@ -1,6 +1,6 @@
 """The shapes that are measured: rows made by a seedless formula, so that they are the same everywhere."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import duckdb
 
@@ -23,15 +23,20 @@ class Shape:
     labels: tuple
     query: str
     polars: str = ""
+    # DuckDB's own way of saying it, where the other is not one it is quick at.
+    duckdb: str = ""
     # How many COPY statements load each right side: so many overlapping runs of files.
     parts: int = 1
-    setup: list = field(default_factory=list)
+    # A bound on memory of its own.
+    memory_gib: float = 0
+    # A shape whose rows serve.
+    rows_of: str = ""
 
 
 KTV = "k BIGINT NOT NULL, ts TIMESTAMP NOT NULL, v BIGINT"
 DENSE = "SELECT count(*) AS n, count(f.v) AS m, sum(f.v) AS s FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
 DENSE_POLARS = """
-joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k") if KEYED else l.sort("ts").join_asof(f.sort("ts"), on="ts")
+joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k")
 answer = joined.select(pl.len().alias("n"), pl.col("v").count().alias("m"), pl.col("v").sum().alias("s"))
 """
 
@@ -46,6 +51,21 @@ def labels(rows, entities, salt=11):
             "(id BIGINT, k BIGINT, ts TIMESTAMP)")
 
 
+NO_KEY = "SELECT count(*) AS n, count(f.v) AS m, sum(f.v) AS s FROM l ASOF LEFT JOIN f ON l.ts >= f.ts"
+NO_KEY_POLARS = """
+joined = l.sort("ts").join_asof(f.sort("ts"), on="ts")
+answer = joined.select(pl.len().alias("n"), pl.col("v").count().alias("m"), pl.col("v").sum().alias("s"))
+"""
+# Trades and quotes of symbols that are traded as unevenly as words are used; a tick in a second, ties in both.
+TICK = ("CAST(floor(8000 * pow(((hash(i * 31 + 1) >> 11) % 1000000) / 1000000.0, 3)) AS BIGINT) AS k, "
+        "make_timestamp(1704067200000000 + ((hash(i * 31 + 2) >> 8) % (23400 * 20))::BIGINT * 1000000) AS ts")
+TAQ = "SELECT count(*) AS n, count(f.v) AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts AND l.ts - f.ts <= INTERVAL '1 minute'"
+TAQ_DUCKDB = "SELECT count(*) AS n, count(*) FILTER (l.ts - f.ts <= INTERVAL '1 minute') AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
+TAQ_POLARS = """
+from datetime import timedelta
+joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k", tolerance=timedelta(minutes=1))
+answer = joined.select(pl.len().alias("n"), pl.col("v").count().alias("m"))
+"""
 VIEWS = 20
 FUSED = ("SELECT count(*) AS n, " + ", ".join(f"sum(f{n}.v) AS s{n}" for n in range(VIEWS)) + " FROM l "
          + " ".join(f"ASOF LEFT JOIN f{n} ON l.k = f{n}.k AND l.ts >= f{n}.ts" for n in range(VIEWS)))
@@ -77,6 +97,10 @@ SHAPES = [
           labels(50_000_000, 10_000), DENSE, DENSE_POLARS),
     Shape("hot-key", "50 M rows of one key, 1 M labels", {"f": keyed(50_000_000, 1)},
           labels(1_000_000, 1), DENSE, DENSE_POLARS),
+    Shape("no-key", "50 M rows without a key, 1 M labels",
+          {"f": (50_000_000, f"{time_of(2)} AS ts, {scattered(3, 1000)} AS v", "ts",
+                 "(ts TIMESTAMP NOT NULL, v BIGINT) CLUSTER BY (ts)")},
+          (1_000_000, f"i AS id, {time_of(12)} AS ts", "", "(id BIGINT, ts TIMESTAMP)"), NO_KEY, NO_KEY_POLARS),
     Shape("views", "20 views of 10 M rows and 200 K keys, 2 M labels",
           {f"f{n}": keyed(10_000_000, 200_000, 100 * n) for n in range(VIEWS)},
           labels(2_000_000, 200_000), FUSED, FUSED_POLARS),
@@ -84,6 +108,12 @@ SHAPES = [
           labels(100_000, 1_000_000), DENSE, DENSE_POLARS, parts=32),
     Shape("overlapping", "the dense shape in 8 overlapping parts", {"f": keyed(50_000_000, 1_000_000)},
           labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, parts=8),
+    Shape("low-memory", "the dense shape with 1 GiB", {"f": keyed(50_000_000, 1_000_000)},
+          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, memory_gib=1, rows_of="dense"),
+    Shape("quotes", "100 M quotes, 10 M trades, 8 K symbols of unlike weight, ties; at most a minute old",
+          {"f": (100_000_000, f"{TICK}, {scattered(3, 1000)} AS v", "k, ts", f"({KTV}) CLUSTER BY (k, ts)")},
+          (10_000_000, "i AS id, " + TICK.replace("31 + 1", "37 + 11").replace("31 + 2", "37 + 12"), "",
+           "(id BIGINT, k BIGINT, ts TIMESTAMP)"), TAQ, TAQ_POLARS, TAQ_DUCKDB),
     Shape("wide-text", "20 M rows of 40 columns, 500 K keys of text, 1 M labels; 10 columns wanted",
           {"f": (20_000_000, WIDE, "k, ts", WIDE_DDL)},
           (1_000_000, "i AS id, 'entity-' || " + scattered(11, 500_000) + f"::VARCHAR AS k, {time_of(12)} AS ts", "",
@@ -98,7 +128,7 @@ def scaled(rows, scale):
 
 def make(shape, folder, scale, threads):
     """Parquet files: `l.parquet`, and for each right side `name-part.parquet`, sorted by key and time."""
-    if (folder / "made").exists():
+    if (folder / "made").exists() or shape.rows_of:
         return
     folder.mkdir(parents=True, exist_ok=True)
     database = duckdb.connect(config={"threads": threads, "memory_limit": "12GB"})

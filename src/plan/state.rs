@@ -33,13 +33,15 @@ pub fn session_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features();
-    let mut builder = asof::register(functions::with_planners(builder, facts), Arc::new(TableTies));
+    let modes = Arc::clone(facts) as Arc<dyn AsofModes>;
+    let builder = functions::with_planners(builder, facts);
+    let mut builder = asof::register(builder, Arc::new(TableTies), Arc::clone(&modes));
     let rules = &mut builder.analyzer().get_or_insert_with(Analyzer::new).rules;
     // Behind the rule of ASOF JOIN, whose carriers list such aliases too.
     rules.insert(1, Arc::new(DropAliases));
     rules.insert(0, Arc::new(AnalyzeApply));
-    let asof = AsofExtensionPlanner(Arc::clone(facts) as Arc<dyn AsofModes>);
-    let planner = ExtensionQueryPlanner::new(vec![Arc::new(asof), Arc::new(ApplyPlanner)]);
+    let asof = Arc::new(AsofExtensionPlanner(modes));
+    let planner = ExtensionQueryPlanner::new(vec![asof, Arc::new(ApplyPlanner)]);
     builder = builder.with_query_planner(Arc::new(planner));
     let optimizer = builder.optimizer().get_or_insert_with(Optimizer::new);
     optimizer.rules.push(Arc::new(FloatKeys));

@@ -122,9 +122,12 @@ impl AsofJoinExec {
         let partitions = self.left.output_partitioning().partition_count();
         let holding = self.held.hold(partitions, || {
             let right = self.right.execute(0, Arc::clone(&context))?;
+            let properties = self.right.equivalence_properties();
+            let in_order = properties.ordering_satisfy(self.right_order.clone())?;
+            let order = (!in_order).then(|| self.right_order.clone());
             let metrics = AsofMetrics::new(&self.metrics, partition);
             let (sides, context) = (Arc::clone(&sides), Arc::clone(&context));
-            Ok(Held::read(right, sides, partitions, context, metrics).boxed())
+            Ok(Held::read(right, order, sides, partitions, context, metrics).boxed())
         })?;
         let (schema, kind) = (self.schema(), self.condition.kind);
         let projection = self.projection.clone();
@@ -300,7 +303,7 @@ impl ExecutionPlan for AsofJoinExec {
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
         if self.how == How::Hash {
-            return vec![None, Some(OrderingRequirements::from(self.right_order.clone()))];
+            return vec![None, None];
         }
         vec![
             Some(OrderingRequirements::from(self.left_order.clone())),
@@ -308,11 +311,10 @@ impl ExecutionPlan for AsofJoinExec {
         ]
     }
 
-    /// The left order is kept where the properties say so. Said here too, DataFusion would push a sort
-    /// that stands above the join below it, over the order that the join needs, or would take the
-    /// right side's sort for one that a parent makes needless.
+    /// The left order is kept where the properties say so. Said of [`How::Stream`] here too, DataFusion
+    /// would push a sort that stands above the join below it, over the order that the join needs.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![false, false]
+        vec![self.how == How::Hash && !self.condition.kind.keeps_right(), false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

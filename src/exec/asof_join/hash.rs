@@ -1,7 +1,7 @@
 //! The right side in memory, each key's rows in order, and left rows looked up as they come.
 //!
 //! ```text
-//! right   sorted by (keys, time, ties), held:  A1 A4 A6 | B1 B6
+//! right   held, sorted by (keys, time, ties):  A1 A4 A6 | B1 B6
 //! table   key -> its run                       A -> 0..3, B -> 3..5
 //! left    in any order: key by the table, time by binary search in the run; a condition over both
 //!         sides walks back from there
@@ -16,12 +16,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, TryStreamExt};
@@ -97,10 +98,11 @@ impl Once {
 }
 
 impl Held {
-    /// Reads the right side, which comes in the order that the join asks for, for so many partitions
-    /// of the left.
+    /// Reads the right side, for so many partitions of the left, and sorts it where it does not come in
+    /// the join's order.
     pub(super) async fn read(
         mut right: SendableRecordBatchStream,
+        order: Option<LexOrdering>,
         sides: Arc<Sides>,
         partitions: usize,
         context: Arc<TaskContext>,
@@ -122,8 +124,13 @@ impl Held {
             reservation.try_grow(2 * Encoded::batch_size(&candidates)?)?;
             batches.push(candidates);
         }
-        let all = concat_batches(&schema, &batches)?;
+        let mut all = concat_batches(&schema, &batches)?;
         drop(batches);
+        if let Some(order) = order {
+            let columns = order.iter().map(|expr| expr.evaluate_to_sort_column(&all));
+            let sorted = lexsort_to_indices(&columns.collect::<Result<Vec<_>>>()?, None)?;
+            all = take_record_batch(&all, &sorted)?;
+        }
         let encoded = sides.right(all)?;
         let runs = Runs::of(&encoded.keys, encoded.rows());
         let rest = sides.condition.kind.keeps_right().then(|| {

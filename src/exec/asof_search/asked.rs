@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::labels::Sorted;
+use super::segment::Hit;
+use super::sweep::Row;
 
 /// Sorted labels, or some of them.
 #[derive(Clone)]
@@ -42,8 +44,9 @@ impl Asked {
         self.picked.as_ref().map_or(&self.sorted.order.times, |picked| &picked.times)
     }
 
-    /// Its place among the sorted labels.
-    pub(super) fn label(&self, at: usize) -> u32 {
-        self.picked.as_ref().map_or(at as u32, |picked| picked.labels[at])
+    /// That one of them has this row; it is named by its place among all sorted labels.
+    pub(super) fn hit(&self, at: usize, row: Row) -> Hit {
+        let label = self.picked.as_ref().map_or(at as u32, |picked| picked.labels[at]);
+        Hit { label, position: row.position, time: row.time }
     }
 }

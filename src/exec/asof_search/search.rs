@@ -195,7 +195,7 @@ fn reject_far(
     let forward = view.direction().forward;
     let endless = |time: i64| view.has_infinity && (time == i64::MIN || time == i64::MAX);
     for at in 0..sorted.order.keys.len() {
-        if winners.places[at].is_none() {
+        if winners.place(at).is_none() {
             continue;
         }
         let (label, row) = (sorted.order.times[at], winners.times[at]);
@@ -211,7 +211,7 @@ fn reject_far(
             }
         };
         if !near {
-            winners.places[at] = None;
+            winners.reject(at);
             metrics.tolerance_rejected.add(1);
         }
     }
@@ -226,8 +226,8 @@ async fn fetch(
     workers: usize,
 ) -> Result<Matched> {
     let mut of_sources: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
-    for (place, winner) in sorted.order.places.iter().zip(&winners.places) {
-        if let Some(winner) = winner {
+    for (at, place) in sorted.order.places.iter().enumerate() {
+        if let Some(winner) = winners.place(at) {
             of_sources.entry(winner.source).or_default().push((winner.position, *place));
         }
     }

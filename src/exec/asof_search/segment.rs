@@ -40,10 +40,17 @@ pub(super) struct Segment {
 /// What a search found, in the order of the labels asked for.
 #[derive(Default)]
 pub(super) struct Nearest {
-    /// (label, its nearest row)
-    pub rows: Vec<(u32, Row)>,
+    pub hits: Vec<Hit>,
     pub pages_read: usize,
     pub rows_read: usize,
+}
+
+/// A label, and the time and the position of its nearest row.
+#[derive(Clone, Copy)]
+pub(super) struct Hit {
+    pub label: u32,
+    pub position: u32,
+    pub time: i64,
 }
 
 /// A label whose row is looked for.
@@ -120,7 +127,7 @@ impl Segment {
         });
         let mut nearest = Nearest::default();
         self.settle(asked, asks.collect(), &mut nearest).await?;
-        nearest.rows.sort_unstable_by_key(|(label, _)| *label);
+        nearest.hits.sort_unstable_by_key(|hit| hit.label);
         Ok(nearest)
     }
 
@@ -135,18 +142,16 @@ impl Segment {
         let probes =
             Probes { keys: &asked.keys()[range.clone()], times: &asked.times()[range.clone()] };
         let forward = self.view.direction().forward;
-        let (mut rows, mut open) = (Vec::with_capacity(range.len()), Vec::new());
+        let (mut hits, mut open) = (Vec::with_capacity(range.len()), Vec::new());
         let decide = |at: usize, found: Found| match (found.row, forward) {
-            (Some(row), false) => rows.push((asked.label(first + at), row)),
-            (Some(row), true) if found.behind.is_some() => {
-                rows.push((asked.label(first + at), row));
-            }
+            (Some(row), false) => hits.push(asked.hit(first + at, row)),
+            (Some(row), true) if found.behind.is_some() => hits.push(asked.hit(first + at, row)),
             (held, _) => open.push((first + at, held)),
         };
         let all: RoaringBitmap = pages.clone().collect();
         let mut nearest = Nearest::default();
         let ends = self.sweep(&asked.sorted.how, probes, all, false, decide, &mut nearest).await?;
-        nearest.rows = rows;
+        nearest.hits = hits;
         // A label without a row here has one elsewhere only if its key goes on beyond these pages.
         let goes_on = |at: usize| match (ends, forward) {
             (None, _) => true,
@@ -164,7 +169,7 @@ impl Segment {
             later.extend(self.go_on(asked, ask, &mut nearest));
         }
         self.settle(asked, later, &mut nearest).await?;
-        nearest.rows.sort_unstable_by_key(|(label, _)| *label);
+        nearest.hits.sort_unstable_by_key(|hit| hit.label);
         Ok(nearest)
     }
 
@@ -188,7 +193,7 @@ impl Segment {
             return Some(ask);
         }
         if let Some(row) = ask.held {
-            nearest.rows.push((asked.label(ask.at), row));
+            nearest.hits.push(asked.hit(ask.at, row));
         }
         None
     }
@@ -217,7 +222,7 @@ impl Segment {
                     }),
                 };
                 match row {
-                    Some(row) if is_certain => nearest.rows.push((asked.label(ask.at), row)),
+                    Some(row) if is_certain => nearest.hits.push(asked.hit(ask.at, row)),
                     held => {
                         ask.held = held;
                         later.extend(self.go_on(asked, ask, nearest));

@@ -57,17 +57,20 @@ pub(super) async fn sort(columns: Vec<Columns>, workers: usize) -> Result<InOrde
     };
     let shares = packing.scatter(&columns, if seen.labels < SHARED_FROM { 1 } else { workers });
     drop(columns);
-    let mut all = InOrder::with_capacity(seen.labels);
     let mut tasks = JoinSet::new();
     let mut sorted: Vec<Option<InOrder>> = shares.iter().map(|_| None).collect();
     for (n, share) in shares.into_iter().enumerate() {
-        tasks.spawn(async move { (n, share.sort(packing).await) });
+        // The others are put behind the first.
+        let room = if n == 0 { seen.labels } else { share.labels.len() };
+        tasks.spawn(async move { (n, share.sort(packing, room).await) });
     }
     while let Some(done) = tasks.join_next().await {
         let (n, part) = done.map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?;
         sorted[n] = Some(part);
     }
-    for part in sorted.into_iter().flatten() {
+    let mut parts = sorted.into_iter().flatten();
+    let mut all = parts.next().unwrap_or_default();
+    for part in parts {
         all.keys.extend_from_slice(&part.keys);
         all.times.extend_from_slice(&part.times);
         all.places.extend_from_slice(&part.places);
@@ -180,7 +183,7 @@ impl Packing {
 }
 
 impl Share {
-    async fn sort(mut self, packing: Packing) -> InOrder {
+    async fn sort(mut self, packing: Packing, room: usize) -> InOrder {
         let mut start = 0;
         for (n, end) in self.ends.iter().enumerate() {
             self.labels[start..*end].sort_unstable_by_key(|(packed, _)| *packed);
@@ -189,7 +192,7 @@ impl Share {
                 tokio::task::yield_now().await;
             }
         }
-        let mut sorted = InOrder::with_capacity(self.labels.len());
+        let mut sorted = InOrder::with_capacity(room);
         for (packed, place) in self.labels {
             let (key, time) = packing.unpack(packed);
             sorted.push(key, time, place);

@@ -15,7 +15,7 @@ use super::sweep::{Found, Probes, Sweep};
 use super::view::View;
 use crate::exec::scan::external;
 use crate::segment::{Projection, ScanRequest};
-use crate::spec::{ColumnId, Value};
+use crate::spec::{ColumnId, TableSchema, Value};
 use crate::store::TableSegment;
 
 /// The right side as it is searched.
@@ -60,7 +60,9 @@ impl Sources {
     fn reach(&self, wave: &[u32]) -> i64 {
         let forward = self.view.direction().forward;
         let limits = wave.iter().map(|segment| {
-            let statistics = self.segments[*segment as usize].meta.statistics_of(self.view.time);
+            let segment = &self.segments[*segment as usize];
+            let statistics = segment.meta.statistics_of(self.view.time);
+            let statistics = statistics.filter(|_| self.is_of_todays_type(segment));
             let limit =
                 statistics.and_then(|s| if forward { s.min.as_ref() } else { s.max.as_ref() });
             match (limit, forward) {
@@ -70,6 +72,15 @@ impl Sources {
             }
         });
         if forward { limits.min().unwrap_or(i64::MAX) } else { limits.max().unwrap_or(i64::MIN) }
+    }
+
+    /// Whether the bounds of a file's times, which are in the type it was written in, compare with
+    /// times as they are now.
+    fn is_of_todays_type(&self, segment: &TableSegment) -> bool {
+        let (now, time) = (self.view.schema(), self.view.time);
+        let written = self.view.scan.table.store().table_schema(segment.meta.schema);
+        let of = |schema: &TableSchema| schema.column(time).map(|c| c.data_type.arrow());
+        segment.meta.schema == now.id || written.is_ok_and(|written| of(&written) == of(now))
     }
 
     /// How far towards the labels rows of this wave and those behind it may lie; None behind the last.
@@ -95,9 +106,9 @@ impl Sources {
     pub(super) fn search_loose(&self, asked: &Asked) -> Result<Nearest> {
         let keys = self.view.keys.len();
         let mut nearest = Nearest { rows_read: self.loose.num_rows(), ..Nearest::default() };
-        let rows = &mut nearest.rows;
+        let hits = &mut nearest.hits;
         let decide = |at: usize, found: Found| {
-            rows.extend(found.row.map(|row| (asked.label(at), row)));
+            hits.extend(found.row.map(|row| asked.hit(at, row)));
         };
         let probes = Probes { keys: asked.keys(), times: asked.times() };
         let mut sweep = Sweep::new(probes, self.view.direction(), decide);
@@ -149,7 +160,8 @@ impl Sources {
         let file = self.view.scan.table.store().open_segment(&segment.meta).map_err(external)?;
         let page_rows = file.page_rows();
         let page_of = |position: &u32| (u64::from(*position) / page_rows) as u32;
-        let pages: RoaringBitmap = positions.iter().map(page_of).collect();
+        let pages = positions.chunk_by(|a, b| page_of(a) == page_of(b));
+        let pages: RoaringBitmap = pages.map(|rows| page_of(&rows[0])).collect();
         let mut request = ScanRequest::new(Projection {
             constant_commit: segment.entry.commit,
             position: true,

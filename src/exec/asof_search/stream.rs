@@ -161,6 +161,8 @@ async fn collect(
 struct Budget {
     row_bytes: usize,
     part_bytes: usize,
+    /// Labels are numbered by 32 bits.
+    part_rows: usize,
     /// Some partition had no more room: all stop, and none waits for another.
     is_full: AtomicBool,
     context: Arc<TaskContext>,
@@ -181,6 +183,7 @@ impl Budget {
         Budget {
             row_bytes: shown.sum(),
             part_bytes,
+            part_rows: u32::MAX as usize / 2 / partitions.max(1),
             is_full: AtomicBool::new(false),
             context: Arc::clone(&search.context),
         }
@@ -190,10 +193,12 @@ impl Budget {
 async fn read(mut stream: SendableRecordBatchStream, budget: &Budget) -> Result<Part> {
     let consumer = MemoryConsumer::new("AsofSearch");
     let reservation = consumer.register(budget.context.memory_pool());
-    let (mut batches, mut rest) = (VecDeque::new(), None);
+    let (mut batches, mut rows, mut rest) = (VecDeque::new(), 0, None);
     loop {
-        let is_full = budget.is_full.load(Ordering::Relaxed);
-        if !batches.is_empty() && (is_full || reservation.size() >= budget.part_bytes) {
+        let is_full = budget.is_full.load(Ordering::Relaxed)
+            || reservation.size() >= budget.part_bytes
+            || rows >= budget.part_rows;
+        if !batches.is_empty() && is_full {
             budget.is_full.store(true, Ordering::Relaxed);
             rest = Some(stream);
             break;
@@ -202,6 +207,7 @@ async fn read(mut stream: SendableRecordBatchStream, budget: &Budget) -> Result<
         if batch.num_rows() == 0 {
             continue;
         }
+        rows += batch.num_rows();
         let mut size = batch.num_rows() * budget.row_bytes;
         for column in batch.columns() {
             size += column.to_data().get_slice_memory_size()?;

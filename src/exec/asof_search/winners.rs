@@ -19,36 +19,40 @@ pub(super) struct Place {
     pub position: u32,
 }
 
+/// The place of a label's row where it has none: there is no such position in any file.
+const NOWHERE: Place = Place { source: u32::MAX, position: u32::MAX };
+
 /// One for each sorted label.
 pub(super) struct Winners {
     direction: Direction,
     pub times: Vec<i64>,
-    pub places: Vec<Option<Place>>,
+    /// [`NOWHERE`] where there is none yet.
+    places: Vec<Place>,
     /// Rows of other sources at the same time as the winner.
     tied: HashMap<u32, Vec<Place>>,
 }
 
 impl Winners {
     pub(super) fn new(labels: usize, direction: Direction) -> Winners {
-        let (times, places) = (vec![0; labels], vec![None; labels]);
+        let (times, places) = (vec![0; labels], vec![NOWHERE; labels]);
         Winners { direction, times, places, tied: HashMap::new() }
     }
 
     /// Takes what is nearer.
     pub(super) fn offer(&mut self, source: u32, nearest: &Nearest) {
-        for (label, row) in &nearest.rows {
-            let at = *label as usize;
-            let place = Place { source, position: row.position };
+        for hit in &nearest.hits {
+            let (label, at) = (&hit.label, hit.label as usize);
+            let place = Place { source, position: hit.position };
             let order = match (self.places[at], self.direction.forward) {
-                (None, _) => Ordering::Greater,
-                (Some(_), false) => row.time.cmp(&self.times[at]),
-                (Some(_), true) => self.times[at].cmp(&row.time),
+                (NOWHERE, _) => Ordering::Greater,
+                (_, false) => hit.time.cmp(&self.times[at]),
+                (_, true) => self.times[at].cmp(&hit.time),
             };
             match order {
                 Ordering::Less => {}
                 Ordering::Equal => self.tied.entry(*label).or_default().push(place),
                 Ordering::Greater => {
-                    (self.times[at], self.places[at]) = (row.time, Some(place));
+                    (self.times[at], self.places[at]) = (hit.time, place);
                     if !self.tied.is_empty() {
                         self.tied.remove(label);
                     }
@@ -57,10 +61,20 @@ impl Winners {
         }
     }
 
+    /// Where a label's row is.
+    pub(super) fn place(&self, label: usize) -> Option<Place> {
+        Some(self.places[label]).filter(|place| *place != NOWHERE)
+    }
+
+    /// The label has no row after all.
+    pub(super) fn reject(&mut self, label: usize) {
+        self.places[label] = NOWHERE;
+    }
+
     /// Whether no row that reaches only so far towards the labels can be nearer than this one's.
     pub(super) fn is_settled(&self, label: u32, reach: i64) -> bool {
         let (time, place) = (self.times[label as usize], self.places[label as usize]);
-        place.is_some() && if self.direction.forward { time < reach } else { time > reach }
+        place != NOWHERE && if self.direction.forward { time < reach } else { time > reach }
     }
 
     /// Among rows of one time the last wins: by the table's tie columns, then commit, then row.
@@ -71,7 +85,7 @@ impl Winners {
         let mut asked: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
         for (label, places) in &self.tied {
             let first = self.places[*label as usize];
-            for place in places.iter().copied().chain(first) {
+            for place in places.iter().copied().chain([first]) {
                 asked.entry(place.source).or_default().push(u64::from(place.position));
             }
         }
@@ -97,8 +111,8 @@ impl Winners {
         };
         for (label, places) in &self.tied {
             let first = self.places[*label as usize];
-            let best = places.iter().copied().chain(first).max_by(|a, b| rank(a).cmp(&rank(b)));
-            self.places[*label as usize] = best;
+            let best = places.iter().copied().chain([first]).max_by(|a, b| rank(a).cmp(&rank(b)));
+            self.places[*label as usize] = best.unwrap_or(first);
         }
         self.tied.clear();
         Ok(())

@@ -46,7 +46,7 @@ use datafusion::optimizer::{Analyzer, Optimizer};
 pub use analyze::AnalyzeAsof;
 pub use node::{AsofJoinNode, AsofOn, MatchCondition, ToleranceExpr};
 pub use optimize::PushIntoAsofJoin;
-pub use physical::{AsofExtensionPlanner, AsofMode, AsofModes, AutoMode, ExtensionQueryPlanner};
+pub use physical::{AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner};
 pub use relation::{AsofRelationPlanner, plan_asof};
 pub use ties::{NoTies, TieOrder, TieSource};
 pub use unused::DropUnusedAsofJoin;
@@ -57,9 +57,12 @@ use crate::error::Error;
 /// rules and a query planner with the extension planner.
 ///
 /// A builder that already has a query planner should take the parts instead.
-pub fn register(builder: SessionStateBuilder, ties: Arc<dyn TieSource>) -> SessionStateBuilder {
-    let planner =
-        ExtensionQueryPlanner::new(vec![Arc::new(AsofExtensionPlanner(Arc::new(AutoMode)))]);
+pub fn register(
+    builder: SessionStateBuilder,
+    ties: Arc<dyn TieSource>,
+    modes: Arc<dyn AsofModes>,
+) -> SessionStateBuilder {
+    let planner = ExtensionQueryPlanner::new(vec![Arc::new(AsofExtensionPlanner(modes))]);
     let mut builder = add_rules(builder, ties).with_query_planner(Arc::new(planner));
     let planners = builder.relation_planners().get_or_insert_default();
     planners.push(Arc::new(AsofRelationPlanner));

@@ -81,12 +81,10 @@ pub trait AsofModes: Send + Sync {
     fn asof_mode(&self) -> AsofMode;
 }
 
-/// Always [`AsofMode::Auto`].
-pub struct AutoMode;
-
-impl AsofModes for AutoMode {
+/// Always this one.
+impl AsofModes for AsofMode {
     fn asof_mode(&self) -> AsofMode {
-        AsofMode::Auto
+        *self
     }
 }
 

@@ -120,7 +120,9 @@ async fn tolerances_in_time() {
     let ctx = prepared(&setup).await;
     let plan = explained(&ctx, cases[0].1).await;
     assert!(
-        plan.contains("mode=Hash, kind=Left, on=[], match=[ts >= ts], tolerance=7 days, tie=[ts]"),
+        plan.contains(
+            "mode=Stream, kind=Left, on=[], match=[ts >= ts], tolerance=7 days, tie=[ts]"
+        ),
         "{plan}"
     );
     let plan = explained(&ctx, cases[4].1).await;

@@ -11,7 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement as DfStatement;
 use datafusion::sql::sqlparser::ast;
 
-use super::super::{NoTies, TieSource, external, register};
+use super::super::{AsofMode, NoTies, TieSource, external, register};
 use crate::error::{Error, ErrorKind};
 use crate::parse::{Statement, parse};
 
@@ -60,13 +60,22 @@ pub(super) fn context(
     batch_size: usize,
     ties: Arc<dyn TieSource>,
 ) -> SessionContext {
+    context_in(AsofMode::Stream, partitions, batch_size, ties)
+}
+
+pub(super) fn context_in(
+    mode: AsofMode,
+    partitions: usize,
+    batch_size: usize,
+    ties: Arc<dyn TieSource>,
+) -> SessionContext {
     let config = SessionConfig::new()
         .with_target_partitions(partitions)
         .with_batch_size(batch_size)
         .set_bool("datafusion.optimizer.skip_failed_rules", false)
         .set_bool("datafusion.optimizer.repartition_joins", true);
     let builder = SessionStateBuilder::new().with_config(config).with_default_features();
-    SessionContext::new_with_state(register(builder, ties).build())
+    SessionContext::new_with_state(register(builder, ties, Arc::new(mode)).build())
 }
 
 pub(super) const FIXTURE: &[&str] = &[
@@ -97,8 +106,10 @@ pub(super) async fn conform(
     shapes: &[(usize, usize)],
     cases: &[(&str, &str, &str)],
 ) {
-    for &(partitions, batch_size) in shapes {
-        let ctx = context(partitions, batch_size, Arc::new(NoTies));
+    let modes = [AsofMode::Stream, AsofMode::Auto];
+    let shapes = modes.into_iter().flat_map(|mode| shapes.iter().map(move |shape| (mode, *shape)));
+    for (mode, (partitions, batch_size)) in shapes {
+        let ctx = context_in(mode, partitions, batch_size, Arc::new(NoTies));
         set_up(&ctx, setup).await;
         for (name, sql, expected) in cases {
             let rows = match run(&ctx, sql).await {
@@ -108,7 +119,7 @@ pub(super) async fn conform(
             let mut expected: Vec<_> =
                 expected.split(',').map(str::trim).filter(|row| !row.is_empty()).collect();
             expected.sort();
-            assert_eq!(rows, expected, "{name} on {partitions} × {batch_size}: {sql}");
+            assert_eq!(rows, expected, "{name} in {mode:?} on {partitions} × {batch_size}: {sql}");
         }
     }
 }
