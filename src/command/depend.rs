@@ -53,7 +53,7 @@ fn used(
     let parts: Vec<&str> = written.iter().map(String::as_str).collect();
     let written = names::of_object(reading, &parts)?;
     Ok(match names::resolve(reading, &parts, None) {
-        Ok(Named::Table(table)) => {
+        Ok(Named::Table(table, _)) => {
             let columns = &table.schema().columns;
             let all: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
             let needed = match needed {

@@ -20,7 +20,7 @@ pub fn table_of(reading: &Reading, name: &ObjectName) -> Result<TableId> {
     let parts = name_parts(name)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match names::resolve(reading, &parts, None)? {
-        names::Named::Table(table) if parts.last() == Some(&table.schema().name.as_str()) => {
+        names::Named::Table(table, _) if parts.last() == Some(&table.schema().name.as_str()) => {
             Ok(table.id())
         }
         _ => Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is not a table"))

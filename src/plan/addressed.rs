@@ -169,7 +169,7 @@ fn table_of(
         let what = match names::resolve(reading, parts, None)? {
             Named::Metadata(..) => "a table about a table",
             Named::System(_) => "a system table",
-            Named::Table(_) | Named::View(..) => {
+            Named::Table(..) | Named::View(..) => {
                 return Err(names::undefined(reading, parts, &reading.snapshot));
             }
         };

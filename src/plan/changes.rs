@@ -151,7 +151,7 @@ fn table_at(reading: &Reading, name: &str, at: &Snapshot) -> Result<Arc<Table>> 
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let at = At { data: at.clone(), views: at.clone() };
     match names::resolve(reading, &parts, Some(&at))? {
-        Named::Table(table) => Ok(table),
+        Named::Table(table, _) => Ok(table),
         _ => Err(Error::new(ErrorKind::WrongState, format!("\"{name}\" is not a table"))
             .hint("changes are of tables; name the table that the view reads")),
     }
@@ -287,7 +287,7 @@ pub fn over_period(
     values: &[ScalarValue],
 ) -> Result<Arc<dyn TableProvider>> {
     let at = At { data: base.clone(), views: base.clone() };
-    let Named::Table(table) = names::resolve(reading, parts, Some(&at))? else {
+    let Named::Table(table, _) = names::resolve(reading, parts, Some(&at))? else {
         let message = format!("\"{}\" over a period of time", parts.join("."));
         return Err(Error::new(ErrorKind::NotSupported, message)
             .hint("only tables have row versions; read a view FOR SYSTEM_TIME AS OF"));

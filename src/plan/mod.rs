@@ -18,6 +18,7 @@ mod extent;
 mod float_keys;
 pub mod functions;
 pub mod given;
+mod known;
 pub mod long_values;
 pub mod metadata;
 pub mod names;

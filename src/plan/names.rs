@@ -49,8 +49,8 @@ pub struct At {
 
 /// What a name stands for.
 pub enum Named {
-    /// A table.
-    Table(Arc<Table>),
+    /// A table, and the snapshot it is read at.
+    Table(Arc<Table>, Snapshot),
     /// A view and the snapshot it is read at.
     View(Arc<crate::spec::View>, Snapshot),
     /// A table about a table.
@@ -71,8 +71,8 @@ pub fn source(
 ) -> Result<Arc<dyn TableSource>> {
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
         // A version has the shape it had; without one a view keeps that of the day it was made.
-        Named::Table(table) if version.is_some() => Arc::new(TableScan::new(table)),
-        Named::Table(table) => shown_in_view(reading, parts, table)?,
+        Named::Table(table, at) if version.is_some() => Arc::new(TableScan::new(table).seen_at(at)),
+        Named::Table(table, at) => shown_in_view(reading, parts, table, at)?,
         Named::View(view, at) => {
             let plan = plan_view(&reading.at(at.clone()), state, &view)?;
             let plan = scans_at(plan, &at).map_err(fault::of_datafusion)?;
@@ -89,8 +89,9 @@ fn shown_in_view(
     reading: &Reading,
     parts: &[&str],
     table: Arc<Table>,
+    at: Snapshot,
 ) -> Result<Arc<dyn TableProvider>> {
-    let scan = Arc::new(TableScan::new(Arc::clone(&table)));
+    let scan = Arc::new(TableScan::new(Arc::clone(&table)).seen_at(at));
     let Some(used) = used(reading, parts).filter(|used| used.object == table.id()) else {
         return Ok(scan);
     };
@@ -211,7 +212,10 @@ pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&At>) -> Resul
 fn plain(reading: &Reading, parts: &[&str], version: Option<&At>) -> Result<Option<Named>> {
     let Some(version) = version else {
         return Ok(match relation(reading, parts, &reading.snapshot)? {
-            Some(Relation::Table(table)) => Some(Named::Table(on_own_branch(reading, table)?)),
+            Some(Relation::Table(table)) => {
+                let (table, at) = on_own_branch(reading, table)?;
+                Some(Named::Table(table, at))
+            }
             Some(Relation::View(view)) => Some(Named::View(view, reading.snapshot.clone())),
             Some(Relation::Sequence(sequence)) => return Err(no_rows(&sequence)),
             None => None,
@@ -219,7 +223,7 @@ fn plain(reading: &Reading, parts: &[&str], version: Option<&At>) -> Result<Opti
     };
     let then = relation(reading, parts, &version.data)?;
     if let Some(Relation::Table(table)) = then {
-        return Ok(Some(Named::Table(table)));
+        return Ok(Some(Named::Table(table, version.data.clone())));
     }
     let view = match relation(reading, parts, &version.views)? {
         Some(Relation::View(view)) => Some(view),
@@ -277,10 +281,10 @@ pub(super) fn own_branch(reading: &Reading, table: TableId) -> Result<Option<Sna
     }
 }
 
-fn on_own_branch(reading: &Reading, table: Arc<Table>) -> Result<Arc<Table>> {
+fn on_own_branch(reading: &Reading, table: Arc<Table>) -> Result<(Arc<Table>, Snapshot)> {
     match own_branch(reading, table.id())? {
-        Some(at) => Ok(at.table_by_id(table.id())?.unwrap_or(table)),
-        None => Ok(table),
+        Some(at) => Ok((at.table_by_id(table.id())?.unwrap_or(table), at)),
+        None => Ok((table, reading.snapshot.clone())),
     }
 }
 

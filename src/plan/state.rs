@@ -10,11 +10,13 @@ use datafusion::prelude::SessionConfig;
 
 use super::apply::{AnalyzeApply, ApplyPlanner};
 use super::asof::{
-    self, AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner, TieOrder, TieSource,
+    self, AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner, Knowledge, TieOrder,
+    TieSource,
 };
 use super::attentive::make_attentive;
 use super::float_keys::FloatKeys;
 use super::functions::{self, SessionFacts};
+use super::known;
 use super::using::DropAliases;
 use crate::error::Result;
 use crate::exec::scan::TableScan;
@@ -67,5 +69,9 @@ impl TieSource for TableTies {
         let scan = provider.downcast_ref::<TableScan>()?;
         let hidden = TableScan::with_hidden(Arc::clone(scan.table()));
         Some(TieOrder { columns: hidden.tie_columns(), provider: Arc::new(hidden) })
+    }
+
+    fn knowledge(&self, provider: &Arc<dyn TableProvider>) -> Result<Option<Knowledge>> {
+        provider.downcast_ref::<TableScan>().map_or(Ok(None), known::knowledge)
     }
 }

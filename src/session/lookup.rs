@@ -57,7 +57,7 @@ impl Session {
             return Ok(None);
         }
         let parts: Vec<&str> = table.iter().map(String::as_str).collect();
-        let Ok(names::Named::Table(found)) = names::resolve(reading, &parts, None) else {
+        let Ok(names::Named::Table(found, _)) = names::resolve(reading, &parts, None) else {
             return Ok(None);
         };
         if parts.last().is_none_or(|name| *name != found.schema().name) {

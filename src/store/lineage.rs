@@ -15,6 +15,8 @@ pub struct TableHistory {
     pub steps: Vec<TableStep>,
     /// The state it is in; upkeep may have moved rows since the last step.
     pub last: Option<VersionId>,
+    /// What was there before this time has expired; None where nothing has.
+    pub floor_us: Option<i64>,
 }
 
 /// A change of a table from one of its states to the next.
@@ -125,7 +127,17 @@ impl Store {
         for moved in moves.iter().skip(1) {
             states.follow(moved)?;
         }
+        let floor_us = self.floor_us_of(at, table)?;
+        states.found.floor_us = states.found.floor_us.max(floor_us);
         Ok(states.found)
+    }
+
+    /// The floor of a table on a snapshot's branch, as a time.
+    fn floor_us_of(&self, at: &Snapshot, table: TableId) -> Result<Option<i64>> {
+        let Some((name, RefKind::Branch)) = at.reference() else { return Ok(None) };
+        let branch = refs::get(&self.shared.log.read()?, refs::DATABASE, name)?;
+        let floors = self.shared.floors.read();
+        Ok(branch.and_then(|branch| floors.of(branch.id, table)).map(|floor| floor.time_us))
     }
 
     /// The moves of a snapshot's branch, up to the one that led to it.
@@ -164,6 +176,7 @@ impl States<'_> {
     fn begin(&mut self, commit: CommitId, time_us: i64) -> Result<()> {
         let new = self.state_at(commit)?;
         self.show(CommitKind::Overwrite, commit, time_us, new);
+        self.found.floor_us = Some(time_us);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod differences;
 mod documents;
 mod guest;
 mod isolation;
+mod known;
 mod merging;
 mod process;
 mod property;

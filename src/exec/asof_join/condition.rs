@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::physical_expr::PhysicalExpr;
 
+use super::known::Known;
 use super::residual::Residual;
 
 type Expr = Arc<dyn PhysicalExpr>;
@@ -107,8 +108,17 @@ pub struct AsofCondition {
     pub right_condition: Option<Expr>,
     /// Over both: the nearest row for which it is true is the match.
     pub residual: Option<Residual>,
+    /// KNOWN AT: rows that a left row does not know of are none to it.
+    pub known: Option<Known>,
     /// Over the right input: the last in this order wins among rows of one time.
     pub ties: Vec<Expr>,
+}
+
+impl AsofCondition {
+    /// Whether the nearest row may be none for what it is, so that the search goes on behind it.
+    pub(super) fn walks_back(&self) -> bool {
+        self.residual.is_some() || self.known.is_some()
+    }
 }
 
 impl Comparison {

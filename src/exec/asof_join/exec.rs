@@ -254,6 +254,9 @@ impl DisplayAs for AsofJoinExec {
         if let Some(residual) = &self.condition.residual {
             write!(f, ", residual={residual}")?;
         }
+        if let Some(known) = &self.condition.known {
+            write!(f, ", known_at={}", name(&known.at))?;
+        }
         write!(f, ", tie=[{}]", list(self.condition.ties.iter().map(name)))?;
         if !self.has_full_width() {
             let schema = self.schema();
@@ -334,7 +337,9 @@ impl ExecutionPlan for AsofJoinExec {
         });
         let residual = condition.residual.iter().map(Residual::expr);
         let of_one_side = condition.left_condition.iter().chain(&condition.right_condition);
-        let exprs = on.chain(times).chain(bound).chain(of_one_side).chain(residual);
+        let known = condition.known.iter();
+        let known = known.flat_map(|k| [&k.at, &k.from].into_iter().chain(&k.until));
+        let exprs = on.chain(times).chain(bound).chain(of_one_side).chain(residual).chain(known);
         apply_expression_roots(exprs, f)
     }
 

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
+use arrow::compute::{
+    concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
@@ -98,8 +100,8 @@ impl Once {
 }
 
 impl Held {
-    /// Reads the right side, for so many partitions of the left, and sorts it where it does not come in
-    /// the join's order.
+    /// Reads the right side, and sorts it where it does not come in the join's order, for so many
+    /// partitions of the left.
     pub(super) async fn read(
         mut right: SendableRecordBatchStream,
         order: Option<LexOrdering>,
@@ -319,13 +321,19 @@ fn look_up(
             false => 0..0,
         };
         let passed = last_passed(&left, row, right, run.clone(), inclusive);
+        let start = Position { batch: 0, row: run.start };
+        let passed = passed
+            .and_then(|row_at| {
+                let at = Position { batch: 0, row: row_at };
+                left.known_before(row, &held.window, at, start)
+            })
+            .map(|position| position.row);
         let near = passed.filter(|at| sides.is_near(&left, row, right, *at));
         if passed.is_some() && near.is_none() {
             metrics.tolerance_rejected.add(1);
         }
         let near = near.map(|row| Position { batch: 0, row });
         if near.is_some() && sides.condition.residual.is_some() {
-            let start = Position { batch: 0, row: run.start };
             pending.push(Pending { row, next: near, start });
             matches.push(None);
         } else {
@@ -335,7 +343,7 @@ fn look_up(
     if let Some(residual) = &sides.condition.residual {
         let near = |row, position: Position| sides.is_near(&left, row, right, position.row);
         let decide = |row: usize, position| matches[row] = position;
-        let tried = residual.settle(&left.rows.batch, &held.window, pending, near, decide)?;
+        let tried = residual.settle(&left, &held.window, pending, near, decide)?;
         metrics.residual_pairs.add(tried);
     }
     held.choose(&matches);

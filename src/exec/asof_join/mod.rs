@@ -11,7 +11,8 @@
 //! ```
 //!
 //! and, with a residual condition, the last such `r` that satisfies it too. A winner farther than
-//! the tolerance is no match; a farther row is never taken instead.
+//! the tolerance is no match; a farther row is never taken instead. KNOWN AT is one such condition:
+//! rows not known at the moment of `l` are passed over (`known.rs`).
 //!
 //! # Contracts
 //!
@@ -40,7 +41,7 @@
 //!
 //! The left batch, the right batch under the cursor, and the right batches that rows not yet
 //! emitted point into; before more than [`PINNED_BATCHES_MAX`] are held, what is decided is
-//! emitted. A residual condition also holds the key's rows passed so far. All of it is reserved
+//! emitted. A residual condition, or KNOWN AT, also holds the key's rows passed so far. All of it is reserved
 //! from the pool; nothing spills here (the sorts below do).
 //!
 //! Start reading at `stream.rs`, `AsofJoinStream::next`.
@@ -50,6 +51,7 @@ mod encode;
 mod exec;
 mod gather;
 mod hash;
+mod known;
 mod metrics;
 mod residual;
 mod sides;
@@ -62,5 +64,6 @@ pub use condition::{AsofCondition, AsofKey, Comparison, Kind, Tolerance};
 pub use encode::unit_nanos;
 pub(super) use encode::{i64_values, instant};
 pub use exec::{AsofJoinExec, How, TIE_PREFIX};
+pub use known::{Known, KnownFloor};
 pub use residual::Residual;
 pub use window::PINNED_BATCHES_MAX;

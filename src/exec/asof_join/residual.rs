@@ -15,6 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 
+use super::sides::LeftRows;
 use super::window::{Position, Window};
 
 /// Pairs evaluated at once.
@@ -77,12 +78,13 @@ impl Residual {
     /// rows behind one that is not are not tried.
     pub(super) fn settle(
         &self,
-        left: &RecordBatch,
+        of: &LeftRows,
         window: &Window,
         mut pending: Vec<Pending>,
         near: impl Fn(usize, Position) -> bool,
         mut decide: impl FnMut(usize, Option<Position>),
     ) -> Result<usize> {
+        let left = &of.rows.batch;
         let (mut width, mut tried) = (1, 0);
         while !pending.is_empty() {
             let mut attempts = Vec::new();
@@ -101,7 +103,9 @@ impl Residual {
                     }
                     lefts.push(row.row as u32);
                     rights.push(position);
-                    row.next = if position > row.start { window.before(position) } else { None };
+                    let before = (position > row.start).then(|| window.before(position)).flatten();
+                    row.next =
+                        before.and_then(|at| of.known_before(row.row, window, at, row.start));
                 }
                 attempts.push(Attempt { pending: row, candidates: rights.len() - before });
             }

@@ -13,7 +13,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::condition::{AsofCondition, Tolerance};
 use super::encode::{Encoder, Lane, instant};
 use super::metrics::AsofMetrics;
-use super::window::Encoded;
+use super::window::{Encoded, Position, Window};
 
 type Expr<'a> = &'a Arc<dyn PhysicalExpr>;
 
@@ -33,6 +33,8 @@ pub(super) struct LeftRows {
     eligible: Option<BooleanArray>,
     /// The tolerance of each row where it is an expression; NULL admits nothing.
     bounds: Option<(Lane, Option<NullBuffer>)>,
+    /// What each row knows of, where the join has KNOWN AT; NULL knows nothing.
+    moments: Option<Vec<Option<i64>>>,
 }
 
 impl Sides {
@@ -68,7 +70,11 @@ impl Sides {
             }
             Some(Tolerance::Distance { .. }) | None => None,
         };
-        Ok(LeftRows { rows, eligible, bounds })
+        let moments = match &condition.known {
+            Some(known) => Some(known.moments(&evaluate(&[&known.at], &rows.batch)?[0])?),
+            None => None,
+        };
+        Ok(LeftRows { rows, eligible, bounds, moments })
     }
 
     /// The right rows that can be a match, and those that the right condition rules out.
@@ -86,13 +92,19 @@ impl Sides {
     pub(super) fn right(&self, batch: RecordBatch) -> Result<Encoded> {
         let keys: Vec<_> = self.condition.on.iter().map(|key| &key.right).collect();
         let times: Vec<_> = self.condition.match_on.iter().map(|(_, right)| right).collect();
-        self.encode(batch, &keys, &times)
+        let mut right = self.encode(batch, &keys, &times)?;
+        if let Some(known) = &self.condition.known {
+            let exprs: Vec<_> = std::iter::once(&known.from).chain(&known.until).collect();
+            let columns = evaluate(&exprs, &right.batch)?;
+            right.periods = Some(known.periods(&columns[0], columns.get(1))?);
+        }
+        Ok(right)
     }
 
     fn encode(&self, batch: RecordBatch, keys: &[Expr<'_>], times: &[Expr<'_>]) -> Result<Encoded> {
         let keys = self.keys.encode(&evaluate(keys, &batch)?)?;
         let times = self.times.encode(&evaluate(times, &batch)?)?;
-        Ok(Encoded { batch, keys, times })
+        Ok(Encoded { batch, keys, times, periods: None })
     }
 
     fn eligible(&self, batch: &RecordBatch, metrics: &AsofMetrics) -> Result<Option<BooleanArray>> {
@@ -135,6 +147,20 @@ impl Sides {
 impl LeftRows {
     pub(super) fn is_eligible(&self, row: usize) -> bool {
         self.eligible.as_ref().is_none_or(|eligible| eligible.value(row))
+    }
+
+    /// The nearest right row at or before `position`, and not before `start`, that a row knows of.
+    pub(super) fn known_before(
+        &self,
+        row: usize,
+        window: &Window,
+        position: Position,
+        start: Position,
+    ) -> Option<Position> {
+        match &self.moments {
+            None => Some(position),
+            Some(moments) => window.known_before(position, start, moments[row]?),
+        }
     }
 }
 

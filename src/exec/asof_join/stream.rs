@@ -65,7 +65,7 @@ struct AsofJoinStream {
     window: Window,
     /// The first right row that no left row so far has passed.
     cursor: Position,
-    /// The first row of the key at the cursor; kept only for a residual condition.
+    /// The first row of the key at the cursor; kept only where the search may go on behind the nearest.
     run_start: Position,
     right_done: bool,
     left_done: bool,
@@ -163,7 +163,7 @@ impl AsofJoinStream {
     /// is in a batch not yet read.
     fn advance(&mut self, left: &LeftBatch) -> bool {
         let row = left.next;
-        if self.sides.condition.residual.is_some() && !self.find_run(left) {
+        if self.sides.condition.walks_back() && !self.find_run(left) {
             return false;
         }
         let inclusive = self.sides.condition.comparison.is_inclusive();
@@ -203,6 +203,8 @@ impl AsofJoinStream {
             let right = self.window.get(position.batch).expect("the row before the cursor is held");
             left.of.rows.keys.compare(row, &right.keys, position.row).is_eq()
         });
+        let candidate =
+            candidate.and_then(|at| left.of.known_before(row, &self.window, at, self.run_start));
         let near = candidate.filter(|position| self.is_near(left, row, *position));
         if candidate.is_some() && near.is_none() {
             self.metrics.tolerance_rejected.add(1);
@@ -288,9 +290,9 @@ impl AsofJoinStream {
     /// The first batch that later rows, or rows that wait for the residual condition, may need.
     fn keep_from(&self, left: &LeftBatch) -> usize {
         let behind = self.window.before(self.cursor).map_or(self.cursor.batch, |p| p.batch);
-        match &self.sides.condition.residual {
-            None => behind,
-            Some(_) => {
+        match self.sides.condition.walks_back() {
+            false => behind,
+            true => {
                 let waiting = left.pending.iter().map(|pending| pending.start.batch).min();
                 behind.min(self.run_start.batch).min(waiting.unwrap_or(usize::MAX))
             }
@@ -321,8 +323,7 @@ impl AsofJoinStream {
         let mut decided = Vec::with_capacity(pending.len());
         let near = |row, position| self.is_near(left, row, position);
         let decide = |row, position| decided.push((row, position));
-        let batch = &left.of.rows.batch;
-        let tried = residual.settle(batch, &self.window, pending, near, decide)?;
+        let tried = residual.settle(&left.of, &self.window, pending, near, decide)?;
         self.metrics.residual_pairs.add(tried);
         for (row, position) in decided {
             position.into_iter().for_each(|position| self.window.choose(position));

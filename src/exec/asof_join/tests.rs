@@ -107,6 +107,7 @@ fn condition(case: &Case) -> AsofCondition {
         right_condition: (case.right_condition && case.kind.keeps_right())
             .then(|| binary(column(4), Operator::NotEq, number(2))),
         residual: case.residual.then(residual),
+        known: None,
         ties: vec![column(3), column(5)],
     }
 }

@@ -9,6 +9,7 @@ use arrow::compute::filter_record_batch;
 use datafusion::common::Result;
 
 use super::encode::Lane;
+use super::known::Periods;
 
 /// Right batches that may be pinned by left rows not yet emitted before those are emitted.
 pub const PINNED_BATCHES_MAX: usize = 32;
@@ -26,6 +27,8 @@ pub(super) struct Encoded {
     pub(super) batch: RecordBatch,
     pub(super) keys: Lane,
     pub(super) times: Lane,
+    /// Of right rows, where the join has KNOWN AT.
+    pub(super) periods: Option<Periods>,
 }
 
 struct Pinned {
@@ -121,6 +124,27 @@ impl Window {
         }
     }
 
+    /// The nearest row at or before `position`, and not before `start`, that is known at a moment.
+    pub(super) fn known_before(
+        &self,
+        mut position: Position,
+        start: Position,
+        moment: i64,
+    ) -> Option<Position> {
+        loop {
+            let right = self.get(position.batch)?;
+            let Some(periods) = &right.periods else { return Some(position) };
+            let begin = if position.batch == start.batch { start.row } else { 0 };
+            if let Some(row) = periods.last_known(begin..position.row + 1, moment) {
+                return Some(Position { row, ..position });
+            }
+            if position.batch <= start.batch {
+                return None;
+            }
+            position = self.before(Position { row: 0, ..position })?;
+        }
+    }
+
     /// Keeps the batch until the next [`Window::release`].
     pub(super) fn pin(&mut self, position: Position) {
         if let Some(slot) = self.slot(position.batch) {
@@ -164,7 +188,8 @@ impl Encoded {
 
     /// Bytes of the rows themselves: a slice of a larger buffer counts for what it shows.
     pub(super) fn size(&self) -> Result<usize> {
-        Ok(self.keys.size() + self.times.size() + Encoded::batch_size(&self.batch)?)
+        let periods = self.periods.as_ref().map_or(0, Periods::size);
+        Ok(self.keys.size() + self.times.size() + periods + Encoded::batch_size(&self.batch)?)
     }
 
     /// The same of rows that are not encoded.

@@ -108,6 +108,12 @@ pub enum Shown {
         /// The state the table is in.
         last: State,
     },
+    /// `_system_from`, `_system_to`, `_commit`, `_row_id`: the same of all periods, with what names a row
+    /// version.
+    Versions {
+        /// The state the table is in.
+        last: State,
+    },
     /// `_row_id` of the rows that only the old states have.
     Removed,
     /// `_row_id` of the rows that only the new states have.
@@ -126,6 +132,12 @@ impl Shown {
             Shown::Periods { .. } => {
                 vec![("_system_from", Type::Timestamptz), ("_system_to", Type::Timestamptz)]
             }
+            Shown::Versions { .. } => vec![
+                ("_system_from", Type::Timestamptz),
+                ("_system_to", Type::Timestamptz),
+                ("_commit", Type::Int8),
+                ("_row_id", Type::Int8),
+            ],
             Shown::Removed | Shown::Added => vec![("_row_id", Type::Int8)],
         }
     }

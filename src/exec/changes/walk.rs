@@ -101,6 +101,9 @@ impl Walk {
                     Shown::Periods { period, .. } => {
                         self.periods(moment, &difference, period).map(Some)
                     }
+                    Shown::Versions { .. } => {
+                        self.periods(moment, &difference, Period::All).map(Some)
+                    }
                     Shown::Removed => self.side(&difference, true).map(Some),
                     Shown::Added => self.side(&difference, false).map(Some),
                 }
@@ -108,6 +111,10 @@ impl Walk {
             (None, Shown::Periods { period, last }) if at == moments.len() => {
                 let living = self.difference(&State::Absent, &last)?;
                 self.shown_still(&living, period).map(Some)
+            }
+            (None, Shown::Versions { last }) if at == moments.len() => {
+                let living = self.difference(&State::Absent, &last)?;
+                self.shown_still(&living, Period::All).map(Some)
             }
             (None, _) => Ok(None),
         }
@@ -285,7 +292,9 @@ impl Output {
     ) -> Result<RecordBatch> {
         self.shown(batch, keep, &|at, rows| match at {
             0 => times(from.to_vec()),
-            _ => times(vec![to; rows]),
+            1 => times(vec![to; rows]),
+            2 => commits(batch),
+            _ => row_ids(batch),
         })
     }
 }
@@ -301,6 +310,11 @@ fn change_type(standing: Standing, removed: bool) -> &'static str {
 
 fn times(values: Vec<i64>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+}
+
+fn commits(batch: &RecordBatch) -> ArrayRef {
+    let commits = hidden_columns(batch).0.values().iter();
+    Arc::new(commits.map(|commit| *commit as i64).collect::<Int64Array>())
 }
 
 fn row_ids(batch: &RecordBatch) -> ArrayRef {

@@ -21,7 +21,7 @@ use super::runs::runs;
 use crate::error::Error;
 use crate::segment::{ContainerStatistics, Filter};
 use crate::spec::{ColumnId, Type};
-use crate::store::{COMMIT, POSITION, ROW_ID, SEGMENT, Table, TableSegment};
+use crate::store::{COMMIT, POSITION, ROW_ID, SEGMENT, Snapshot, Table, TableSegment};
 
 /// The hidden columns, in the order in which they follow the visible ones.
 pub const HIDDEN: [&str; 4] = [COMMIT, ROW_ID, SEGMENT, POSITION];
@@ -30,6 +30,7 @@ pub const HIDDEN: [&str; 4] = [COMMIT, ROW_ID, SEGMENT, POSITION];
 #[derive(Clone)]
 pub struct TableScan {
     table: Arc<Table>,
+    at: Option<Snapshot>,
     schema: SchemaRef,
     constraints: Constraints,
 }
@@ -39,7 +40,17 @@ impl TableScan {
     pub fn new(table: Arc<Table>) -> TableScan {
         let schema = table.schema().arrow();
         let constraints = constraints(&table);
-        TableScan { table, schema, constraints }
+        TableScan { table, at: None, schema, constraints }
+    }
+
+    /// The same, of a table that a snapshot has.
+    pub fn seen_at(self, at: Snapshot) -> TableScan {
+        TableScan { at: Some(at), ..self }
+    }
+
+    /// The snapshot that has the table; None where the table alone is known.
+    pub fn at(&self) -> Option<&Snapshot> {
+        self.at.as_ref()
     }
 
     /// The visible columns and the hidden ones behind them.
@@ -51,7 +62,7 @@ impl TableScan {
             fields.push(Arc::new(Field::new(name, DataType::UInt64, nullable)));
         }
         let constraints = constraints(&table);
-        TableScan { table, schema: Arc::new(Schema::new(fields)), constraints }
+        TableScan { table, at: None, schema: Arc::new(Schema::new(fields)), constraints }
     }
 
     /// The table.

@@ -14,7 +14,8 @@ use datafusion::optimizer::AnalyzerRule;
 use super::coerce::Coercion;
 use super::condition::{Conditions, Scope, using_match};
 use super::external;
-use super::marker::as_match_marker;
+use super::known::{KnownExpr, with_periods};
+use super::marker::{as_known_marker, as_match_marker};
 use super::node::{AsofJoinNode, AsofOn, MatchCondition, ToleranceExpr};
 use super::ties::{TieSource, Tied, break_ties};
 use crate::exec::asof_join::Kind;
@@ -69,33 +70,42 @@ impl AnalyzeAsof {
             other => return datafusion::common::internal_err!("asof join of kind {other}"),
         };
         let constraint = join.join_constraint;
-        let (on, matched) = written(join);
+        let Written { on, matched, known_at } = written(join);
         let scope = Scope { left: left.schema(), right: right.schema() };
         let conditions = Conditions::sort(on, matched, &scope).map_err(external)?;
         let zone = config.execution.time_zone.as_deref().unwrap_or("UTC");
         let coercion =
             Coercion { left: left.schema(), right: right.schema(), time_zone: zone.into() };
         let typed = Typed::coerce(&conditions, &coercion).map_err(external)?;
-        self.build(left, right, kind, constraint, conditions, typed)
+        let known = match known_at {
+            Some(at) => {
+                let of = self.ties.as_ref();
+                Some(with_periods(&right, at, left.schema(), zone.into(), of)?)
+            }
+            None => None,
+        };
+        self.build((left, right), kind, constraint, (conditions, typed), known)
     }
 
     fn build(
         &self,
-        left: LogicalPlan,
-        right: LogicalPlan,
+        (left, right): (LogicalPlan, LogicalPlan),
         kind: Kind,
         constraint: JoinConstraint,
-        conditions: Conditions,
-        typed: Typed,
+        (conditions, typed): (Conditions, Typed),
+        known: Option<(Tied, KnownExpr)>,
     ) -> Result<AsofJoinNode> {
         let keys = conditions.on.iter().map(|on| &on.right);
         let times = conditions.matched.pairs.iter().map(|(_, right)| right);
         let distinct_by: Vec<&Expr> = keys.chain(times.clone()).collect();
         let nulls_match = conditions.on.iter().any(|on| on.null_equal);
-        let tied = match kind.shows_right() {
-            true => break_ties(right, &distinct_by, nulls_match, self.ties.as_ref())?,
+        let (tied, known) = match known {
+            Some((tied, known)) => (tied, Some(known)),
+            None if kind.shows_right() => {
+                (break_ties(right, &distinct_by, nulls_match, self.ties.as_ref())?, None)
+            }
             // Which of them wins is not to be seen.
-            false => Tied { plan: right, ties: Vec::new(), hidden: Vec::new() },
+            None => (Tied { plan: right, ties: Vec::new(), hidden: Vec::new() }, None),
         };
         let mut of_right = conditions.right_only;
         if conditions.matched.pairs.len() > 1 {
@@ -115,22 +125,35 @@ impl AnalyzeAsof {
         node.left_condition = left_condition;
         node.right_condition = right_condition;
         node.residual = conjunction(conditions.residual.into_iter().chain(typed.residual));
+        node.known = known;
         node.ties = tied.ties;
         node.hidden = tied.hidden;
         node.with_schema()
     }
 }
 
-/// The conditions of ON or USING, and those of MATCH_CONDITION where there was one.
-fn written(join: Join) -> (Vec<Expr>, Option<Vec<Expr>>) {
+/// What a carrier carries.
+struct Written {
+    /// The conditions of ON or USING.
+    on: Vec<Expr>,
+    /// Those of MATCH_CONDITION.
+    matched: Option<Vec<Expr>>,
+    known_at: Option<Expr>,
+}
+
+fn written(join: Join) -> Written {
     // USING pairs a name's columns with each other so that they resolve; the first pair is the key.
     let mut names = HashSet::new();
     let is_key = |(left, _): &(Expr, Expr)| {
         left.try_as_col().is_none_or(|column| names.insert(column.name.clone()))
     };
     let mut on: Vec<Expr> = join.on.into_iter().filter(is_key).map(|(l, r)| l.eq(r)).collect();
-    let mut matched = None;
+    let (mut matched, mut known_at) = (None, None);
     for expr in join.filter.into_iter().flat_map(split_conjunction_owned) {
+        if let Some(at) = as_known_marker(&expr) {
+            known_at = Some(at.clone());
+            continue;
+        }
         match as_match_marker(&expr) {
             Some([]) => {}
             Some(conditions) => matched = Some(conditions.to_vec()),
@@ -140,11 +163,14 @@ fn written(join: Join) -> (Vec<Expr>, Option<Vec<Expr>>) {
     if join.join_constraint == JoinConstraint::Using && matched.is_none() {
         let last = match on.pop() {
             Some(Expr::BinaryExpr(equality)) => using_match(*equality.left, *equality.right),
-            other => return (on.into_iter().chain(other).collect(), None),
+            other => {
+                let on = on.into_iter().chain(other).collect();
+                return Written { on, matched: None, known_at };
+            }
         };
         on.push(last);
     }
-    (on, matched)
+    Written { on, matched, known_at }
 }
 
 fn filtered(plan: LogicalPlan, conditions: Vec<Expr>) -> Result<LogicalPlan> {

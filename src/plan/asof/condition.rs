@@ -181,7 +181,7 @@ impl Scope<'_> {
     }
 }
 
-fn refuse_undecided(expr: &Expr) -> Result<()> {
+pub(super) fn refuse_undecided(expr: &Expr) -> Result<()> {
     let mut refused = None;
     let found = expr.apply(|node| {
         refused = match node {

@@ -1,4 +1,4 @@
-//! Functions that no query can name: two that mark what a carrier means.
+//! Functions that no query can name: three that mark what a carrier means.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,6 +16,8 @@ use crate::exec::asof_join::Comparison;
 enum Mark {
     /// The join is an ASOF join; the arguments are the conditions of MATCH_CONDITION.
     Match,
+    /// KNOWN AT: the argument is the expression.
+    Known,
     /// A comparison of tuples: its symbol, the left elements, the right elements.
     Tuple,
 }
@@ -27,6 +29,7 @@ struct Marker {
 }
 
 static MATCH: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Match)));
+static KNOWN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Known)));
 static TUPLE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Arc::new(marker(Mark::Tuple)));
 
 fn marker(mark: Mark) -> ScalarUDF {
@@ -43,6 +46,16 @@ pub(super) fn match_marker(conditions: Vec<Expr>) -> Expr {
 /// The conditions of MATCH_CONDITION, if this is the mark; none where there is no such clause.
 pub(super) fn as_match_marker(expr: &Expr) -> Option<&[Expr]> {
     marked(expr, Mark::Match)
+}
+
+/// Says what each left row of the join knows.
+pub(super) fn known_marker(at: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(&KNOWN), vec![at]))
+}
+
+/// The expression of KNOWN AT, if this is its mark.
+pub(super) fn as_known_marker(expr: &Expr) -> Option<&Expr> {
+    marked(expr, Mark::Known)?.first()
 }
 
 /// `(lefts) <comparison> (rights)`.
@@ -76,6 +89,7 @@ impl ScalarUDFImpl for Marker {
     fn name(&self) -> &str {
         match self.mark {
             Mark::Match => "asofdb_match",
+            Mark::Known => "asofdb_known",
             Mark::Tuple => "asofdb_tuple",
         }
     }

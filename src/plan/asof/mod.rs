@@ -20,13 +20,18 @@
 //! Right rows that come out by themselves (RIGHT, FULL) are the join's own: nothing filters or limits the
 //! right side but the join.
 //!
-//! The room refuses volatile functions, aggregates and subqueries in a condition.
+//! KNOWN AT puts the row versions of the right table in its place, with the periods they were known
+//! in (`known.rs`).
+//!
+//! The room refuses volatile functions, aggregates and subqueries in a condition, and KNOWN AT of RIGHT and
+//! FULL.
 //!
 //! Start reading at [`register`], then `relation.rs`.
 
 mod analyze;
 mod coerce;
 mod condition;
+mod known;
 mod marker;
 mod node;
 mod optimize;
@@ -44,6 +49,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::optimizer::{Analyzer, Optimizer};
 
 pub use analyze::AnalyzeAsof;
+pub use known::{Knowledge, KnownExpr};
 pub use node::{AsofJoinNode, AsofOn, MatchCondition, ToleranceExpr};
 pub use optimize::PushIntoAsofJoin;
 pub use physical::{AsofExtensionPlanner, AsofMode, AsofModes, ExtensionQueryPlanner};

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
     Expr, Filter, InvariantLevel, LogicalPlan, UserDefinedLogicalNodeCore,
 };
 
+use super::known::KnownExpr;
 use crate::exec::asof_join::{Comparison, Kind};
 
 /// One pair of keys.
@@ -71,9 +72,11 @@ pub struct AsofJoinNode {
     pub right_condition: Option<Expr>,
     /// Over both inputs: the nearest right row for which it is true is the match.
     pub residual: Option<Expr>,
+    /// KNOWN AT: rows that a left row does not know of are none to it.
+    pub known: Option<KnownExpr>,
     /// Over the right input: among rows of one time the greatest wins.
     pub ties: Vec<Expr>,
-    /// Columns of the right input that only `ties` reads.
+    /// Columns of the right input that only `ties` and `known` read.
     pub hidden: Vec<Column>,
     /// A condition on the output that reads no column, of kinds that keep the right rows: of others the
     /// left input is filtered by it.
@@ -121,6 +124,7 @@ impl AsofJoinNode {
             left_condition: None,
             right_condition: None,
             residual: None,
+            known: None,
             ties: Vec::new(),
             hidden: Vec::new(),
             output_filter: None,
@@ -179,6 +183,7 @@ impl PartialOrd for AsofJoinNode {
         let order = order.then(self.left_condition.partial_cmp(&other.left_condition)?);
         let order = order.then(self.right_condition.partial_cmp(&other.right_condition)?);
         let order = order.then(self.residual.partial_cmp(&other.residual)?);
+        let order = order.then(self.known.partial_cmp(&other.known)?);
         let order = order.then(self.ties.partial_cmp(&other.ties)?);
         (order != Ordering::Equal || self == other).then_some(order)
     }
@@ -209,6 +214,7 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         if !sides.all(|(l, r)| over(l, left) && over(r, right))
             || !of_left.all(|expr| over(expr, left))
             || !self.ties.iter().chain(&self.right_condition).all(|expr| over(expr, right))
+            || !self.known.iter().all(|known| known.is_over(left, right))
         {
             return internal_err!("an asof join's condition reads a column its side lacks");
         }
@@ -232,7 +238,8 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         let tolerance = tolerance.flat_map(|t| std::iter::once(&t.bound).chain(&t.distance));
         let rest = self.left_condition.iter().chain(&self.right_condition).chain(&self.residual);
         let rest = rest.chain(&self.ties).chain(&self.output_filter);
-        on.chain(times).chain(tolerance).chain(rest).cloned().collect()
+        let known = self.known.iter().flat_map(KnownExpr::expressions);
+        on.chain(times).chain(tolerance).chain(rest).chain(known).cloned().collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
@@ -260,6 +267,9 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         }
         if let Some(filter) = &self.output_filter {
             write!(f, ", output_filter={filter}")?;
+        }
+        if let Some(known) = &self.known {
+            write!(f, ", known_at={}", known.at)?;
         }
         Ok(())
     }
@@ -291,6 +301,7 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
         let residual = self.residual.as_ref().map(|_| take());
         let ties = self.ties.iter().map(|_| take()).collect();
         let output_filter = self.output_filter.as_ref().map(|_| take());
+        let known = self.known.as_ref().map(|known| known.with_expressions(&mut take));
         let (right, copied) = without_copied_filter(right, &self.right);
         let (left, output_filter) = match copied {
             Some(_) if self.kind.keeps_right() => {
@@ -308,6 +319,7 @@ impl UserDefinedLogicalNodeCore for AsofJoinNode {
             left_condition,
             right_condition,
             residual,
+            known,
             ties,
             output_filter,
             ..self.clone()

@@ -23,7 +23,7 @@ use super::external;
 use super::node::{AsofJoinNode, ToleranceExpr};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::{
-    AsofCondition, AsofJoinExec, AsofKey, How, Residual, Tolerance, unit_nanos,
+    AsofCondition, AsofJoinExec, AsofKey, How, Known, Residual, Tolerance, unit_nanos,
 };
 use crate::exec::asof_search::{AsofSearchExec, Mode};
 
@@ -178,6 +178,10 @@ impl Sides {
     }
 
     fn search(&self, mode: Mode) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if self.condition.known.is_some() {
+            // Row versions do not lie in files in an order.
+            return Ok(None);
+        }
         let (condition, projection) = (&self.condition, &self.projection);
         let search = AsofSearchExec::over(&self.left, &self.right, condition, projection, mode)?;
         Ok(search.map(|search| Arc::new(search) as _))
@@ -206,7 +210,7 @@ fn unserved(mode: AsofMode) -> Error {
         AsofMode::Loop => "the join has no condition over both sides but keys, time and tolerance",
         _ => {
             "it needs a table on the right that is clustered by the keys and then the time, no \
-             condition over both sides, and a kind other than RIGHT and FULL"
+             condition over both sides, no KNOWN AT, and a kind other than RIGHT and FULL"
         }
     };
     Error::new(ErrorKind::NotSupported, message).hint(format!("{needs}; SET asof_mode = auto"))
@@ -260,6 +264,15 @@ impl Exprs<'_> {
                 None => None,
             },
             residual,
+            known: match &node.known {
+                Some(known) => Some(Known {
+                    at: self.expr(&known.at, left)?,
+                    from: self.expr(&known.from, right)?,
+                    until: known.until.as_ref().map(|e| self.expr(e, right)).transpose()?,
+                    floor: known.floor.clone(),
+                }),
+                None => None,
+            },
             ties: node.ties.iter().map(|tie| self.expr(tie, right)).collect::<Result<_>>()?,
         })
     }

@@ -10,11 +10,12 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::utils::expand_wildcard;
 use datafusion::logical_expr::{Expr, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr as SqlExpr, JoinConstraint, TableFactor, TableWithJoins,
+    BinaryOperator, Expr as SqlExpr, JoinConstraint, Spanned, TableFactor, TableWithJoins,
 };
 
 use super::external;
-use super::marker::{match_marker, tuple_marker};
+use super::known::{placed, plan_known_at};
+use super::marker::{known_marker, match_marker, tuple_marker};
 use crate::error::{Error, ErrorKind};
 use crate::exec::asof_join::Comparison;
 use crate::parse::{AsofKind, AsofSyntax, asof_of};
@@ -71,17 +72,13 @@ fn without_parentheses(factor: TableFactor) -> TableFactor {
 /// The plan of an ASOF join: a carrier, below a projection where USING makes columns of both sides one.
 ///
 /// # Errors
-/// NotSupported for KNOWN AT; Syntax without a condition; whatever planning the two
+/// NotSupported for KNOWN AT of what it cannot answer; Syntax without a condition; whatever planning the two
 /// sides and the conditions gives.
 pub fn plan_asof(
     joined: TableWithJoins,
     syntax: AsofSyntax,
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
-    if syntax.known_at.is_some() {
-        let refusal = Error::new(ErrorKind::NotSupported, "KNOWN AT is not supported");
-        return Err(external(refusal));
-    }
     let join_type = join_type(syntax.kind);
     let Ok([join]) = <[_; 1]>::try_from(joined.joins) else {
         return Err(external(Error::new(ErrorKind::Internal, "an asof join that is not alone")));
@@ -93,7 +90,20 @@ pub fn plan_asof(
         Some(condition) => Some(conjuncts(condition, &schema, context)?),
         None => None,
     };
-    let sides = Sides { left, right, join_type };
+    let known_at = match syntax.known_at {
+        Some(written) if !matches!(join_type, JoinType::Inner | JoinType::Left) => {
+            let word = format!("{:?}", syntax.kind).to_uppercase();
+            let message = format!("KNOWN AT in an ASOF {word} JOIN is not supported");
+            let hint = "use ASOF LEFT JOIN, and ask in WHERE whether there was a match";
+            return Err(placed(
+                Error::new(ErrorKind::NotSupported, message).hint(hint),
+                written.span(),
+            ));
+        }
+        Some(written) => Some(plan_known_at(written, &left, &right, context)?),
+        None => None,
+    };
+    let sides = Sides { left, right, join_type, known_at };
     match syntax.constraint {
         JoinConstraint::On(on) => {
             let on = conjuncts(on, &schema, context)?;
@@ -129,12 +139,15 @@ struct Sides {
     left: LogicalPlan,
     right: LogicalPlan,
     join_type: JoinType,
+    /// Over the left side; of carriers only.
+    known_at: Option<Expr>,
 }
 
 impl Sides {
     fn join_on(self, mut on: Vec<Expr>, condition: Option<Vec<Expr>>) -> Result<LogicalPlan> {
         on.push(match_marker(condition.unwrap_or_default()));
-        let Sides { left, right, join_type } = self;
+        on.extend(self.known_at.map(known_marker));
+        let Sides { left, right, join_type, .. } = self;
         LogicalPlanBuilder::from(left).join_on(right, join_type, on)?.build()
     }
 
@@ -169,6 +182,11 @@ impl Sides {
         let own = self.left.schema().columns().into_iter().map(Expr::Column);
         let left =
             LogicalPlanBuilder::from(self.left.clone()).project(copies.into_iter().chain(own))?;
+        let mark = match_marker(condition.unwrap_or_default());
+        let mark = match self.known_at {
+            Some(at) => mark.and(known_marker(at)),
+            None => mark,
+        };
         let join = Join::try_new(
             Arc::new(left.build()?),
             Arc::new(self.right),

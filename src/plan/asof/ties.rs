@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
     TableScan,
 };
 
+use super::known::Knowledge;
 use crate::exec::asof_join::TIE_PREFIX;
 
 /// How a table breaks ties.
@@ -32,6 +33,17 @@ pub struct TieOrder {
 pub trait TieSource: Debug + Send + Sync {
     /// The order of this provider's rows, if it has one.
     fn tie_order(&self, provider: &Arc<dyn TableProvider>) -> Option<TieOrder>;
+
+    /// The provider's rows with the periods they were known in, if it keeps its past.
+    ///
+    /// # Errors
+    /// Those of reading the past.
+    fn knowledge(
+        &self,
+        _provider: &Arc<dyn TableProvider>,
+    ) -> crate::error::Result<Option<Knowledge>> {
+        Ok(None)
+    }
 }
 
 /// No table has an order of its own.
@@ -98,7 +110,7 @@ fn is_unique(right: &LogicalPlan, distinct_by: &[&Expr], nulls_match: bool) -> b
 
 /// The plan with its table's tie columns added at the end, and their names there; None where the
 /// plan is not rows of one table that has such columns.
-fn expose(
+pub(super) fn expose(
     plan: &LogicalPlan,
     source: &dyn TieSource,
 ) -> Result<Option<(LogicalPlan, Vec<Column>)>> {
