@@ -314,10 +314,11 @@ impl ExecutionPlan for AsofJoinExec {
         ]
     }
 
-    /// The left order is kept where the properties say so. Said of [`How::Stream`] here too, DataFusion
-    /// would push a sort that stands above the join below it, over the order that the join needs.
+    /// The left order is kept where the properties say so. Said here too, DataFusion would push a sort
+    /// that stands above the join below it, over the order that the join needs, or would take the
+    /// right side's sort for one that a parent makes needless.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![self.how == How::Hash && !self.condition.kind.keeps_right(), false]
+        vec![false, false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
