@@ -6,9 +6,9 @@ use std::sync::Arc;
 use datafusion::prelude::SessionContext;
 use proptest::prelude::*;
 
-use super::super::NoTies;
+use super::super::{AsofMode, NoTies};
 use super::fixture::{
-    FEW, FIXTURE, SHAPES, conform, context, explained, plan, prepared, run, texts,
+    FEW, FIXTURE, SHAPES, conform, context_in, explained, plan, prepared, run, texts,
 };
 
 #[tokio::test]
@@ -342,11 +342,12 @@ proptest! {
     fn every_kind_gives_the_rows_of_the_oracle(
         left in rows(12),
         right in rows(20),
+        mode in prop_oneof![Just(AsofMode::Stream), Just(AsofMode::Auto)],
         (condition, filter) in (0..CONDITIONS.len(), 0..FILTERS.len()),
         (partitions, batch_size) in (1..4usize, prop_oneof![Just(1usize), Just(3), Just(8192)]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let ctx = context(partitions, batch_size, Arc::new(NoTies));
+        let ctx = context_in(mode, partitions, batch_size, Arc::new(NoTies));
         let (l, r) = (values(&left, "l"), values(&right, "r"));
         let (on, holds) = CONDITIONS[condition];
         for kind in ["INNER", "LEFT", "RIGHT", "FULL", "SEMI", "ANTI"] {
