@@ -20,7 +20,12 @@ pub fn refuse_read(store: &Store, name: &str, kind: RefKind, change: &str) -> Re
         if branch.kind != RefKind::Branch || branch.name == name {
             continue;
         }
-        for view in store.head(&branch.name)?.views()? {
+        // Somebody may have dropped it since they were listed.
+        let head = match store.head(&branch.name) {
+            Err(error) if error.kind() == ErrorKind::UndefinedObject => continue,
+            head => head?,
+        };
+        for view in head.views()? {
             let of_table = table.is_none_or(|table| view.uses.iter().any(|u| u.object == table));
             if of_table && reads(&view, label, kind)? {
                 let word = if kind == RefKind::Tag { "tag" } else { "branch" };

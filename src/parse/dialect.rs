@@ -62,6 +62,34 @@ impl Dialect for AsofDialect {
         }
     }
 
+    // sqlparser takes all that follows for the right operand: `a IS DISTINCT FROM b AND c`. It binds as
+    // IS does.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser,
+        left: &Expr,
+        _: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        use Keyword::{DISTINCT, FROM, IS, NOT};
+        let is_not = parser.parse_keywords(&[IS, NOT, DISTINCT, FROM]);
+        if !is_not && !parser.parse_keywords(&[IS, DISTINCT, FROM]) {
+            return None;
+        }
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        Some(right.map(|right| {
+            let (left, right) = (Box::new(left.clone()), Box::new(right));
+            match is_not {
+                true => Expr::IsNotDistinctFrom(left, right),
+                false => Expr::IsDistinctFrom(left, right),
+            }
+        }))
+    }
+
+    // In PostgreSQL ON is no name: `INSERT … SELECT 1 ON CONFLICT` names nothing.
+    fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser) -> bool {
+        *keyword != Keyword::ON && POSTGRES.is_column_alias(keyword, parser)
+    }
+
     // Words that begin a form of their own: where it fails, the failure is the answer, rather than
     // that of a call by this name.
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {

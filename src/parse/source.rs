@@ -37,7 +37,7 @@ impl<'a> Source<'a> {
             Error::new(ErrorKind::Syntax, lower_first(&e.message)).at(characters + 1)
         })?;
         let comments = comment::comments(&tokens);
-        let tokens = without_space(tokens);
+        let tokens = signs_apart(without_space(tokens));
         limits::check_tokens(tokens.len())?;
         let places = places(sql, &tokens);
         Ok((Source { comments, sql, places }, tokens))
@@ -120,6 +120,46 @@ impl<'a> Source<'a> {
 }
 
 /// Drops white space and comments; joins strings that only a line break parts, as SQL asks.
+/// As in PostgreSQL an operator ends in + or - only if it has one of ~ ! @ # % ^ & | ` ? too: `a>-1` is a
+/// comparison with a number that has a sign.
+fn signs_apart(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut apart = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        match operator_and_sign(&token.token) {
+            Some((operator, sign)) => {
+                let mut between = token.span.end;
+                between.column = between.column.saturating_sub(1);
+                apart.push(TokenWithSpan::new(operator, Span::new(token.span.start, between)));
+                apart.push(TokenWithSpan::new(sign, Span::new(between, token.span.end)));
+            }
+            None => apart.push(token),
+        }
+    }
+    apart
+}
+
+fn operator_and_sign(token: &Token) -> Option<(Token, Token)> {
+    let Token::CustomBinaryOperator(text) = token else { return None };
+    let (operator, sign) = match text.split_at_checked(text.len() - 1)? {
+        (operator, "-") => (operator, Token::Minus),
+        (operator, "+") => (operator, Token::Plus),
+        _ => return None,
+    };
+    let operator = match operator {
+        "<" => Token::Lt,
+        ">" => Token::Gt,
+        "<=" => Token::LtEq,
+        ">=" => Token::GtEq,
+        "<>" => Token::Neq,
+        "=" => Token::Eq,
+        "+" => Token::Plus,
+        "*" => Token::Mul,
+        "/" => Token::Div,
+        _ => return None,
+    };
+    Some((operator, sign))
+}
+
 fn without_space(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut kept: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len() / 2 + 1);
     let mut line_broken = false;

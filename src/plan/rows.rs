@@ -7,7 +7,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 
@@ -66,6 +68,10 @@ impl RowExpression {
         };
         let data_type = projection.schema.field(0).data_type().clone();
         let expr = projection.expr[0].clone().unalias();
+        // Some functions are forms of others, which they become here: coalesce.
+        let context = SimplifyContext::builder().with_schema(Arc::new(columns.clone())).build();
+        let simplified = ExprSimplifier::new(context).simplify(expr);
+        let expr = simplified.map_err(fault::of_datafusion)?;
         let expr = state.create_physical_expr(expr, &columns).map_err(fault::of_datafusion)?;
         Ok(RowExpression { expr, data_type, volatile })
     }

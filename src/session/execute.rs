@@ -185,12 +185,16 @@ impl Session {
     async fn transaction_statement(&mut self, statement: &Statement) -> Result<Outcome> {
         match statement {
             Statement::Begin(modes) => self.begin_block(modes),
-            Statement::Commit { .. } => {
+            Statement::Commit { chain } => {
+                let next = self.next_block(*chain, "COMMIT AND CHAIN")?;
                 let tag = if self.commit().await? { "COMMIT" } else { "ROLLBACK" };
+                self.chain(next);
                 done(tag)
             }
-            Statement::Rollback { .. } => {
+            Statement::Rollback { chain } => {
+                let next = self.next_block(*chain, "ROLLBACK AND CHAIN")?;
                 self.roll_back();
+                self.chain(next);
                 done("ROLLBACK")
             }
             Statement::Savepoint(name) => self.savepoint(name).and_then(|()| done("SAVEPOINT")),

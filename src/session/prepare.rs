@@ -11,7 +11,7 @@ use super::lookup::Lookup;
 use super::result_columns::result_columns;
 use super::{OutputColumn, Session};
 use crate::command::call::usage_of;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse::{Fetch, Parsed, Show, Statement};
 use crate::plan::Parameters;
@@ -124,6 +124,11 @@ impl Session {
             let prepared = Prepared::new(parsed, described);
             return Ok(Arc::new(Prepared { lookup: Some(lookup), ..prepared }));
         }
+        if parsed.parameters > 0 && defines(&parsed.statement) {
+            let message = "there is no parameter $1";
+            return Err(Error::new(ErrorKind::UndefinedParameter, message)
+                .hint("what is defined is kept as it is written: write the value itself"));
+        }
         let count = parsed.parameters.max(types.len());
         let declared = |n: usize| types.get(n).cloned().flatten();
         let mut fields: Vec<_> =
@@ -171,6 +176,15 @@ impl Session {
             }
             other => result_columns(other).map_or_else(Described::default, Described::columns),
         })
+    }
+}
+
+/// Whether a statement keeps expressions that run later, when nobody knows its parameters.
+fn defines(statement: &Statement) -> bool {
+    match statement {
+        Statement::CreateView(_) | Statement::AlterTable(_) | Statement::AlterObject(_) => true,
+        Statement::CreateTable(create) => create.query.is_none(),
+        _ => false,
     }
 }
 

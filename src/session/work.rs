@@ -271,6 +271,26 @@ impl Session {
         self.settings.lock().forget_local();
     }
 
+    /// Whether the block that AND CHAIN begins is read-only, as the one that ends; None where it begins
+    /// none.
+    ///
+    /// # Errors
+    /// NoActiveTransaction for AND CHAIN outside a block.
+    pub(super) fn next_block(&self, chain: bool, what: &str) -> Result<Option<bool>> {
+        if !chain {
+            return Ok(None);
+        }
+        self.need_block(what)?;
+        Ok(Some(self.work.lock().read_only))
+    }
+
+    /// Begins what [`Session::next_block`] said.
+    pub(super) fn chain(&mut self, next: Option<bool>) {
+        if let Some(read_only) = next {
+            self.begin(read_only);
+        }
+    }
+
     fn need_block(&self, what: &str) -> Result<()> {
         if self.work.lock().block == Block::Explicit {
             return Ok(());
