@@ -173,6 +173,10 @@ fn written(join: Join) -> Written {
     Written { on, matched, known_at }
 }
 
+fn is_whole_number(distance: &Expr) -> bool {
+    matches!(distance, Expr::Literal(value, _) if value.data_type().is_integer() && !value.is_null())
+}
+
 fn filtered(plan: LogicalPlan, conditions: Vec<Expr>) -> Result<LogicalPlan> {
     match conjunction(conditions) {
         Some(condition) => LogicalPlanBuilder::from(plan).filter(condition)?.build(),
@@ -210,7 +214,11 @@ impl Typed {
         };
         let (time, right) = &match_condition.pairs[0];
         let as_written = *time == matched.pairs[0].0;
-        if as_written && types.left_type(&tolerance.bound)? == types.left_type(time)? {
+        // Of whole numbers the distance says all; a literal is often of a wider type than the column.
+        let is_whole = tolerance.distance.as_ref().is_some_and(is_whole_number)
+            && types.left_type(time)?.is_integer();
+        let is_typed = as_written && types.left_type(&tolerance.bound)? == types.left_type(time)?;
+        if is_whole || is_typed {
             let tolerance = Some(tolerance);
             return Ok(Typed { on, match_condition, tolerance, residual: None });
         }
