@@ -115,8 +115,15 @@ impl Session {
             // A block reads what it says, so nothing may be read before it has said it.
             return Ok(Arc::new(Prepared::new(parsed, Described::default())));
         }
-        let reading = self.reading(None)?;
-        let lookup = self.recognise(&reading, &parsed, types)?;
+        // What is not planned needs no snapshot: a session whose branch is gone can still leave it.
+        let reading = match is_planned(&parsed.statement) {
+            true => Some(self.reading(None)?),
+            false => None,
+        };
+        let lookup = match &reading {
+            Some(reading) => self.recognise(reading, &parsed, types)?,
+            None => None,
+        };
         if let Some((lookup, parameters, columns)) = lookup {
             let typed = |of: &Type| Some(Arc::new(of.field("", true)));
             let fields = parameters.iter().map(typed).collect();
@@ -136,7 +143,7 @@ impl Session {
         if let Some(time) = &parsed.as_of {
             time_types(time, &mut fields);
         }
-        let described = if is_planned(&parsed.statement) {
+        let described = if let Some(reading) = reading {
             let (reading, _bounds) = self.bounded(&reading)?;
             let (cancel, state) = (reading.cancel.clone(), Arc::clone(&self.state));
             let planned = Arc::clone(&parsed);

@@ -356,3 +356,24 @@ fn a_view_and_what_it_needs_do_not_miss_each_other() {
         }
     });
 }
+
+/// Whoever's branch was dropped by another still leaves it, a block on it too.
+#[test]
+fn a_session_leaves_a_branch_that_is_gone() {
+    let (folder, settings) = crate::property::home(1_767_225_600_000_000);
+    asofdb::server::query_runtime(&settings).expect("threads").block_on(async {
+        let database = Database::open(folder.path(), settings).expect("it opens");
+        let (mut one, mut other) = (Guest::arrive(&database), Guest::arrive(&database));
+        one.must("CREATE TABLE t (n int)").await;
+        for leave in ["SET branch = 'main'", "RESET branch", "DISCARD ALL", "USE BRANCH main"] {
+            one.must("CREATE BRANCH gone; SET branch = 'gone'; BEGIN; INSERT INTO t VALUES (1)")
+                .await;
+            other.must("DROP BRANCH gone").await;
+            one.run("COMMIT").await.expect_err("there is nowhere to commit");
+            one.must("ROLLBACK").await;
+            one.run("SELECT * FROM t").await.expect_err("there is nothing to read");
+            one.must(leave).await;
+            assert_eq!(one.must("SELECT count(*) FROM t").await, [["0"]], "{leave}");
+        }
+    });
+}

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, ObjectName, Value,
+    FunctionArguments, Interval, ObjectName, Value,
 };
 
 use super::from::names_column;
@@ -14,6 +14,13 @@ use crate::plan::pg_catalog::output_names::is_call;
 /// The types whose values are shown by name. Casts to them call `asofdb_<type>` and, to show the
 /// name, `asofdb_<type>_name`.
 const REG_TYPES: [&str; 5] = ["regclass", "regtype", "regnamespace", "regrole", "regproc"];
+
+/// `INTERVAL '1 day 02:03:04'`.
+fn names_hours(interval: &Interval) -> bool {
+    let is_plain = interval.leading_field.is_none() && interval.last_field.is_none();
+    let Expr::Value(value) = interval.value.as_ref() else { return false };
+    is_plain && matches!(&value.value, Value::SingleQuotedString(text) if text.contains(':'))
+}
 
 /// Rewrites an expression whose parts are rewritten.
 pub fn rewrite(expr: &mut Expr) -> Result<()> {
@@ -35,6 +42,11 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
             }
         }
         Expr::Value(value) => check_number(&value.value)?,
+        // A cast reads what PostgreSQL writes; the engine's literal knows words of units only.
+        Expr::Interval(interval) if names_hours(interval) => {
+            let to = DataType::Interval { fields: None, precision: None };
+            *expr = build::cast(take(&mut interval.value), to);
+        }
         // DataFusion forgets the rows around a sub-select where it plans the elements of an array.
         Expr::Array(array) if array.elem.iter().any(names_column) => {
             *expr = build::call("make_array", std::mem::take(&mut array.elem));
