@@ -26,19 +26,8 @@ fn names_hours(interval: &Interval) -> bool {
 pub fn rewrite(expr: &mut Expr) -> Result<()> {
     match expr {
         Expr::Function(function) => {
-            if let Some(bare) = unqualified(&function.name) {
-                function.name = build::name(&bare);
-            }
-            if let Some(to) = counts(function) {
-                *expr = build::cast(expr.clone(), to);
-                return Ok(());
-            }
-            if let Some(remainder) = remainder(function) {
-                *expr = remainder;
-                return Ok(());
-            }
-            if rounds_a_float(function) {
-                function.name = build::name(ROUND_EVEN);
+            if let Some(said) = call(function) {
+                *expr = said;
             }
         }
         Expr::Value(value) => check_number(&value.value)?,
@@ -95,6 +84,21 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// A call by the engine's name; another expression where no call of its says the same.
+fn call(function: &mut Function) -> Option<Expr> {
+    if let Some(bare) = unqualified(&function.name) {
+        function.name = build::name(&bare);
+    }
+    if let Some(to) = counts(function) {
+        return Some(build::cast(Expr::Function(function.clone()), to));
+    }
+    let remainder = remainder(function);
+    if remainder.is_none() && rounds_a_float(function) {
+        function.name = build::name(ROUND_EVEN);
+    }
+    remainder
 }
 
 /// # Errors
