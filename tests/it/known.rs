@@ -342,7 +342,7 @@ fn the_clause_is_explained_and_its_errors_have_places() {
     query_runtime(&settings).expect("threads").block_on(async {
         world.must("CREATE TABLE t (k int, ts int)").await;
         world.must("CREATE TABLE l (id int, ts int, at timestamptz)").await;
-        let join = "SELECT l.id FROM l ASOF LEFT JOIN t ON l.ts >= t.ts";
+        let join = "SELECT l.id, t.k FROM l ASOF LEFT JOIN t ON l.ts >= t.ts";
         let plan = world.guest.must(&format!("EXPLAIN {join} KNOWN AT l.at")).await.concat();
         let plan = plan.concat();
         assert!(plan.contains("kind=Left") && plan.contains("known_at=at,"), "{plan}");
