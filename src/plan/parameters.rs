@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
     CastKind, Expr as SqlExpr, FunctionArg, FunctionArgExpr, TableFactor, Value, Visit, Visitor,
 };
 
-use super::functions::PostgresTypes;
+use super::functions::{PostgresTypes, unscaled};
 use super::scope::external;
 use super::version_parameters::version_types;
 use crate::error::Result;
@@ -156,9 +156,13 @@ pub fn inferred_types(plan: &LogicalPlan, found: &mut [Option<FieldRef>]) -> Res
         if let Some(slot @ None) = slot
             && *field.data_type() != DataType::Null
         {
-            // Operators are of text, whatever length their operands are bounded to.
+            // Operators are of text and of numerics, whatever their operands are bounded to.
             *slot = Some(match Type::of_field(&field) {
                 Some(Type::Varchar(_)) => Arc::new(Type::Text.field("", true)),
+                Some(Type::Numeric(..)) => {
+                    let of = unscaled(field.data_type());
+                    Arc::new(field.as_ref().clone().with_data_type(of))
+                }
                 _ => field,
             });
         }

@@ -1,4 +1,5 @@
-//! One type for values that come from several places: the branches of CASE, the arms of UNION.
+//! One type for values that come from several places: the branches of CASE, the arms of UNION, the arguments
+//! of coalesce.
 //!
 //! DataFusion settles it while it analyses a plan; until then such a column has the type of the first
 //! place, and a client would be told that one. Here it is settled as soon as a query is planned, and as
@@ -10,13 +11,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::{Case, Cast};
+use datafusion::logical_expr::expr::{Case, Cast, ScalarFunction};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union,
 };
 
 use super::expressions::rewrite_expressions;
+use super::functions::holding;
 use super::scope::external;
 use crate::error::{Error, ErrorKind};
 use crate::spec::Type;
@@ -33,6 +35,7 @@ pub fn with_types_resolved(plan: LogicalPlan) -> Result<LogicalPlan> {
         let node = node.recompute_schema()?;
         let node = rewrite_expressions(node, |expr, schema| match expr {
             Expr::Case(case) => settle_case(case, schema),
+            Expr::ScalarFunction(call) => Ok(settle_call(call, schema)),
             other => Ok(Transformed::no(other)),
         })?;
         match node.transformed {
@@ -48,7 +51,13 @@ fn has_several_places(plan: &LogicalPlan) -> Result<bool> {
     plan.apply_with_subqueries(|node| {
         found |= matches!(node, LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_));
         node.apply_expressions(|expr| {
-            found |= expr.exists(|expr| Ok(matches!(expr, Expr::Case(_))))?;
+            found |= expr.exists(|expr| {
+                Ok(match expr {
+                    Expr::Case(_) => true,
+                    Expr::ScalarFunction(call) => is_of_one_type(call),
+                    _ => false,
+                })
+            })?;
             Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -67,16 +76,19 @@ fn settle(node: LogicalPlan) -> Result<LogicalPlan> {
     }
 }
 
-/// A value's type, and whether it is a quoted text or NULL, which takes any.
+/// A value's type, and the quoted text or NULL that it is, which takes any.
 struct Place {
     field: FieldRef,
-    is_open: bool,
+    open: Option<Open>,
 }
+
+/// The texts of a place, in all its rows; none where it is NULL.
+type Open = Vec<String>;
 
 /// The type of the first place that decides it.
 fn common(what: &str, places: &[Place]) -> Result<Option<FieldRef>> {
     let mut found: Option<FieldRef> = None;
-    for place in places.iter().filter(|place| !place.is_open) {
+    for place in places.iter().filter(|place| place.open.is_none()) {
         let next = &place.field;
         found = Some(match found {
             None => Arc::clone(next),
@@ -97,7 +109,16 @@ fn common(what: &str, places: &[Place]) -> Result<Option<FieldRef>> {
             },
         });
     }
-    Ok(found)
+    let texts = places.iter().flat_map(|place| &place.open).flatten();
+    Ok(found.map(|found| texts.fold(found, for_text)))
+}
+
+/// A numeric has room for the digits of a text.
+fn for_text(field: FieldRef, text: &String) -> FieldRef {
+    match holding(text, field.data_type()) {
+        Some(of) if of != *field.data_type() => Arc::new(field.as_ref().clone().with_data_type(of)),
+        _ => field,
+    }
 }
 
 fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
@@ -134,15 +155,42 @@ fn settle_case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 fn place(expr: &Expr, schema: &DFSchema) -> Result<Place> {
-    Ok(Place { field: expr.to_field(schema)?.1, is_open: is_open(expr) })
+    Ok(Place { field: expr.to_field(schema)?.1, open: open(expr) })
 }
 
-fn is_open(expr: &Expr) -> bool {
+fn open(expr: &Expr) -> Option<Open> {
     match expr {
-        Expr::Literal(value, _) => value.is_null() || value.try_as_str().is_some(),
-        Expr::Alias(alias) => is_open(&alias.expr),
-        _ => false,
+        Expr::Literal(value, _) if value.is_null() => Some(Vec::new()),
+        Expr::Literal(value, _) => {
+            value.try_as_str().map(|text| text.map(str::to_owned).into_iter().collect())
+        }
+        Expr::Alias(alias) => open(&alias.expr),
+        _ => None,
     }
+}
+
+fn is_of_one_type(call: &ScalarFunction) -> bool {
+    matches!(call.func.name(), "coalesce" | "nullif" | "greatest" | "least" | "make_array")
+}
+
+/// Among numerics a quoted text keeps its digits; what else it is, the function itself settles.
+fn settle_call(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let places = || call.args.iter().map(|arg| place(arg, schema)).collect::<Result<Vec<_>>>();
+    let to = match is_of_one_type(&call) {
+        true => places().and_then(|places| common("", &places)).ok().flatten(),
+        false => None,
+    };
+    let Some(to) = to.filter(|to| to.data_type().is_decimal()) else {
+        return Transformed::no(Expr::ScalarFunction(call));
+    };
+    let mut changed = false;
+    for arg in &mut call.args {
+        if open(arg).is_some_and(|texts| !texts.is_empty()) {
+            *arg = cast_to(std::mem::take(arg), &to);
+            changed = true;
+        }
+    }
+    Transformed::new_transformed(Expr::ScalarFunction(call), changed)
 }
 
 fn cast_to(expr: Expr, to: &FieldRef) -> Expr {
@@ -159,7 +207,7 @@ fn settle_union(union: Union) -> Result<LogicalPlan> {
     for column in 0..width {
         let places = union.inputs.iter().map(|input| Place {
             field: Arc::clone(input.schema().field(column)),
-            is_open: shows_open(input, column),
+            open: shown_open(input, column),
         });
         types.push(common("UNION", &places.collect::<Vec<_>>())?);
     }
@@ -168,20 +216,22 @@ fn settle_union(union: Union) -> Result<LogicalPlan> {
     Union::try_new_with_loose_types(inputs).map(LogicalPlan::Union)
 }
 
-/// Whether a column is one literal that takes any type.
-fn shows_open(plan: &LogicalPlan, column: usize) -> bool {
+/// The texts of a column that is nothing but literals that take any type.
+fn shown_open(plan: &LogicalPlan, column: usize) -> Option<Open> {
     match plan {
         LogicalPlan::Projection(projection) => match &projection.expr[column] {
-            Expr::Column(inner) => projection
-                .input
-                .schema()
-                .maybe_index_of_column(inner)
-                .is_some_and(|column| shows_open(&projection.input, column)),
-            expr => is_open(expr),
+            Expr::Column(inner) => {
+                let column = projection.input.schema().maybe_index_of_column(inner)?;
+                shown_open(&projection.input, column)
+            }
+            expr => open(expr),
         },
-        LogicalPlan::Values(values) => values.values.iter().all(|row| is_open(&row[column])),
-        LogicalPlan::SubqueryAlias(alias) => shows_open(&alias.input, column),
-        _ => plan.schema().field(column).data_type().is_null(),
+        LogicalPlan::Values(values) => {
+            let rows = values.values.iter().map(|row| open(&row[column]));
+            Some(rows.collect::<Option<Vec<Open>>>()?.concat())
+        }
+        LogicalPlan::SubqueryAlias(alias) => shown_open(&alias.input, column),
+        _ => plan.schema().field(column).data_type().is_null().then(Vec::new),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::command::run::stream_of;
 use crate::error::Result;
 use crate::fault;
 use crate::parse::{Parsed, Statement, fold, version_of};
+use crate::plan::functions::unscaled;
 use crate::plan::parameters::placeholder;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Reading, names};
@@ -80,7 +81,7 @@ impl Session {
             if said.as_ref().is_some_and(|said| !fits(said, key_type)) {
                 return Ok(None);
             }
-            parameters[*at] = said.unwrap_or_else(|| key_type.clone());
+            parameters[*at] = said.unwrap_or_else(|| asked_as(key_type));
         }
         let column = |at: &usize| OutputColumn {
             name: schema.columns[*at].name.clone(),
@@ -124,6 +125,11 @@ impl Session {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(lookup.keys.len());
         for (at, key_type) in lookup.keys.iter().zip(&lookup.key_types) {
             let Ok(value) = parameters[*at].cast_to(&key_type.arrow()) else { return Ok(None) };
+            // A numeric of more digits than the key's equals none: the planner answers that.
+            let same = || value.cast_to(&parameters[*at].data_type()).ok();
+            if matches!(key_type, Type::Numeric(..)) && same().as_ref() != Some(&parameters[*at]) {
+                return Ok(None);
+            }
             arrays.push(value.to_array().map_err(fault::of_datafusion)?);
         }
         let missing = arrays.iter().any(|array| array.null_count() > 0);
@@ -139,6 +145,13 @@ impl Session {
             tag: RowsTag::Select,
         }))
     }
+}
+
+/// What a parameter without a type is taken as beside a column of the key.
+fn asked_as(key: &Type) -> Type {
+    let of = key.field("", true);
+    let of = of.clone().with_data_type(unscaled(of.data_type()));
+    Type::of_field(&of).unwrap_or_else(|| key.clone())
 }
 
 /// Whether every value of a type has an equal one of the key's type, or none that could be found.

@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::spool::Spool;
 use crate::fault;
 use crate::parse::{Part, Statement, With};
+use crate::plan::pg_catalog::output_names::Repeated;
 use crate::plan::query::plan_query_over;
 use crate::plan::{Given, Planned, plan_apart};
 
@@ -101,8 +102,9 @@ fn named(part: &Part, plan: LogicalPlan) -> Result<Given> {
         );
         return Err(Error::new(ErrorKind::InvalidColumnReference, message));
     }
+    let mut names = Repeated::default();
     let column = |(at, (name, _)): (usize, &(String, _))| {
-        let name = part.columns.get(at).unwrap_or(name).clone();
+        let name = names.named(part.columns.get(at).unwrap_or(name).clone());
         Expr::Column(PlanColumn::from(plan.schema().qualified_field(at)))
             .alias_qualified(Some(TableReference::bare(part.name.clone())), name)
     };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -86,8 +86,10 @@ impl Filter for PredicateFilter {
     fn keep(&self, batch: &RecordBatch) -> Result<BooleanArray> {
         // The reader's batches are nullable throughout; the expression was made for the table's.
         let columns: Vec<ArrayRef> = batch.columns().to_vec();
-        let batch =
-            RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(fault::of_arrow)?;
+        // What is true of every row reads no column.
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &rows)
+            .map_err(fault::of_arrow)?;
         let value = self.predicate.evaluate(&batch).map_err(fault::of_datafusion)?;
         let array = value.into_array(batch.num_rows()).map_err(fault::of_datafusion)?;
         Ok(array.as_boolean().clone())

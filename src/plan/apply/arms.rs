@@ -4,7 +4,9 @@
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::{AggregateFunction, Case, ScalarFunction};
+use datafusion::logical_expr::expr::{
+    AggregateFunction, Case, InSubquery, ScalarFunction, SetComparison,
+};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, and};
 
 use super::convert::Applies;
@@ -104,6 +106,10 @@ pub(super) fn has_arms_that_wait(expr: &Expr) -> bool {
 fn must_wait(expr: &Expr) -> bool {
     match expr {
         Expr::ScalarSubquery(subquery) => may_fail(&subquery.subquery),
+        Expr::InSubquery(InSubquery { expr, .. })
+        | Expr::SetComparison(SetComparison { expr, .. }) => {
+            expr.exists(|expr| Ok(!is_safe(expr))).unwrap_or(true)
+        }
         _ => false,
     }
 }

@@ -19,6 +19,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::arms::has_arms_that_wait;
 use super::correlation::{Place, joins, outer_columns, subquery_of, takes_outer};
+use super::membership::{is_joined, is_membership, membership};
 use super::node::ApplyNode;
 use crate::exec::apply::ApplyKind;
 
@@ -37,7 +38,13 @@ impl AnalyzerRule for AnalyzeApply {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let mut names = Names::default();
         let converted = plan.transform_down_with_subqueries(|node| match node {
-            LogicalPlan::Join(join) => lateral(join),
+            LogicalPlan::Join(join) => {
+                let joined = lateral(join)?;
+                joined.transform_data(|node| match node {
+                    LogicalPlan::Join(join) => in_condition(join, &mut names),
+                    node => Ok(Transformed::no(node)),
+                })
+            }
             node => with_applies(node, &mut names),
         });
         Ok(converted?.data)
@@ -99,6 +106,50 @@ fn lateral(join: Join) -> Result<Transformed<LogicalPlan>> {
     let outer = outer_columns(&subplan, left)?;
     let input = Arc::unwrap_or_clone(join.left);
     Ok(Transformed::yes(applied(input, subplan, outer, kind, shown)?))
+}
+
+/// A join whose condition asks for IN or EXISTS over a sub-select of its own: it is answered below, on the side
+/// that the condition is about.
+fn in_condition(join: Join, names: &mut Names) -> Result<Transformed<LogicalPlan>> {
+    let asks = |expr: &Expr| {
+        is_joined(expr) && subquery_of(expr).is_some_and(|inner| !takes_outer(&inner.subquery))
+    };
+    let Some(filter) = join.filter.clone() else {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    };
+    if !filter.exists(|expr| Ok(asks(expr)))? {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
+    }
+    let before = join.schema.columns();
+    let mut sides = [join.left.as_ref().clone(), join.right.as_ref().clone()];
+    let filter = filter.transform_down(|expr| {
+        let within = |side: &LogicalPlan| {
+            expr.column_refs().iter().all(|column| side.schema().has_column(column))
+        };
+        let Some(side) = asks(&expr).then(|| sides.iter().position(within)).flatten() else {
+            return Ok(Transformed::no(expr));
+        };
+        let input = std::mem::take(&mut sides[side]);
+        let (value, plan) = apply_value(expr, None, input, names)?;
+        sides[side] = plan;
+        Ok(Transformed::new(value, true, TreeNodeRecursion::Jump))
+    })?;
+    let [left, right] = sides.map(Arc::new);
+    let joined = Join::try_new(
+        left,
+        right,
+        join.on,
+        Some(filter.data),
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?;
+    let shown = before.into_iter().map(Expr::Column);
+    LogicalPlanBuilder::from(LogicalPlan::Join(joined))
+        .project(shown)?
+        .build()
+        .map(Transformed::yes)
 }
 
 fn applied(
@@ -196,7 +247,7 @@ fn sorted(
         let replaced = applies.replace(over_input(&by.expr, shown)?, None)?;
         below = applies.below;
         let own = replaced.data.column_refs().into_iter().filter(|column| {
-            column.relation.as_ref().is_some_and(|relation| relation.table() == APPLIED)
+            column.relation.as_ref().is_some_and(|relation| relation.table().starts_with(APPLIED))
         });
         shows.extend(own.cloned().map(Expr::Column));
         by.expr = replaced.data;
@@ -248,7 +299,7 @@ fn is_apply(expr: &Expr, node: &LogicalPlan, tops: &[Expr]) -> bool {
     let Some(subquery) = subquery_of(expr) else { return false };
     let plan = &subquery.subquery;
     if !takes_outer(plan) {
-        return false;
+        return is_membership(expr, node, tops);
     }
     let joins = match expr {
         Expr::ScalarSubquery(_) => {
@@ -272,6 +323,11 @@ fn apply_value(
     input: LogicalPlan,
     names: &mut Names,
 ) -> Result<(Expr, LogicalPlan)> {
+    let is_own = subquery_of(&expr).is_some_and(|inner| !takes_outer(&inner.subquery));
+    if is_own && is_joined(&expr) {
+        let qualifier = || TableReference::bare(format!("{APPLIED} {}", names.next()));
+        return membership(expr, guard, input, qualifier);
+    }
     let schema = Arc::clone(input.schema());
     let (subplan, kind, negated) = match expr {
         Expr::ScalarSubquery(subquery) => {

@@ -5,6 +5,8 @@
 //! NOT IN, set-returning functions of an outer column — it refuses, or drops the LIMIT. Those are run
 //! here as they are written: once for each distinct set of outer values.
 //!
+//! Those that name nothing from outside, but are asked for a value, are joins of another kind (`membership.rs`).
+//!
 //! [`AnalyzeApply`] decides which is which (`correlation.rs`) and puts a node of its own below the one
 //! that has the sub-select (`convert.rs`). The operator plans the sub-select anew with the values in the
 //! place of the columns, so that keys and times prune what it reads.
@@ -12,6 +14,7 @@
 mod arms;
 mod convert;
 mod correlation;
+mod membership;
 mod node;
 mod physical;
 

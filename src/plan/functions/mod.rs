@@ -57,6 +57,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 pub use casts::type_of;
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use folding::while_planning;
+pub use numbers::{holding, unscaled};
 pub use operators::PostgresOperators;
 pub use round::ROUND_EVEN;
 pub use similar_to::SIMILAR;

@@ -16,7 +16,7 @@ use super::chain::{is_chain, type_of};
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
 use super::long_value::TEXT_CONCAT;
-use super::numbers::exact;
+use super::numbers::{beside_numeric, exact, unscaled};
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
@@ -262,7 +262,15 @@ fn reckoned(op: &BinaryOperator, left: Expr, right: Expr, schema: &DFSchema) -> 
             DataType::Timestamp(..) if is_text && *op == BinaryOperator::Plus => {
                 cast(text, DataType::Interval(IntervalUnit::MonthDayNano))
             }
-            of if is_text && (of.is_numeric() || of.is_temporal()) => cast(text, of),
+            of if is_text && (of.is_numeric() || of.is_temporal()) => {
+                let number = match &text {
+                    Expr::Literal(value, _) => {
+                        value.try_as_str().flatten().and_then(|text| beside_numeric(text, &of))
+                    }
+                    _ => None,
+                };
+                number.map_or_else(|| cast(text, of), lit)
+            }
             _ => text,
         }
     };
@@ -300,23 +308,25 @@ fn beside(other: &Expr, literal: Expr, schema: &DFSchema) -> Expr {
         return literal;
     };
     match (of.data_type(), value.try_as_str().flatten()) {
-        (DataType::List(item), Some(text)) => match array_literal(text, item) {
-            Some(list) => Expr::Literal(list, None),
-            None => literal,
-        },
+        (DataType::List(item), Some(text)) => {
+            match array_literal(text, &unscaled(item.data_type())) {
+                Some(list) => Expr::Literal(list, None),
+                None => literal,
+            }
+        }
         _ => literal,
     }
 }
 
 /// `{a,"b c",NULL}` as an array of one dimension; None for what is not, or has an item that is not
 /// of the type.
-fn array_literal(text: &str, item: &Arc<Field>) -> Option<ScalarValue> {
+fn array_literal(text: &str, item: &DataType) -> Option<ScalarValue> {
     let items: Option<Vec<ScalarValue>> = array_text::split(text)?
         .into_iter()
         .map(|text| match text {
-            None => ScalarValue::try_from(item.data_type()).ok(),
-            Some(text) => ScalarValue::try_from_string(text, item.data_type()).ok(),
+            None => ScalarValue::try_from(item).ok(),
+            Some(text) => ScalarValue::try_from_string(text, item).ok(),
         })
         .collect();
-    Some(ScalarValue::List(ScalarValue::new_list(&items?, item.data_type(), true)))
+    Some(ScalarValue::List(ScalarValue::new_list(&items?, item, true)))
 }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
 
 use super::changed::{Change, changed};
 use super::long_value;
+use super::numbers::unscaled;
 
 /// `asofdb_alike(text, sample)`: the text as a value of the sample's type.
 pub const ALIKE: &str = "asofdb_alike";
@@ -62,7 +63,16 @@ impl ScalarUDFImpl for Alike {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {
-        Ok(vec![types.last().cloned().unwrap_or(DataType::Null); types.len()])
+        let like = match types.last() {
+            Some(DataType::List(item)) => {
+                let item = item.as_ref().clone();
+                let of = unscaled(item.data_type());
+                DataType::List(Arc::new(item.with_data_type(of)))
+            }
+            Some(of) => unscaled(of),
+            None => DataType::Null,
+        };
+        Ok(vec![like; types.len()])
     }
 
     fn return_type(&self, types: &[DataType]) -> DataFusionResult<DataType> {

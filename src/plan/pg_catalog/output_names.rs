@@ -56,7 +56,7 @@ fn name_select(select: &mut Select, is_inner: bool) {
     };
     let has_wildcard =
         !is_inner && select.projection.iter().any(is_wildcard) && select.projection.len() > 1;
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut seen = Repeated::default();
     for item in &mut select.projection {
         let (expr, alias) = match item {
             SelectItem::UnnamedExpr(expr) => (expr, None),
@@ -68,22 +68,45 @@ fn name_select(select: &mut Select, is_inner: bool) {
             Some(alias) => alias.value.to_lowercase(),
             None => name_of(expr).map_or_else(|| "?column?".to_owned(), |(name, _)| name),
         };
-        let count = seen.entry(name.clone()).or_insert(0);
-        *count += 1;
+        let count = seen.count(&name);
         let is_plain = match expr {
             Expr::Identifier(ident) => !is_call(ident),
             Expr::CompoundIdentifier(_) => true,
             _ => false,
         };
-        if *count == 1 && !has_wildcard && (alias.is_some() || is_plain) {
+        if count == 1 && !has_wildcard && (alias.is_some() || is_plain) {
             continue;
         }
-        let unique = match *count {
+        let unique = match count {
             1 if !has_wildcard => name,
-            n => format!("{name}{MARK}{n}"),
+            n => marked(&name, n),
         };
         let expr = std::mem::replace(expr, Expr::Value(Value::Null.into()));
         *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', unique) };
+    }
+}
+
+fn marked(name: &str, count: usize) -> String {
+    format!("{name}{MARK}{count}")
+}
+
+/// Names of columns, which PostgreSQL lets repeat.
+#[derive(Default)]
+pub struct Repeated(HashMap<String, usize>);
+
+impl Repeated {
+    /// The name as a plan wants it: different from those before; [`shown`] is what it was.
+    pub fn named(&mut self, name: String) -> String {
+        match self.count(&name) {
+            1 => name,
+            n => marked(&name, n),
+        }
+    }
+
+    fn count(&mut self, name: &str) -> usize {
+        let count = self.0.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        *count
     }
 }
 

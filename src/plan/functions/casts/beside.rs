@@ -1,15 +1,16 @@
 //! Literals that take the type of what they are compared with.
 
 use arrow::datatypes::{DataType, Field, IntervalUnit};
-use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::expr::{BinaryExpr, InList};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, Operator};
 
 use super::function::{is_text, type_of};
+use crate::plan::functions::numbers::beside_numeric;
 
 /// In comparisons, BETWEEN and IN.
 #[derive(Debug)]
@@ -54,16 +55,23 @@ fn is_comparison(op: Operator) -> bool {
 }
 
 /// Casts a literal of text to the type of the other, unless that is text or not known; whether it
-/// was one.
+/// was one. Beside a numeric, numbers too keep the digits that they are written with.
 pub fn take_type_of(literal: &mut Expr, other: &Expr, schema: &DFSchema) -> bool {
     let is_literal = |expr: &Expr| match expr {
         Expr::Literal(value, _) => is_text(&value.data_type()),
         _ => false,
     };
-    if !is_literal(literal) || is_literal(other) {
+    let is_number = matches!(literal, Expr::Literal(ScalarValue::Float64(_), _));
+    if !(is_literal(literal) || is_number) || is_literal(other) {
         return false;
     }
     let Ok((_, of)) = other.to_field(schema) else { return false };
+    if let Expr::Literal(value, _) = &*literal
+        && let Some(number) = number_beside(value, of.data_type())
+    {
+        *literal = Expr::Literal(number, None);
+        return true;
+    }
     let data_type = match of.data_type() {
         // What lies between two times is an interval, and is written as one.
         DataType::Duration(_) => DataType::Interval(IntervalUnit::MonthDayNano),
@@ -71,11 +79,22 @@ pub fn take_type_of(literal: &mut Expr, other: &Expr, schema: &DFSchema) -> bool
     };
     let of = Field::new("", data_type, true).with_metadata(of.metadata().clone());
     // The items of a list are compared with ANY as well.
-    let takes = !matches!(of.data_type(), DataType::List(_))
+    let takes = !is_number
+        && !matches!(of.data_type(), DataType::List(_))
         && type_of(&of).is_some_and(|of| !is_text(&of.arrow()));
     if takes {
         let literal_taken = Box::new(std::mem::take(literal));
         *literal = Expr::Cast(Cast::new_from_field(literal_taken, of.into()));
     }
     takes
+}
+
+/// A text or a number as it is written, beside a numeric.
+fn number_beside(literal: &ScalarValue, of: &DataType) -> Option<ScalarValue> {
+    match literal {
+        ScalarValue::Float64(Some(number)) if number.is_finite() => {
+            beside_numeric(&number.to_string(), of)
+        }
+        text => beside_numeric(text.try_as_str()??, of),
+    }
 }

@@ -11,6 +11,7 @@ mod constants;
 mod floats;
 mod integers;
 mod rounding;
+mod written;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use super::interval::IntervalAsTime;
 use crate::plan::expressions::rewrite_expressions;
 
 pub use constants::exact;
+pub use written::{beside_numeric, holding, unscaled};
 
 /// The rewrite.
 #[derive(Debug)]

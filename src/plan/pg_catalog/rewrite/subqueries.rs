@@ -97,7 +97,7 @@ pub fn rewrite(expr: &mut Expr) {
 
 /// What a value is compared with by ANY and ALL: a sub-select of many rows, which stays one, or an
 /// array, which may be written as text.
-fn members(value: &Expr, members: &mut Expr) {
+fn members(value: &mut Expr, members: &mut Expr) {
     match members {
         Expr::Subquery(query) => {
             let rows = build::derived(query.as_ref().clone(), Some(build::alias("members", &[])));
@@ -107,6 +107,8 @@ fn members(value: &Expr, members: &mut Expr) {
         Expr::Value(text) if matches!(text.value, Value::SingleQuotedString(_)) => {
             let like = build::call("make_array", vec![value.clone()]);
             *members = build::call(ALIKE, vec![members.clone(), like]);
+            // A numeric is compared with numerics that are not rounded to its scale.
+            *value = build::call(ALIKE, vec![value.clone(), value.clone()]);
         }
         _ => {}
     }
