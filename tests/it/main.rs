@@ -4,6 +4,7 @@ mod asof;
 mod bad_input;
 mod changes;
 mod command_line;
+mod copy_lines;
 mod crash;
 mod differences;
 mod documents;
