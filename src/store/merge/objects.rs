@@ -51,10 +51,12 @@ pub(super) fn merge(
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
     let ids: std::collections::BTreeSet<TableId> =
         ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
-    // Names that are freed are free for what comes; what is in a schema goes before it.
+    // Names that are freed are free for what comes; a schema goes after what was in it, moved or gone.
     let (gone, rest): (Vec<TableId>, Vec<TableId>) =
         ids.into_iter().partition(|id| !other.contains_key(id));
-    for id in gone.into_iter().rev().chain(rest) {
+    let is_schema = |id: &TableId| matches!(before.get(id), Some(Object::Namespace(..)));
+    let (schemas, gone): (Vec<TableId>, Vec<TableId>) = gone.into_iter().partition(is_schema);
+    for id in gone.into_iter().rev().chain(rest).chain(schemas) {
         let three = (before.get(&id), mine.get(&id), other.get(&id));
         merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
     }
@@ -149,7 +151,9 @@ impl Merging<'_> {
     fn drop_namespace(&mut self, id: TableId) -> Result<()> {
         let Some(name) = namespace(self.ours, id)? else { return Ok(()) };
         let left = self.merged.transaction.snapshot().relations()?;
-        if left.iter().all(|relation| relation.name().0 != name) {
+        // Theirs may have made one of its name anew.
+        let is_back = self.theirs.namespaces()?.contains(&name);
+        if !is_back && left.iter().all(|relation| relation.name().0 != name) {
             self.merged.transaction.drop_namespace(&name);
             self.note(&name, "dropped", (0, 0));
         }
@@ -196,6 +200,16 @@ impl Merging<'_> {
         if !self.merged.transaction.snapshot().namespaces()?.contains(&name) {
             self.merged.transaction.create_namespace(&name)?;
             self.note(&name, "created", (0, 0));
+        }
+        self.follow_comment(&name)
+    }
+
+    /// What theirs says of a schema, where ours said nothing else since.
+    fn follow_comment(&mut self, name: &str) -> Result<()> {
+        let of = |at: &Snapshot| at.namespace_comment(name);
+        let (base, ours, theirs) = (of(self.base)?, of(self.ours)?, of(self.theirs)?);
+        if theirs != ours && (ours == base || ours.is_none()) {
+            self.merged.transaction.comment_namespace(name, theirs);
         }
         Ok(())
     }
@@ -269,7 +283,10 @@ impl Merging<'_> {
                 }
                 Ok(())
             }
-            _ => Ok(()),
+            _ => match namespace(self.theirs, id)? {
+                Some(name) => self.follow_comment(&name),
+                None => Ok(()),
+            },
         }
     }
 
