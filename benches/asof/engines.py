@@ -13,8 +13,9 @@ from pathlib import Path
 import shapes
 
 
-def versions():
-    return ", ".join(f"{name} {version(name)}" for name in ["duckdb", "polars"])
+def versions(binary):
+    own = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return ", ".join([own, *(f"{name} {version(name)}" for name in ["duckdb", "polars"])])
 
 
 def timed(runs, ask, cpu):
@@ -81,7 +82,23 @@ def polars_(shape, folder, options):
     return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
 
 
-def asofdb_(shape, folder, options):
+def limit_(shape, folder, options):
+    """What no engine on these files can do without: the right side's columns decoded, the labels sorted."""
+    import numpy
+    import polars as pl
+
+    labels = pl.read_parquet(f"{folder}/l-*.parquet")
+    keys = (labels["k"].to_numpy().astype("uint64") << 40) | (labels["ts"].to_physical().to_numpy().astype("uint64") >> 20)
+
+    def ask():
+        rows = pl.read_parquet(f"{folder}/f-*.parquet", columns=["k", "ts", "v"])
+        numpy.sort(keys)
+        return [rows.height]
+
+    return {key: value for key, value in timed(options.runs, ask, own_cpu).items() if key != "answer"} | {"rss_mib": own_peak_mib()}
+
+
+def asofdb_(shape, folder, options, mode="auto"):
     import psycopg
 
     data = Path(folder) / "asofdb"
@@ -97,6 +114,7 @@ def asofdb_(shape, folder, options):
                 (data / "loaded").touch()
             cpu = lambda: sum(int(n) for n in Path(f"/proc/{server.pid}/stat").read_text().split(") ")[1].split()[11:13]) / os.sysconf("SC_CLK_TCK")
             ask = lambda: plain(client.execute(shape.query).fetchone())
+            client.execute(f"SET asof_mode = {mode}")
             forget_peak(server.pid)
             return timed(options.runs, ask, cpu) | {"rss_mib": peak_mib(server.pid)}
     finally:
@@ -128,6 +146,10 @@ def main():
             result = asofdb_(shape, options.folder, options)
         case "polars":
             result = polars_(shape, options.folder, options)
+        case "limit":
+            result = limit_(shape, options.folder, options)
+        case engine if engine.startswith("asofdb:"):
+            result = asofdb_(shape, options.folder, options, engine.split(":")[1])
         case engine:
             result = duckdb_(shape, options.folder, options, native=engine == "duckdb")
     print(json.dumps({"engine": options.engine, **result}))

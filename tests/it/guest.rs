@@ -1,6 +1,6 @@
 //! Sessions on a database of this process.
 
-use asofdb::activity::{SessionActivity, SessionFacts};
+use asofdb::activity::{CancelToken, SessionActivity, SessionFacts};
 use asofdb::error::{Error, Result};
 use asofdb::fault;
 use asofdb::session::{Database, Outcome, Session, SessionOptions};
@@ -64,6 +64,11 @@ impl Guest {
             self.session.fail();
         }
         rows
+    }
+
+    /// What another may cancel a statement by.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.activity.cancel_token()
     }
 
     /// What the client was told beside the answers since it was last asked.

@@ -1,6 +1,7 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod asof;
+mod asof_large;
 mod bad_input;
 mod changes;
 mod command_line;

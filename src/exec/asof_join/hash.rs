@@ -34,6 +34,7 @@ use super::metrics::AsofMetrics;
 use super::residual::Pending;
 use super::sides::{LeftRows, Sides};
 use super::window::{Encoded, Position, Window};
+use crate::exec::prefix::first_not;
 
 /// The right side, whole.
 pub(super) struct Held {
@@ -361,11 +362,9 @@ fn last_passed(
     run: Range<usize>,
     inclusive: bool,
 ) -> Option<usize> {
-    let (mut low, mut high) = (run.start, run.end);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let order = left.rows.times.compare(row, &right.times, middle);
-        if order.is_gt() || (inclusive && order.is_eq()) { low = middle + 1 } else { high = middle }
-    }
-    (low > run.start).then(|| low - 1)
+    let passed = first_not(run.clone(), |at| {
+        let order = left.rows.times.compare(row, &right.times, at);
+        order.is_gt() || (inclusive && order.is_eq())
+    });
+    (passed > run.start).then(|| passed - 1)
 }
