@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::crossed::Crossed;
 use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
 use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
@@ -18,6 +19,8 @@ type Objects = BTreeMap<TableId, Object>;
 struct Merging<'a> {
     merged: &'a mut Merged,
     base: &'a Snapshot,
+    /// The bases beside it.
+    crossed: Option<&'a Crossed>,
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
     prefer: Prefer,
@@ -28,7 +31,7 @@ struct Merging<'a> {
 
 pub(super) fn merge(
     merged: &mut Merged,
-    base: &Snapshot,
+    (newest, crossed): (&Snapshot, Option<&Crossed>),
     ours: &Snapshot,
     theirs: &Snapshot,
     prefer: Prefer,
@@ -39,15 +42,27 @@ pub(super) fn merge(
         let all = catalog::objects(&view, at.point.root)?;
         Ok(all.into_iter().map(|object| (object.id(), object)).collect())
     };
-    let (before, mine, other) = (objects(base)?, objects(ours)?, objects(theirs)?);
+    let (mut before, mine, other) = (objects(newest)?, objects(ours)?, objects(theirs)?);
+    for other in crossed.map_or(&[][..], |crossed| &crossed.others) {
+        for (id, object) in objects(other)? {
+            before.entry(id).or_insert(object);
+        }
+    }
     let differ = |side: &Objects| -> HashSet<TableId> {
         let tables = side.iter().filter(|(_, object)| matches!(object, Object::Table(..)));
         tables.filter(|(id, object)| before.get(id) != Some(object)).map(|(id, _)| *id).collect()
     };
-    let our_tables = changed::tables(&view, base.commit(), ours.commit(), &differ(&mine))?;
-    let their_tables = changed::tables(&view, base.commit(), theirs.commit(), &differ(&other))?;
+    let changed = |head: &Snapshot, of: HashSet<TableId>| match crossed {
+        None => changed::tables(&view, newest.commit(), head.commit(), &of),
+        // Of several bases each has another line: only the objects can tell.
+        Some(_) => Ok(None),
+    };
+    let (our_tables, their_tables) =
+        (changed(ours, differ(&mine))?, changed(theirs, differ(&other))?);
     drop(view);
-    let mut merging = Merging { merged, base, ours, theirs, prefer, our_tables, their_tables };
+    let base = newest;
+    let mut merging =
+        Merging { merged, base, crossed, ours, theirs, prefer, our_tables, their_tables };
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
     let ids: std::collections::BTreeSet<TableId> =
         ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
@@ -57,8 +72,14 @@ pub(super) fn merge(
     let is_schema = |id: &TableId| matches!(before.get(id), Some(Object::Namespace(..)));
     let (schemas, gone): (Vec<TableId>, Vec<TableId>) = gone.into_iter().partition(is_schema);
     for id in gone.into_iter().rev().chain(rest).chain(schemas) {
-        let three = (before.get(&id), mine.get(&id), other.get(&id));
-        merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
+        let before = match crossed {
+            None => before.get(&id).copied(),
+            Some(crossed) => {
+                merging.base = crossed.base_of(id, newest)?;
+                object_at(merging.base, id)?
+            }
+        };
+        merging.object(id, (before, mine.get(&id).copied(), other.get(&id).copied()))?;
     }
     let dangling = views::dangling(&merged.transaction, ours, theirs)?;
     merged.conflicts.extend(dangling);
@@ -301,7 +322,7 @@ impl Merging<'_> {
         }
         let empty = || Arc::new(Table::empty(ours.store().clone(), Arc::clone(ours.schema())));
         let base = base.unwrap_or_else(empty);
-        let joined = join(&base, ours, theirs, since, self.prefer)?;
+        let joined = join(&base, (ours, theirs), since, self.crossed, self.prefer)?;
         self.merged.conflicts.extend(joined.conflicts);
         let Some(taken) = joined.taken else { return Ok(()) };
         let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema());
@@ -331,6 +352,11 @@ impl Merging<'_> {
         self.note(&name, if renamed { "renamed" } else { "changed" }, counts);
         Ok(())
     }
+}
+
+pub(super) fn object_at(at: &Snapshot, id: TableId) -> Result<Option<Object>> {
+    let view = at.store().shared.log.read()?;
+    catalog::object(&view, at.point.root, id)
 }
 
 fn is_table(object: Option<Object>) -> bool {
