@@ -1,16 +1,9 @@
 //! What EXPLAIN says of ASOF JOIN, and what EXPLAIN ANALYZE counts: the mode, the tolerance, what is pushed
 //! where, and what is not read at all.
 
-use asofdb::config::Settings;
 use asofdb::error::ErrorKind;
-use asofdb::server::query_runtime;
-use asofdb::session::Database;
 
-use super::guest::Guest;
-use crate::property::home;
-
-/// 2026-01-01 00:00:00 UTC.
-const START_US: i64 = 1_767_225_600_000_000;
+use super::guest::{Guest, visit};
 
 /// Two small tables, one of them in order, and labels.
 const SMALL: &str = "
@@ -23,16 +16,6 @@ const SMALL: &str = "
     INSERT INTO q VALUES (1, 3, 30), (2, 1, 10);
     INSERT INTO heap SELECT * FROM r";
 
-fn block_on<T>(bytes: u64, work: impl AsyncFnOnce(Guest) -> T) -> T {
-    let (folder, settings) = home(START_US);
-    let settings =
-        Settings { memory_limit_bytes: bytes, statement_memory_limit_bytes: bytes / 2, ..settings };
-    query_runtime(&settings).expect("threads").block_on(async {
-        let database = Database::open(folder.path(), settings).expect("it opens");
-        work(Guest::arrive(&database)).await
-    })
-}
-
 async fn explained(guest: &mut Guest, question: &str) -> String {
     let lines = guest.must(&format!("EXPLAIN {question}")).await;
     lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
@@ -40,7 +23,7 @@ async fn explained(guest: &mut Guest, question: &str) -> String {
 
 #[test]
 fn explain_names_the_mode_and_a_forced_one_serves_or_is_refused() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(SMALL).await;
         let on = |right: &str, more: &str| {
             format!(
@@ -85,7 +68,7 @@ fn explain_names_the_mode_and_a_forced_one_serves_or_is_refused() {
 /// Joins in a chain that ask the labels alone are one operator; one of which nothing is shown is none.
 #[test]
 fn a_chain_is_one_operator() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(SMALL).await;
         let chain = "SELECT l.id, r.v, q.w, p.v FROM l
             ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts
@@ -120,7 +103,7 @@ fn a_chain_is_one_operator() {
 /// Where memory does not hold all labels they come in turns, and the files are read once for each.
 #[test]
 fn labels_come_in_turns_where_memory_is_short() {
-    block_on(64 << 20, async |mut guest: Guest| {
+    visit(64 << 20, async |mut guest: Guest| {
         guest
             .must("CREATE TABLE r (k int, ts int, v int) CLUSTER BY (k, ts);
                 INSERT INTO r SELECT i % 100, (i * 7919) % 50000, i FROM generate_series(1, 20000) s (i)")
@@ -161,7 +144,7 @@ async fn counted(guest: &mut Guest, question: &str, metric: &str) -> String {
 
 #[test]
 fn ordinary_conditions_are_a_tolerance() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(LARGE).await;
         let spellings = [
             "l.ts >= r.ts AND l.ts - r.ts <= 5",
@@ -188,7 +171,7 @@ fn ordinary_conditions_are_a_tolerance() {
 /// A filter on a key is one on both sides; rows are the same without it.
 #[test]
 fn a_filter_on_a_key_is_read_on_both_sides() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(LARGE).await;
         for (right, reads) in
             [("r", "right=r (segments=1, pruned=0, filter=k@0 = 7)"), ("heap r", "filter=k@0 = 7")]
@@ -207,7 +190,7 @@ fn a_filter_on_a_key_is_read_on_both_sides() {
 
 #[test]
 fn without_labels_no_right_row_is_read() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(LARGE).await;
         for right in ["r", "heap r"] {
             for none in ["WHERE false", "WHERE id < 0"] {
@@ -223,7 +206,7 @@ fn without_labels_no_right_row_is_read() {
 
 #[test]
 fn a_limit_asks_for_so_many_labels() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(LARGE).await;
         for right in ["r", "heap r"] {
             let asked = format!(
@@ -241,7 +224,7 @@ fn a_limit_asks_for_so_many_labels() {
 /// Columns that are not shown are not read, nor a join of which nothing is.
 #[test]
 fn what_is_not_shown_is_not_read() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must(LARGE).await;
         let on = "ON l.k = r.k AND l.ts >= r.ts";
         let plan =
