@@ -8,6 +8,7 @@ import resource
 import subprocess
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import shapes
@@ -15,7 +16,7 @@ import shapes
 
 def versions(binary):
     own = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return ", ".join([own, *(f"{name} {version(name)}" for name in ["duckdb", "polars"])])
+    return ", ".join([own, *(f"{name} {version(name)}" for name in ["duckdb", "polars", "chdb"] if find_spec(name))])
 
 
 def timed(runs, ask, cpu):
@@ -49,7 +50,7 @@ def forget_peak(pid):
 
 
 def plain(row):
-    return [None if value is None else int(value) for value in row]
+    return [None if value in (None, "\\N") else int(value) for value in row]
 
 
 def duckdb_(shape, folder, options, native):
@@ -63,6 +64,24 @@ def duckdb_(shape, folder, options, native):
         database.execute(f"CREATE {kind} {name} AS SELECT * FROM '{folder}/{name}-*.parquet'")
     forget_peak(os.getpid())
     ask = lambda: plain(database.execute(shape.duckdb or shape.query).fetchone())
+    return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
+
+
+def clickhouse_(shape, folder, options):
+    """chDB: ClickHouse in this process, on tables of its own."""
+    import csv
+
+    from chdb.session import Session
+
+    session = Session(f"{folder}/chdb")
+    for name in ["l", *shape.rights]:
+        order = "k, ts" if name != "l" and "k" in shape.rights[name][2] else "tuple()"
+        session.query(f"CREATE TABLE IF NOT EXISTS {name} ENGINE = MergeTree ORDER BY ({order}) SETTINGS allow_nullable_key = 1 "
+                      f"AS SELECT * FROM file('{folder}/{name}-*.parquet', Parquet)")
+    bounds = (f"SETTINGS max_threads = {options.threads}, max_memory_usage = {int(options.memory_gib * 2**30)}, "
+              "join_use_nulls = 1")
+    forget_peak(os.getpid())
+    ask = lambda: plain(next(csv.reader([str(session.query(f"{shape.clickhouse or shape.query} {bounds}", "CSV"))])))
     return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
 
 
@@ -146,6 +165,8 @@ def main():
             result = asofdb_(shape, options.folder, options)
         case "polars":
             result = polars_(shape, options.folder, options)
+        case "chdb":
+            result = clickhouse_(shape, options.folder, options)
         case "limit":
             result = limit_(shape, options.folder, options)
         case engine if engine.startswith("asofdb:"):

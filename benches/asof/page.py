@@ -3,8 +3,10 @@
 import statistics
 from pathlib import Path
 
-NAMES = {"asofdb": "AsofDB", "duckdb": "DuckDB", "duckdb-parquet": "DuckDB on Parquet", "polars": "Polars"}
-COLOURS = {"asofdb": "#c2410c", "duckdb": "#a3a3a3", "duckdb-parquet": "#d4d4d4", "polars": "#7dd3fc"}
+NAMES = {"asofdb": "AsofDB", "duckdb": "DuckDB", "duckdb-parquet": "DuckDB on Parquet", "polars": "Polars",
+         "chdb": "ClickHouse"}
+COLOURS = {"asofdb": "#c2410c", "duckdb": "#a3a3a3", "duckdb-parquet": "#d4d4d4", "polars": "#7dd3fc",
+           "chdb": "#fde68a"}
 WIDTH, BAR, GAP, LEFT = 760, 13, 14, 130
 
 
@@ -75,8 +77,8 @@ def chart(measured):
                         f'<text x="{LEFT + width + 5:.0f}" y="{y + BAR - 2}">{times:.3g}</text>')
             y += BAR + 1
         y += GAP
-    legend = "".join(f'<rect x="{LEFT + n * 150}" y="8" width="10" height="10" fill="{COLOURS[engine]}"/>'
-                     f'<text x="{LEFT + n * 150 + 14}" y="17">{name}</text>' for n, (engine, name) in enumerate(NAMES.items()))
+    legend = "".join(f'<rect x="{LEFT + n * 125}" y="8" width="10" height="10" fill="{COLOURS[engine]}"/>'
+                     f'<text x="{LEFT + n * 125 + 14}" y="17">{name}</text>' for n, (engine, name) in enumerate(NAMES.items()))
     return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" font-family="sans-serif" '
             f'font-size="11"><rect width="100%" height="100%" fill="white"/>{legend}{"".join(bars)}</svg>\n')
 
@@ -94,7 +96,7 @@ it answered. DuckDB is asked twice: on its own table, and on the Parquet files t
 rows in memory before the clock starts. [benches/asof](../benches/asof) has the shapes and the statements.
 
 {head}
-|{"---|" * 7}
+|{"---|" * (len(NAMES) + 3)}
 {chr(10).join(rows(measured))}
 
 ![times as multiples of AsofDB's, logarithmic](benchmarks.svg)

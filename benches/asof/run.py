@@ -7,8 +7,8 @@
 For each shape and engine: the median of the runs in seconds, the processor's seconds, the most memory (RSS), and the
 answer, which must be the same everywhere. Engines take turns, each in a process of its own with the same number of
 threads and the same bound on memory. DuckDB is asked twice: on its own table and on the Parquet files that
-AsofDB's rows were loaded from. Polars has the rows in memory before the clock starts.
-Needs duckdb, polars and psycopg.
+AsofDB's rows were loaded from. Polars has the rows in memory before the clock starts; ClickHouse, as chDB, has tables of its own.
+Needs what requirements.txt lists; ClickHouse is asked where chdb is installed.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import engines
@@ -90,7 +91,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory-gib", type=float, default=8)
     parser.add_argument("--only", help="names of shapes, with commas")
-    parser.add_argument("--engines", default="asofdb,duckdb,duckdb-parquet,polars")
+    parser.add_argument("--engines", default="asofdb,duckdb,duckdb-parquet,polars" + (",chdb" if find_spec("chdb") else ""))
     parser.add_argument("--modes", action="store_true", help="each mode that can serve a shape as well, forced")
     parser.add_argument("--write", help="the page to make, and its chart beside it")
     parser.add_argument("--folder", help="where rows are made and kept (60 GB); else each shape's go when it is done")

@@ -25,6 +25,8 @@ class Shape:
     polars: str = ""
     # DuckDB's own way of saying it, where the other is not one it is quick at.
     duckdb: str = ""
+    # ClickHouse's, likewise.
+    clickhouse: str = ""
     # How many COPY statements load each right side: so many overlapping runs of files.
     parts: int = 1
     # A bound on memory of its own.
@@ -65,6 +67,7 @@ TICK = ("CAST(floor(8000 * pow(((hash(i * 31 + 1) >> 11) % 1000000) / 1000000.0,
         "make_timestamp(1704067200000000 + ((hash(i * 31 + 2) >> 8) % (23400 * 20))::BIGINT * 1000000) AS ts")
 TAQ = "SELECT count(*) AS n, count(f.v) AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts AND l.ts - f.ts <= INTERVAL '1 minute'"
 TAQ_DUCKDB = "SELECT count(*) AS n, count(*) FILTER (l.ts - f.ts <= INTERVAL '1 minute') AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
+TAQ_CLICKHOUSE = "SELECT count(*) AS n, countIf(l.ts - f.ts <= 60) AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
 TAQ_POLARS = """
 from datetime import timedelta
 joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k", tolerance=timedelta(minutes=1))
@@ -117,7 +120,7 @@ SHAPES = [
     Shape("quotes", "100 M quotes, 10 M trades, 8 K symbols of unlike weight, ties; at most a minute old",
           {"f": (100_000_000, f"{TICK}, {scattered(3, 1000)} AS v", "k, ts", f"({KTV}) CLUSTER BY (k, ts)")},
           (10_000_000, "i AS id, " + TICK.replace("31 + 1", "37 + 11").replace("31 + 2", "37 + 12"), "",
-           "(id BIGINT, k BIGINT, ts TIMESTAMP)"), TAQ, TAQ_POLARS, TAQ_DUCKDB),
+           "(id BIGINT, k BIGINT, ts TIMESTAMP)"), TAQ, TAQ_POLARS, TAQ_DUCKDB, TAQ_CLICKHOUSE),
     Shape("wide-text", "20 M rows of 40 columns, 500 K keys of text, 1 M labels; 10 columns wanted",
           {"f": (20_000_000, WIDE, "k, ts", WIDE_DDL)},
           (1_000_000, "i AS id, 'entity-' || " + scattered(11, 500_000) + f"::VARCHAR AS k, {time_of(12)} AS ts", "",

@@ -2,8 +2,6 @@
 //! updates, rows in the log, folding and compaction; streams of sorted rows are the oracle, whose own
 //! oracle compares all pairs.
 
-use asofdb::config::Settings;
-use asofdb::error::ErrorKind;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use asofdb::store::CompactOptions;
@@ -196,6 +194,10 @@ impl House {
                 assert_eq!(self.guest.refused(&question).await, "0A000", "{mode}: {question}");
             }
         }
+        for (question, same) in spelled_with_lateral(self.shape.on()) {
+            self.run("SET asof_mode = auto").await;
+            assert_eq!(self.run(&question).await, self.run(&same).await, "{same}");
+        }
         for (question, same) in questions_of_one_answer(self.shape.on()) {
             self.run("SET asof_mode = auto").await;
             assert_eq!(self.run(&question).await, self.run(&same).await, "{question}");
@@ -254,6 +256,22 @@ fn questions_that_keep_the_right(on: &str) -> Vec<String> {
     ]
 }
 
+/// The nearest time, in the words of a sub-select that is run for each label: among rows of one time it may
+/// take any.
+fn spelled_with_lateral(on: &str) -> Vec<(String, String)> {
+    let few = "WHERE l.id % 60 = 0 ORDER BY l.id";
+    let ask = |kind: &str, condition: &str, order: &str| {
+        let joined =
+            format!("SELECT l.id, r.ts FROM l ASOF {kind} JOIN r ON {on} AND {condition} {few}");
+        let lateral = format!(
+            "SELECT l.id, r.ts FROM l {kind} JOIN LATERAL (SELECT r.ts FROM r WHERE {on} AND {condition}
+             ORDER BY r.ts {order} LIMIT 1) AS r ON true {few}"
+        );
+        (joined, lateral)
+    };
+    vec![ask("LEFT", "l.ts >= r.ts", "DESC"), ask("INNER", "l.ts < r.ts", "ASC")]
+}
+
 /// Kinds in the words of others.
 fn questions_of_one_answer(on: &str) -> Vec<(String, String)> {
     let ask = |shown: &str, kind: &str, rest: &str| {
@@ -282,134 +300,5 @@ fn every_mode_answers_alike() {
             }
             house.compare().await;
         });
-    });
-}
-
-/// Two small tables, one of them in order, and labels.
-const SMALL: &str = "
-    CREATE TABLE l (id int, k int, ts int);
-    CREATE TABLE r (k int, ts int, v int) CLUSTER BY (k, ts);
-    CREATE TABLE q (k int, ts int, w int) CLUSTER BY (k, ts);
-    CREATE TABLE heap (k int, ts int, v int);
-    INSERT INTO l VALUES (1, 1, 5), (2, 1, 50), (3, 2, 5), (4, NULL, 5);
-    INSERT INTO r VALUES (1, 4, 40), (1, 5, 50), (2, 6, 60);
-    INSERT INTO q VALUES (1, 3, 30), (2, 1, 10);
-    INSERT INTO heap SELECT * FROM r";
-
-fn block_on<T>(bytes: u64, work: impl AsyncFnOnce(Guest) -> T) -> T {
-    let (folder, settings) = home(START_US);
-    let settings =
-        Settings { memory_limit_bytes: bytes, statement_memory_limit_bytes: bytes / 2, ..settings };
-    query_runtime(&settings).expect("threads").block_on(async {
-        let database = Database::open(folder.path(), settings).expect("it opens");
-        work(Guest::arrive(&database)).await
-    })
-}
-
-async fn explained(guest: &mut Guest, question: &str) -> String {
-    let lines = guest.must(&format!("EXPLAIN {question}")).await;
-    lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
-}
-
-#[test]
-fn explain_names_the_mode_and_a_forced_one_serves_or_is_refused() {
-    block_on(1 << 30, async |mut guest: Guest| {
-        guest.must(SMALL).await;
-        let on = |right: &str, more: &str| {
-            format!(
-                "SELECT l.id, r.v FROM l ASOF LEFT JOIN {right} r ON l.k = r.k AND l.ts >= r.ts{more}"
-            )
-        };
-        let both = " AND l.id + r.v > 50";
-        let served = [
-            (
-                "auto",
-                on("r", ""),
-                "AsofSearchExec: mode=Merge, kind=Left, on=[(k = k)], match=[ts >= ts], tie=[_commit, _row_id], right=r (",
-            ),
-            ("seek", on("r", ""), "AsofSearchExec: mode=Seek,"),
-            ("merge", on("r", ""), "AsofSearchExec: mode=Merge,"),
-            ("hash", on("r", ""), "AsofJoinExec: mode=Hash,"),
-            ("loop", on("r", both), "AsofJoinExec: mode=Loop,"),
-            ("stream", on("r", both), "AsofJoinExec: mode=Stream,"),
-            ("auto", on("heap", ""), "AsofJoinExec: mode=Hash,"),
-        ];
-        for (mode, question, shown) in served {
-            guest.must(&format!("SET asof_mode = {mode}")).await;
-            let plan = explained(&mut guest, &question).await;
-            assert!(plan.contains(shown), "{mode}: {plan}");
-        }
-        let refused = [
-            ("seek", on("heap", "")),
-            ("merge", on("r", both)),
-            ("hash", on("r", both)),
-            ("loop", on("r", "")),
-        ];
-        for (mode, question) in refused {
-            guest.must(&format!("SET asof_mode = {mode}")).await;
-            let error = guest.run(&question).await.expect_err(mode);
-            assert_eq!(error.kind(), ErrorKind::NotSupported, "{mode}: {error}");
-        }
-        let error = guest.run("SET asof_mode = fastest").await.expect_err("no such mode");
-        assert_eq!(error.kind(), ErrorKind::InvalidValue);
-    });
-}
-
-/// Joins in a chain that ask the labels alone are one operator; one of which nothing is shown is none.
-#[test]
-fn a_chain_is_one_operator() {
-    block_on(1 << 30, async |mut guest: Guest| {
-        guest.must(SMALL).await;
-        let chain = "SELECT l.id, r.v, q.w, p.v FROM l
-            ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts
-            ASOF LEFT JOIN q ON l.k = q.k AND l.ts > q.ts
-            ASOF JOIN r AS p ON l.k = p.k AND l.ts <= p.ts + 0 AND p.ts - l.ts < 9 ORDER BY l.id";
-        let whole = chain.replace(" + 0", "");
-        let plan = explained(&mut guest, &whole).await;
-        assert_eq!(plan.matches("AsofSearchExec").count(), 1, "{plan}");
-        assert_eq!(plan.matches("mode=").count(), 3, "{plan}");
-        let found = guest.must(&whole).await;
-        guest.must("SET asof_mode = stream").await;
-        assert_eq!(guest.must(chain).await, found);
-        assert_eq!(found, [["1", "50", "30", "50"], ["3", "NULL", "10", "60"]]);
-        guest.must("SET asof_mode = auto").await;
-        let plan = explained(
-            &mut guest,
-            "SELECT l.id, q.w FROM l
-            ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts
-            ASOF LEFT JOIN q ON l.k = q.k AND l.ts > q.ts",
-        )
-        .await;
-        assert_eq!(plan.matches("mode=").count(), 1, "{plan}");
-        let next = "SELECT l.id, q.w FROM l ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts
-            ASOF LEFT JOIN q ON r.k = q.k AND r.ts > q.ts ORDER BY l.id";
-        let plan = explained(&mut guest, next).await;
-        assert_eq!(plan.matches("AsofSearchExec").count(), 2, "{plan}");
-        let expected = [["1", "30"], ["2", "30"], ["3", "NULL"], ["4", "NULL"]];
-        assert_eq!(guest.must(next).await, expected);
-    });
-}
-
-/// Where memory does not hold all labels they come in turns, and the files are read once for each.
-#[test]
-fn labels_come_in_turns_where_memory_is_short() {
-    block_on(64 << 20, async |mut guest: Guest| {
-        guest
-            .must("CREATE TABLE r (k int, ts int, v int) CLUSTER BY (k, ts);
-                INSERT INTO r SELECT i % 100, (i * 7919) % 50000, i FROM generate_series(1, 20000) s (i)")
-            .await;
-        let labels = "(SELECT i AS id, i % 120 AS k, (i * 31) % 50000 AS ts FROM generate_series(1, 600000) s (i)) l";
-        let question = format!(
-            "SELECT count(*), count(r.v), sum(r.v), sum(l.id) FROM {labels} ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts"
-        );
-        guest.must("SET asof_mode = merge").await;
-        let plan = guest.must(&format!("EXPLAIN ANALYZE {question}")).await;
-        let plan = plan.into_iter().flatten().collect::<String>();
-        let read = plan.split("right_rows=").nth(1).and_then(|rest| rest.split([',', ']']).next());
-        assert_ne!(read, Some("20.00 K"), "one turn was enough: {plan}");
-        let found = guest.must(&question).await;
-        guest.must("SET asof_mode = hash").await;
-        assert_eq!(guest.must(&question).await, found);
-        assert_eq!(found[0][0], "600000");
     });
 }

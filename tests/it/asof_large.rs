@@ -4,26 +4,10 @@
 use std::time::Duration;
 
 use asofdb::activity::CancelReason;
-use asofdb::config::Settings;
-use asofdb::server::query_runtime;
-use asofdb::session::Database;
 
-use super::guest::{Guest, Rows};
-use crate::property::home;
+use super::guest::{Guest, Rows, visit};
 
-/// 2026-01-01 00:00:00 UTC.
-const START_US: i64 = 1_767_225_600_000_000;
 const MODES: [&str; 5] = ["auto", "seek", "merge", "hash", "stream"];
-
-fn block_on<T>(bytes: u64, work: impl AsyncFnOnce(Guest) -> T) -> T {
-    let (folder, settings) = home(START_US);
-    let settings =
-        Settings { memory_limit_bytes: bytes, statement_memory_limit_bytes: bytes / 2, ..settings };
-    query_runtime(&settings).expect("threads").block_on(async {
-        let database = Database::open(folder.path(), settings).expect("it opens");
-        work(Guest::arrive(&database)).await
-    })
-}
 
 /// The same rows in every mode, with 1, 2 and 8 partitions.
 async fn in_every_mode(guest: &mut Guest, question: &str) -> Rows {
@@ -46,7 +30,7 @@ async fn in_every_mode(guest: &mut Guest, question: &str) -> Rows {
 /// Half of the keys have rows, each label lies half a minute before a row: all but the first of a key match.
 #[test]
 fn labels_between_the_rows_of_every_other_key() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         for (dates, keys, rows, sum) in [(10, 5, 27, 108), (1000, 50, 24_975, 12_462_525)] {
             guest
                 .must(&format!(
@@ -67,7 +51,7 @@ fn labels_between_the_rows_of_every_other_key() {
 /// 99 of 100 rows are of one key, in several segments: it is cut inside.
 #[test]
 fn one_key_holds_nearly_all_rows() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest.must("CREATE TABLE r (k int, ts int, v bigint) CLUSTER BY (k, ts)").await;
         for part in 0..3 {
             guest
@@ -98,7 +82,7 @@ fn one_key_holds_nearly_all_rows() {
 
 #[test]
 fn a_key_for_each_row() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest
             .must("CREATE TABLE r (k bigint, ts int, v bigint) CLUSTER BY (k, ts);
                 INSERT INTO r SELECT i * 7919 % 1000003, i % 1000, i FROM generate_series(1, 30000) AS s (i);
@@ -117,7 +101,7 @@ fn a_key_for_each_row() {
 /// Whatever the threads do, among rows of one time it is always the same one.
 #[test]
 fn ties_fall_to_the_same_row_every_time() {
-    block_on(1 << 30, async |mut guest: Guest| {
+    visit(1 << 30, async |mut guest: Guest| {
         guest
             .must("CREATE TABLE b (k int, t int, w bigint) CLUSTER BY (k, t);
                 INSERT INTO b SELECT i % 50, (i / 400) % 100, i FROM generate_series(1, 80000) AS s (i);
@@ -140,7 +124,7 @@ fn ties_fall_to_the_same_row_every_time() {
 /// What a cancelled join has reserved is there for the next: 15 of them would not fit beside each other.
 #[test]
 fn cancelled_joins_give_their_memory_back() {
-    block_on(96 << 20, async |mut guest: Guest| {
+    visit(96 << 20, async |mut guest: Guest| {
         guest
             .must("CREATE TABLE r (k int, ts int, v int) CLUSTER BY (k, ts);
                 INSERT INTO r SELECT i % 100, (i * 7919) % 50000, i FROM generate_series(1, 20000) s (i)")

@@ -2,6 +2,7 @@
 
 mod asof;
 mod asof_large;
+mod asof_plans;
 mod bad_input;
 mod changes;
 mod command_line;

@@ -281,13 +281,19 @@ struct LookUpStream {
 impl LookUpStream {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let LookUp { left, holding, sides, output, metrics, batch_rows } = &mut self.of;
-        let held = holding.clone().await.map_err(DataFusionError::Shared)?;
         while !self.left_done {
             let Some(batch) = left.try_next().await? else {
                 self.left_done = true;
-                self.unmatched = held.close();
+                if sides.condition.kind.keeps_right() {
+                    self.unmatched = held(holding).await?.close();
+                }
                 break;
             };
+            // The right side is not read before there is a row that asks.
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let held = held(holding).await?;
             let joined = look_up(batch, &held, sides, output, metrics)?;
             if joined.num_rows() > 0 {
                 metrics.baseline.record_output(joined.num_rows());
@@ -300,6 +306,10 @@ impl LookUpStream {
         metrics.baseline.record_output(right.num_rows());
         output.unmatched(&right, self.left_width).map(Some)
     }
+}
+
+async fn held(holding: &Holding) -> Result<Arc<Held>> {
+    holding.clone().await.map_err(DataFusionError::Shared)
 }
 
 fn look_up(
