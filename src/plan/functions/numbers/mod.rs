@@ -10,6 +10,7 @@ mod arithmetic;
 mod constants;
 mod floats;
 mod integers;
+mod long_chain;
 mod quotient;
 mod rounding;
 mod written;
@@ -34,6 +35,7 @@ use super::interval::IntervalAsTime;
 use crate::plan::expressions::rewrite_expressions;
 
 pub use constants::exact;
+pub use long_chain::chained;
 pub use written::{beside_numeric, holding, unscaled};
 
 /// The rewrite.
