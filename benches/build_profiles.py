@@ -22,7 +22,7 @@ CREATE TABLE feature (k bigint, ts timestamptz, v double precision) CLUSTER BY (
 INSERT INTO feature SELECT (i * 7919) % 20000, timestamptz '2024-01-01' + i * interval '1 second', i % 1000
   FROM generate_series(1, {rows}) AS s (i);
 CREATE TABLE label AS SELECT (i * 104729) % 20000 AS k, timestamptz '2024-01-01' + i * 10 * interval '1 second' AS ts
-  FROM generate_series(1, {rows} / 10) AS s (i);
+  FROM generate_series(1, {labels}) AS s (i);
 """
 
 STATEMENTS = {
@@ -47,7 +47,7 @@ class Build:
         command = [binary, "serve", "--listen", "127.0.0.1:0", "--data", str(data)]
         self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port = self.server.stdout.readline().strip().rsplit(":", 1)[1]
-        self.say(SET_UP.format(rows=rows))
+        self.say(SET_UP.format(rows=rows, labels=rows // 10))
 
     def say(self, sql):
         """Runs statements; answers what they printed and the milliseconds of the first."""

@@ -8,13 +8,15 @@ import resource
 import subprocess
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import shapes
 
 
-def versions():
-    return ", ".join(f"{name} {version(name)}" for name in ["duckdb", "polars"])
+def versions(binary):
+    own = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return ", ".join([own, *(f"{name} {version(name)}" for name in ["duckdb", "polars", "chdb"] if find_spec(name))])
 
 
 def timed(runs, ask, cpu):
@@ -48,7 +50,7 @@ def forget_peak(pid):
 
 
 def plain(row):
-    return [None if value is None else int(value) for value in row]
+    return [None if value in (None, "\\N") else int(value) for value in row]
 
 
 def duckdb_(shape, folder, options, native):
@@ -62,6 +64,24 @@ def duckdb_(shape, folder, options, native):
         database.execute(f"CREATE {kind} {name} AS SELECT * FROM '{folder}/{name}-*.parquet'")
     forget_peak(os.getpid())
     ask = lambda: plain(database.execute(shape.duckdb or shape.query).fetchone())
+    return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
+
+
+def clickhouse_(shape, folder, options):
+    """chDB: ClickHouse in this process, on tables of its own."""
+    import csv
+
+    from chdb.session import Session
+
+    session = Session(f"{folder}/chdb")
+    for name in ["l", *shape.rights]:
+        order = "k, ts" if name != "l" and "k" in shape.rights[name][2] else "tuple()"
+        session.query(f"CREATE TABLE IF NOT EXISTS {name} ENGINE = MergeTree ORDER BY ({order}) SETTINGS allow_nullable_key = 1 "
+                      f"AS SELECT * FROM file('{folder}/{name}-*.parquet', Parquet)")
+    bounds = (f"SETTINGS max_threads = {options.threads}, max_memory_usage = {int(options.memory_gib * 2**30)}, "
+              "join_use_nulls = 1")
+    forget_peak(os.getpid())
+    ask = lambda: plain(next(csv.reader([str(session.query(f"{shape.clickhouse or shape.query} {bounds}", "CSV"))])))
     return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
 
 
@@ -81,7 +101,23 @@ def polars_(shape, folder, options):
     return timed(options.runs, ask, own_cpu) | {"rss_mib": own_peak_mib()}
 
 
-def asofdb_(shape, folder, options):
+def limit_(shape, folder, options):
+    """What no engine on these files can do without: the right side's columns decoded, the labels sorted."""
+    import numpy
+    import polars as pl
+
+    labels = pl.read_parquet(f"{folder}/l-*.parquet")
+    keys = (labels["k"].to_numpy().astype("uint64") << 40) | (labels["ts"].to_physical().to_numpy().astype("uint64") >> 20)
+
+    def ask():
+        rows = pl.read_parquet(f"{folder}/f-*.parquet", columns=["k", "ts", "v"])
+        numpy.sort(keys)
+        return [rows.height]
+
+    return {key: value for key, value in timed(options.runs, ask, own_cpu).items() if key != "answer"} | {"rss_mib": own_peak_mib()}
+
+
+def asofdb_(shape, folder, options, mode="auto"):
     import psycopg
 
     data = Path(folder) / "asofdb"
@@ -97,6 +133,7 @@ def asofdb_(shape, folder, options):
                 (data / "loaded").touch()
             cpu = lambda: sum(int(n) for n in Path(f"/proc/{server.pid}/stat").read_text().split(") ")[1].split()[11:13]) / os.sysconf("SC_CLK_TCK")
             ask = lambda: plain(client.execute(shape.query).fetchone())
+            client.execute(f"SET asof_mode = {mode}")
             forget_peak(server.pid)
             return timed(options.runs, ask, cpu) | {"rss_mib": peak_mib(server.pid)}
     finally:
@@ -128,6 +165,12 @@ def main():
             result = asofdb_(shape, options.folder, options)
         case "polars":
             result = polars_(shape, options.folder, options)
+        case "chdb":
+            result = clickhouse_(shape, options.folder, options)
+        case "limit":
+            result = limit_(shape, options.folder, options)
+        case engine if engine.startswith("asofdb:"):
+            result = asofdb_(shape, options.folder, options, engine.split(":")[1])
         case engine:
             result = duckdb_(shape, options.folder, options, native=engine == "duckdb")
     print(json.dumps({"engine": options.engine, **result}))

@@ -7,24 +7,34 @@
 For each shape and engine: the median of the runs in seconds, the processor's seconds, the most memory (RSS), and the
 answer, which must be the same everywhere. Engines take turns, each in a process of its own with the same number of
 threads and the same bound on memory. DuckDB is asked twice: on its own table and on the Parquet files that
-AsofDB's rows were loaded from. Polars has the rows in memory before the clock starts.
-Needs duckdb, polars and psycopg.
+AsofDB's rows were loaded from. Polars has the rows in memory before the clock starts; ClickHouse, as chDB, has tables of its own.
+Needs what requirements.txt lists; ClickHouse is asked where chdb is installed.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import engines
+import page
 import shapes
 
 HERE = Path(__file__).resolve().parent
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
 
 
 def ask(engine, shape, folder, options):
@@ -41,6 +51,16 @@ def ask(engine, shape, folder, options):
     return json.loads(run.stdout.strip().splitlines()[-1])
 
 
+def asked_of(shape, options):
+    """The engines, the machine's own limit where a shape has one, and the modes that a planner may choose from."""
+    names = options.engines.split(",")
+    if shape.limit and "asofdb" in names:
+        names.append("limit")
+    if options.modes:
+        names += [f"asofdb:{mode}" for mode in shape.modes]
+    return names
+
+
 def report(shape, results):
     print(f"\n{shape.name}: {shape.about}")
     answers = {json.dumps(result["answer"]) for result in results if "answer" in result}
@@ -54,7 +74,7 @@ def report(shape, results):
     if len(answers) > 1:
         sys.exit(f"{shape.name}: the answers differ: {answers}")
     ours = [r for r in results if r["engine"] == "asofdb" and "seconds" in r]
-    peers = [r for r in results if r["engine"] != "asofdb" and "seconds" in r]
+    peers = [r for r in results if r["engine"] in page.NAMES and r["engine"] != "asofdb" and "seconds" in r]
     if ours and peers:
         best = min(peers, key=lambda r: statistics.median(r["seconds"]))
         ratio = statistics.median(best["seconds"]) / statistics.median(ours[0]["seconds"])
@@ -71,21 +91,32 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory-gib", type=float, default=8)
     parser.add_argument("--only", help="names of shapes, with commas")
-    parser.add_argument("--engines", default="asofdb,duckdb,duckdb-parquet,polars")
-    parser.add_argument("--folder", help="where rows are made and kept; a temporary one if not given")
+    parser.add_argument("--engines", default="asofdb,duckdb,duckdb-parquet,polars" + (",chdb" if find_spec("chdb") else ""))
+    parser.add_argument("--modes", action="store_true", help="each mode that can serve a shape as well, forced")
+    parser.add_argument("--write", help="the page to make, and its chart beside it")
+    parser.add_argument("--folder", help="where rows are made and kept (60 GB); else each shape's go when it is done")
     options = parser.parse_args()
     if options.quick:
         options.scale, options.runs = 0.01, 1
-    print(f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, "
-          f"{options.memory_gib} GiB, {options.runs} runs; {engines.versions()}")
+    machine = (f"{processor()}, {os.cpu_count()} cores, {options.threads} threads, {options.memory_gib:g} GiB, "
+               f"{options.runs} runs, rows × {options.scale:g}; {engines.versions(options.binary)}")
+    print(machine, flush=True)
+    measured = []
     with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
         folder = Path(options.folder or temporary)
-        for shape in shapes.SHAPES:
+        for n, shape in enumerate(shapes.SHAPES):
             if options.only and shape.name not in options.only.split(","):
                 continue
             data = folder / f"{shape.rows_of or shape.name}-{options.scale}"
             shapes.make(shape, data, options.scale, options.threads)
-            report(shape, [ask(engine, shape, data, options) for engine in options.engines.split(",")])
+            results = [ask(engine, shape, data, options) for engine in asked_of(shape, options)]
+            report(shape, results)
+            measured.append((shape, results))
+            is_wanted = any(shape.name == later.rows_of for later in shapes.SHAPES[n + 1:])
+            if not options.folder and not is_wanted:
+                shutil.rmtree(data, ignore_errors=True)
+    if options.write:
+        page.write(options.write, machine, "benches/asof/run.py --modes --write docs/benchmarks.md", measured)
 
 
 if __name__ == "__main__":

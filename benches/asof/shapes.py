@@ -25,12 +25,18 @@ class Shape:
     polars: str = ""
     # DuckDB's own way of saying it, where the other is not one it is quick at.
     duckdb: str = ""
+    # ClickHouse's, likewise.
+    clickhouse: str = ""
     # How many COPY statements load each right side: so many overlapping runs of files.
     parts: int = 1
     # A bound on memory of its own.
     memory_gib: float = 0
     # A shape whose rows serve.
     rows_of: str = ""
+    # Modes that can serve it in the time there is.
+    modes: tuple = ("seek", "merge", "stream")
+    # Whether the machine's own limit is measured: the columns decoded, the labels sorted.
+    limit: bool = False
 
 
 KTV = "k BIGINT NOT NULL, ts TIMESTAMP NOT NULL, v BIGINT"
@@ -61,6 +67,7 @@ TICK = ("CAST(floor(8000 * pow(((hash(i * 31 + 1) >> 11) % 1000000) / 1000000.0,
         "make_timestamp(1704067200000000 + ((hash(i * 31 + 2) >> 8) % (23400 * 20))::BIGINT * 1000000) AS ts")
 TAQ = "SELECT count(*) AS n, count(f.v) AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts AND l.ts - f.ts <= INTERVAL '1 minute'"
 TAQ_DUCKDB = "SELECT count(*) AS n, count(*) FILTER (l.ts - f.ts <= INTERVAL '1 minute') AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
+TAQ_CLICKHOUSE = "SELECT count(*) AS n, countIf(l.ts - f.ts <= 60) AS m FROM l ASOF LEFT JOIN f ON l.k = f.k AND l.ts >= f.ts"
 TAQ_POLARS = """
 from datetime import timedelta
 joined = l.sort("ts").join_asof(f.sort("ts"), on="ts", by="k", tolerance=timedelta(minutes=1))
@@ -88,13 +95,15 @@ answer = joined.select([pl.len().alias("n")] + [pl.col(f"c{{n}}").sum().alias(f"
 
 SHAPES = [
     Shape("dense", "50 M feature rows of 1 M keys, 5 M labels", {"f": keyed(50_000_000, 1_000_000)},
-          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS),
+          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, limit=True),
+    Shape("low-memory", "the dense shape with 1 GiB", {"f": keyed(50_000_000, 1_000_000)},
+          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, memory_gib=1, rows_of="dense", modes=()),
     Shape("few-1k", "1,000 labels over 100 M rows of 1 M keys", {"f": keyed(100_000_000, 1_000_000)},
           labels(1_000, 1_000_000), DENSE, DENSE_POLARS),
     Shape("few-10k", "10,000 labels over 100 M rows of 1 M keys", {"f": keyed(100_000_000, 1_000_000)},
           labels(10_000, 1_000_000), DENSE, DENSE_POLARS),
     Shape("small-right", "50 M labels in no order, 1 M rows of 10 K keys", {"f": keyed(1_000_000, 10_000)},
-          labels(50_000_000, 10_000), DENSE, DENSE_POLARS),
+          labels(50_000_000, 10_000), DENSE, DENSE_POLARS, modes=("merge", "hash", "stream")),
     Shape("hot-key", "50 M rows of one key, 1 M labels", {"f": keyed(50_000_000, 1)},
           labels(1_000_000, 1), DENSE, DENSE_POLARS),
     Shape("no-key", "50 M rows without a key, 1 M labels",
@@ -108,12 +117,10 @@ SHAPES = [
           labels(100_000, 1_000_000), DENSE, DENSE_POLARS, parts=32),
     Shape("overlapping", "the dense shape in 8 overlapping parts", {"f": keyed(50_000_000, 1_000_000)},
           labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, parts=8),
-    Shape("low-memory", "the dense shape with 1 GiB", {"f": keyed(50_000_000, 1_000_000)},
-          labels(5_000_000, 1_000_000), DENSE, DENSE_POLARS, memory_gib=1, rows_of="dense"),
     Shape("quotes", "100 M quotes, 10 M trades, 8 K symbols of unlike weight, ties; at most a minute old",
           {"f": (100_000_000, f"{TICK}, {scattered(3, 1000)} AS v", "k, ts", f"({KTV}) CLUSTER BY (k, ts)")},
           (10_000_000, "i AS id, " + TICK.replace("31 + 1", "37 + 11").replace("31 + 2", "37 + 12"), "",
-           "(id BIGINT, k BIGINT, ts TIMESTAMP)"), TAQ, TAQ_POLARS, TAQ_DUCKDB),
+           "(id BIGINT, k BIGINT, ts TIMESTAMP)"), TAQ, TAQ_POLARS, TAQ_DUCKDB, TAQ_CLICKHOUSE),
     Shape("wide-text", "20 M rows of 40 columns, 500 K keys of text, 1 M labels; 10 columns wanted",
           {"f": (20_000_000, WIDE, "k, ts", WIDE_DDL)},
           (1_000_000, "i AS id, 'entity-' || " + scattered(11, 500_000) + f"::VARCHAR AS k, {time_of(12)} AS ts", "",

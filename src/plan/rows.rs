@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::DataType;
-use datafusion::common::DFSchema;
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
@@ -94,6 +95,28 @@ impl RowExpression {
         let value = self.expr.evaluate(rows).map_err(fault::of_datafusion)?;
         value.into_array(rows.num_rows()).map_err(fault::of_datafusion)
     }
+}
+
+/// The value of an expression that names no column.
+///
+/// # Errors
+/// UndefinedColumn for one that does; whatever evaluating gives.
+pub fn constant(state: &SessionState, expr: Expr) -> DataFusionResult<ScalarValue> {
+    if let Expr::Literal(value, _) = expr {
+        return Ok(value);
+    }
+    let columns = Arc::new(DFSchema::empty());
+    let row = EmptyRelation { produce_one_row: true, schema: Arc::clone(&columns) };
+    let plan =
+        LogicalPlanBuilder::from(LogicalPlan::EmptyRelation(row)).project([expr])?.build()?;
+    let analyzed = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+    let expr = analyzed.expressions().swap_remove(0).unalias();
+    let context = SimplifyContext::builder().with_schema(Arc::clone(&columns)).build();
+    let expr = ExprSimplifier::new(context).simplify(expr)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)?;
+    let value = state.create_physical_expr(expr, &columns)?.evaluate(&row)?;
+    ScalarValue::try_from_array(&value.into_array(1)?, 0)
 }
 
 fn refuse(expr: &Expr, what: &str) -> Result<()> {

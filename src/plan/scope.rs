@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{SchemaProvider, TableFunctionArgs};
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -24,6 +25,7 @@ use super::changes::ChangesPlanner;
 use super::given::{Given, GivenPlanner};
 use super::names;
 use super::parameters::Parameters;
+use super::rows::constant;
 use super::sample::SamplePlanner;
 use super::thread::check;
 use super::time_travel::VersionPlanner;
@@ -126,14 +128,20 @@ impl Scope<'_> {
     /// The argument of a table function, which wants values: counts, of any width.
     fn bound(&self, arg: Expr) -> Result<Expr> {
         let parameters = self.reading.parameters.as_ref();
-        match parameters.and_then(|parameters| parameters.value_of(&arg)) {
-            Some(value) if value.is_null() => Ok(Expr::Literal(ScalarValue::Null, None)),
-            Some(value) if value.data_type().is_integer() => {
-                Ok(Expr::Literal(value.cast_to(&DataType::Int64)?, None))
+        let arg = arg.transform(|expr| {
+            match parameters.and_then(|parameters| parameters.value_of(&expr)) {
+                Some(value) => Ok(Transformed::yes(Expr::Literal(value, None))),
+                None => Ok(Transformed::no(expr)),
             }
-            Some(value) => Ok(Expr::Literal(value, None)),
-            None => Ok(arg),
-        }
+        })?;
+        let value = constant(self.state, arg.data)?;
+        Ok(match value {
+            value if value.is_null() => Expr::Literal(ScalarValue::Null, None),
+            value if value.data_type().is_integer() => {
+                Expr::Literal(value.cast_to(&DataType::Int64)?, None)
+            }
+            value => Expr::Literal(value, None),
+        })
     }
 }
 

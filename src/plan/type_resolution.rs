@@ -112,11 +112,11 @@ fn common(what: &str, places: &[Place]) -> Result<Option<FieldRef>> {
         });
     }
     let texts = places.iter().flat_map(|place| &place.open).flatten();
-    Ok(found.map(|found| texts.fold(found, for_text)))
+    Ok(found.map(|found| texts.fold(found, |found, text| for_text(found, text))))
 }
 
 /// A numeric has room for the digits of a text.
-fn for_text(field: FieldRef, text: &String) -> FieldRef {
+fn for_text(field: FieldRef, text: &str) -> FieldRef {
     match holding(text, field.data_type()) {
         Some(of) if of != *field.data_type() => Arc::new(field.as_ref().clone().with_data_type(of)),
         _ => field,

@@ -1,12 +1,16 @@
 //! Sessions on a database of this process.
 
-use asofdb::activity::{SessionActivity, SessionFacts};
+use asofdb::activity::{CancelToken, SessionActivity, SessionFacts};
+use asofdb::config::Settings;
 use asofdb::error::{Error, Result};
 use asofdb::fault;
+use asofdb::server::query_runtime;
 use asofdb::session::{Database, Outcome, Session, SessionOptions};
 use asofdb::spec::text::TextFormatter;
 use datafusion::common::ScalarValue;
 use futures::StreamExt;
+
+use crate::property::home;
 
 /// A session in this process. Outlives no database: the folder is released with the last of them.
 pub(super) struct Guest {
@@ -66,6 +70,11 @@ impl Guest {
         rows
     }
 
+    /// What another may cancel a statement by.
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.activity.cancel_token()
+    }
+
     /// What the client was told beside the answers since it was last asked.
     pub(super) fn notices(&mut self) -> Vec<String> {
         self.session.take_notices().into_iter().map(|notice| notice.message).collect()
@@ -123,6 +132,18 @@ impl Guest {
     pub(super) async fn must(&mut self, sql: &str) -> Rows {
         self.run(sql).await.unwrap_or_else(|error: Error| panic!("{sql}: {error:?}"))
     }
+}
+
+/// A guest of a new database that may use so many bytes, half of them for one statement. Its clock stands at
+/// 2026-01-01 00:00:00 UTC.
+pub(super) fn visit<T>(bytes: u64, work: impl AsyncFnOnce(Guest) -> T) -> T {
+    let (folder, settings) = home(1_767_225_600_000_000);
+    let settings =
+        Settings { memory_limit_bytes: bytes, statement_memory_limit_bytes: bytes / 2, ..settings };
+    query_runtime(&settings).expect("threads").block_on(async {
+        let database = Database::open(folder.path(), settings).expect("it opens");
+        work(Guest::arrive(&database)).await
+    })
 }
 
 fn cell(column: &TextFormatter<'_>, row: usize) -> String {

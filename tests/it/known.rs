@@ -295,7 +295,7 @@ struct Question {
     condition: &'static str,
 }
 
-const QUESTIONS: [Question; 6] = [
+const QUESTIONS: [Question; 8] = [
     Question { kind: "LEFT", filter: "", condition: "l.k = r.k AND l.ts >= r.ts" },
     Question {
         kind: "INNER",
@@ -310,13 +310,23 @@ const QUESTIONS: [Question; 6] = [
     },
     Question { kind: "LEFT", filter: "", condition: "l.ts >= r.ts AND l.ts - r.ts <= 2" },
     Question { kind: "INNER", filter: "WHERE k > 0", condition: "l.ts <= r.ts" },
+    Question {
+        kind: "SEMI",
+        filter: "",
+        condition: "l.k = r.k AND l.ts >= r.ts AND l.ts - r.ts <= 3",
+    },
+    Question { kind: "ANTI", filter: "WHERE v % 3 > 0", condition: "l.k = r.k AND l.ts > r.ts" },
 ];
 
 impl Question {
     fn sql(&self, table: &str, clause: &str, filter: &str) -> String {
         let Question { kind, filter: right, condition } = self;
+        let shown = match *kind {
+            "SEMI" | "ANTI" => "l.id",
+            _ => "l.id, r.k, r.ts, r.v",
+        };
         format!(
-            "SELECT l.id, r.k, r.ts, r.v FROM l ASOF {kind} JOIN \
+            "SELECT {shown} FROM l ASOF {kind} JOIN \
              (SELECT k, ts, v, seen FROM {table} {right}) AS r ON {condition} {clause} {filter}"
         )
     }

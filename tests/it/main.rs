@@ -1,6 +1,8 @@
 //! Tests through the front door: one binary, a module for each promise.
 
 mod asof;
+mod asof_large;
+mod asof_plans;
 mod bad_input;
 mod changes;
 mod command_line;

@@ -122,8 +122,11 @@ fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
     let Some(column) = column else { return Ok(()) };
     if matches!(column.data_type, Type::Text | Type::Varchar(_) | Type::Char(_)) {
         // Texts of several lengths have no type in common among VALUES.
-        if let SqlExpr::Cast { .. } = value {
-            *value = typed(value.clone(), "text")?;
+        if matches!(value, SqlExpr::Cast { data_type, .. } if is_of_a_length(data_type)) {
+            let (left, nothing) =
+                (Box::new(value.clone()), ast::Value::SingleQuotedString(String::new()));
+            let right = Box::new(SqlExpr::value(nothing));
+            *value = SqlExpr::BinaryOp { left, op: ast::BinaryOperator::StringConcat, right };
         }
         return Ok(());
     }
@@ -135,6 +138,11 @@ fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
         false => typed(SqlExpr::value(literal), &column.data_type)?,
     };
     Ok(())
+}
+
+fn is_of_a_length(of: &ast::DataType) -> bool {
+    use ast::DataType::{Char, CharVarying, Character, CharacterVarying, Varchar};
+    matches!(of, Char(_) | CharVarying(_) | Character(_) | CharacterVarying(_) | Varchar(_))
 }
 
 fn typed(value: SqlExpr, to: impl Display) -> Result<SqlExpr> {

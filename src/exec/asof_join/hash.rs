@@ -34,6 +34,7 @@ use super::metrics::AsofMetrics;
 use super::residual::Pending;
 use super::sides::{LeftRows, Sides};
 use super::window::{Encoded, Position, Window};
+use crate::exec::prefix::first_not;
 
 /// The right side, whole.
 pub(super) struct Held {
@@ -280,13 +281,19 @@ struct LookUpStream {
 impl LookUpStream {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let LookUp { left, holding, sides, output, metrics, batch_rows } = &mut self.of;
-        let held = holding.clone().await.map_err(DataFusionError::Shared)?;
         while !self.left_done {
             let Some(batch) = left.try_next().await? else {
                 self.left_done = true;
-                self.unmatched = held.close();
+                if sides.condition.kind.keeps_right() {
+                    self.unmatched = held(holding).await?.close();
+                }
                 break;
             };
+            // The right side is not read before there is a row that asks.
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            let held = held(holding).await?;
             let joined = look_up(batch, &held, sides, output, metrics)?;
             if joined.num_rows() > 0 {
                 metrics.baseline.record_output(joined.num_rows());
@@ -299,6 +306,10 @@ impl LookUpStream {
         metrics.baseline.record_output(right.num_rows());
         output.unmatched(&right, self.left_width).map(Some)
     }
+}
+
+async fn held(holding: &Holding) -> Result<Arc<Held>> {
+    holding.clone().await.map_err(DataFusionError::Shared)
 }
 
 fn look_up(
@@ -361,11 +372,9 @@ fn last_passed(
     run: Range<usize>,
     inclusive: bool,
 ) -> Option<usize> {
-    let (mut low, mut high) = (run.start, run.end);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let order = left.rows.times.compare(row, &right.times, middle);
-        if order.is_gt() || (inclusive && order.is_eq()) { low = middle + 1 } else { high = middle }
-    }
-    (low > run.start).then(|| low - 1)
+    let passed = first_not(run.clone(), |at| {
+        let order = left.rows.times.compare(row, &right.times, at);
+        order.is_gt() || (inclusive && order.is_eq())
+    });
+    (passed > run.start).then(|| passed - 1)
 }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{and, filter_record_batch, not, prep_null_mask_filter};
+use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
@@ -14,6 +14,7 @@ use super::condition::{AsofCondition, Tolerance};
 use super::encode::{Encoder, Lane, instant};
 use super::metrics::AsofMetrics;
 use super::window::{Encoded, Position, Window};
+use crate::exec::eligible::{eligible, holds, known};
 
 type Expr<'a> = &'a Arc<dyn PhysicalExpr>;
 
@@ -83,8 +84,7 @@ impl Sides {
             let none = batch.slice(0, 0);
             return Ok((batch, none));
         };
-        let holds = evaluate(&[condition], &batch)?.remove(0);
-        let holds = known_true(holds.as_boolean());
+        let holds = holds(&evaluate(&[condition], &batch)?[0]);
         let ruled_out = filter_record_batch(&batch, &not(&holds)?)?;
         Ok((filter_record_batch(&batch, &holds)?, ruled_out))
     }
@@ -111,19 +111,13 @@ impl Sides {
         let condition = &self.condition;
         let required = condition.on.iter().filter(|key| !key.null_equal).map(|key| &key.left);
         let required = required.chain(condition.match_on.iter().map(|(left, _)| left));
-        let mut nulls: Option<NullBuffer> = None;
-        for column in evaluate(&required.collect::<Vec<_>>(), batch)? {
-            nulls = NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref());
-        }
-        metrics.null_key_rows.add(nulls.as_ref().map_or(0, NullBuffer::null_count));
-        let known = nulls.map(|nulls| BooleanArray::new(nulls.into_inner(), None));
-        let Some(condition) = &condition.left_condition else { return Ok(known) };
-        let holds = evaluate(&[condition], batch)?.remove(0);
-        let holds = known_true(holds.as_boolean());
-        Ok(Some(match known {
-            Some(known) => and(&known, &holds)?,
-            None => holds,
-        }))
+        let known = known(&evaluate(&required.collect::<Vec<_>>(), batch)?);
+        metrics.null_key_rows.add(known.as_ref().map_or(0, NullBuffer::null_count));
+        let condition = match &condition.left_condition {
+            Some(condition) => Some(evaluate(&[condition], batch)?.remove(0)),
+            None => None,
+        };
+        Ok(eligible(known, condition.as_ref())?)
     }
 
     /// Whether a right row lies within the tolerance of a left one.
@@ -161,14 +155,6 @@ impl LeftRows {
             None => Some(position),
             Some(moments) => window.known_before(position, start, moments[row]?),
         }
-    }
-}
-
-/// NULL counts as false.
-fn known_true(condition: &BooleanArray) -> BooleanArray {
-    match condition.null_count() {
-        0 => condition.clone(),
-        _ => prep_null_mask_filter(condition),
     }
 }
 

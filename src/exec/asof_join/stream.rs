@@ -17,6 +17,7 @@ use super::metrics::AsofMetrics;
 use super::residual::Pending;
 use super::sides::{LeftRows, Sides};
 use super::window::{Encoded, Position, Window};
+use crate::exec::prefix::gallop;
 
 /// The two sides of one partition and what to make of them.
 pub(super) struct Inputs {
@@ -188,7 +189,7 @@ impl AsofJoinStream {
 
     fn pass(&mut self, passed: impl Fn(&Encoded, usize) -> bool) -> bool {
         let Some(right) = self.window.get(self.cursor.batch) else { return self.right_done };
-        self.cursor.row = right.gallop(self.cursor.row, |j| passed(right, j));
+        self.cursor.row = gallop(self.cursor.row..right.rows(), |j| passed(right, j));
         if self.cursor.row < right.rows() {
             return true;
         }

@@ -201,22 +201,6 @@ impl Encoded {
         Ok(size)
     }
 
-    /// The first row at or after `from` for which `passed` no longer holds, found by doubling steps:
-    /// `passed` holds for a prefix of the sorted rows.
-    pub(super) fn gallop(&self, from: usize, passed: impl Fn(usize) -> bool) -> usize {
-        let rows = self.rows();
-        let (mut low, mut step) = (from, 1);
-        while low < rows && passed(low) {
-            let next = low + step;
-            if next >= rows || !passed(next) {
-                return partition_point(low + 1, next.min(rows), &passed);
-            }
-            low = next;
-            step *= 2;
-        }
-        low
-    }
-
     /// Whether `right[j]` is behind `left[i]`: an earlier key, or the same key and a time that the
     /// comparison admits.
     pub(super) fn admits(&self, i: usize, right: &Encoded, j: usize, inclusive: bool) -> bool {
@@ -230,16 +214,4 @@ impl Encoded {
             },
         }
     }
-}
-
-fn partition_point(mut low: usize, mut high: usize, passed: &impl Fn(usize) -> bool) -> usize {
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if passed(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
 }

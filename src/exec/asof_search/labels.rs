@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::{NullBuffer, ScalarBuffer};
-use arrow::compute::{and, prep_null_mask_filter};
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
 
@@ -13,6 +12,7 @@ use super::keys::{Keys, codes};
 use super::sort::{Columns, InOrder, sort};
 use super::view::View;
 use crate::exec::asof_join::Tolerance;
+use crate::exec::eligible::{eligible, known};
 
 /// Some rows of the left input.
 pub(super) struct Labels {
@@ -60,16 +60,13 @@ impl Labels {
         };
         let (mut columns, mut nulls) = (Vec::with_capacity(times.len()), 0);
         for (at, time) in times.iter().enumerate() {
-            let required = keys[at].iter().chain([time]);
-            let known = required.fold(None, |nulls, column| {
-                NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref())
-            });
+            let known = known(keys[at].iter().chain([time]));
             nulls += known.as_ref().map_or(0, NullBuffer::null_count);
-            let holds = condition.as_ref().map(|holds| known_true(holds[at].as_boolean()));
+            let condition = condition.as_ref().map(|condition| &condition[at]);
             columns.push(Columns {
                 keys: codes_of_keys.get_mut(at).map(std::mem::take),
                 times: codes(time)?,
-                eligible: eligible(known, holds)?,
+                eligible: eligible(known, condition)?,
             });
         }
         Ok(Sorted { how, order: sort(columns, workers).await?, nulls })
@@ -92,24 +89,5 @@ impl Bounds {
         let place = place as usize;
         let known = self.known.as_ref().is_none_or(|known| known.is_valid(place));
         known.then(|| self.times[place])
-    }
-}
-
-fn eligible(
-    known: Option<NullBuffer>,
-    holds: Option<BooleanArray>,
-) -> Result<Option<BooleanArray>> {
-    let known = known.map(|known| BooleanArray::new(known.into_inner(), None));
-    Ok(match (known, holds) {
-        (Some(known), Some(holds)) => Some(and(&known, &holds)?),
-        (known, holds) => known.or(holds),
-    })
-}
-
-/// NULL counts as false.
-fn known_true(condition: &BooleanArray) -> BooleanArray {
-    match condition.null_count() {
-        0 => condition.clone(),
-        _ => prep_null_mask_filter(condition),
     }
 }

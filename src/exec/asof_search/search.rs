@@ -251,7 +251,7 @@ async fn fetch(
             jobs.push(async move { sources.shown(source, &part).await }.boxed());
         }
     }
-    let parts = run(jobs, workers).await?;
+    let parts: Vec<RecordBatch> = run(jobs, workers).await?.into_iter().flatten().collect();
     let rows = match <[RecordBatch; 1]>::try_from(parts) {
         Ok([one]) => one,
         Err(parts) => concat_batches(&sources.shown_schema()?, &parts)?,

@@ -19,6 +19,8 @@ use super::keys::{Keys, codes, without_nulls};
 use super::pages::{Limits, first_look};
 use super::sweep::{Found, Positions, Probes, Row, Rows, Sweep};
 use super::view::View;
+use crate::exec::eligible::known;
+use crate::exec::prefix::first_not;
 use crate::exec::scan::external;
 use crate::segment::{self, ScanRequest};
 use crate::spec::ColumnId;
@@ -330,15 +332,6 @@ fn beside(key: &Range<u32>, pages: &Range<u32>) -> Range<u32> {
     at..at
 }
 
-fn first_not(range: Range<usize>, holds: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (range.start, range.end);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if holds(middle) { low = middle + 1 } else { high = middle }
-    }
-    low
-}
-
 /// Hands a batch (keys, time, and the position where `start` does not say it) to a sweep.
 pub(super) fn push<F: FnMut(usize, Found)>(
     how: &Keys,
@@ -347,9 +340,7 @@ pub(super) fn push<F: FnMut(usize, Found)>(
     start: Option<u32>,
     sweep: &mut Sweep<'_, F>,
 ) -> Result<()> {
-    let nulls = batch.columns()[..=keys].iter().fold(None, |nulls, column| {
-        arrow::buffer::NullBuffer::union(nulls.as_ref(), column.logical_nulls().as_ref())
-    });
+    let nulls = known(&batch.columns()[..=keys]);
     // Positions stand behind the time: in the batch, or listed below.
     let width = keys + 1 + usize::from(start.is_none());
     let mut columns: Vec<ArrayRef> = batch.columns()[..width].to_vec();

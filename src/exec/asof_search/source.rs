@@ -142,19 +142,20 @@ impl Sources {
             .map_err(external)
     }
 
-    /// The shown columns of the rows at these positions of one source, which ascend.
-    pub(super) async fn shown(&self, source: u32, positions: &[u32]) -> Result<RecordBatch> {
+    /// The shown columns of the rows at these positions of one source, which ascend; in parts.
+    pub(super) async fn shown(&self, source: u32, positions: &[u32]) -> Result<Vec<RecordBatch>> {
         let schema = self.shown_schema()?;
         let options = RecordBatchOptions::new().with_row_count(Some(positions.len()));
         if schema.fields().is_empty() {
-            return Ok(RecordBatch::try_new_with_options(schema, Vec::new(), &options)?);
+            let rows = RecordBatch::try_new_with_options(schema, Vec::new(), &options)?;
+            return Ok(vec![rows]);
         }
         if source == LOOSE {
             let from = self.view.keys.len() + 1;
             let positions = UInt64Array::from_iter_values(positions.iter().map(|p| u64::from(*p)));
             let rows = take_record_batch(&self.loose, &positions)?;
             let columns = rows.columns()[from..from + self.view.shown.len()].to_vec();
-            return Ok(RecordBatch::try_new_with_options(schema, columns, &options)?);
+            return Ok(vec![RecordBatch::try_new_with_options(schema, columns, &options)?]);
         }
         let segment = &self.segments[source as usize];
         let file = self.view.scan.table.store().open_segment(&segment.meta).map_err(external)?;
@@ -184,14 +185,13 @@ impl Sources {
             let rows = UInt64Array::from_iter_values(rows);
             next = end;
             let columns: Vec<usize> = (0..width).collect();
-            parts.push(take_record_batch(&batch.project(&columns)?, &rows)?);
+            let part = take_record_batch(&batch.project(&columns)?, &rows)?;
+            parts.push(part.with_schema(Arc::clone(&schema))?);
             if n % 16 == 15 {
                 tokio::task::yield_now().await;
             }
         }
-        let parts = parts.iter().map(|part| part.clone().with_schema(Arc::clone(&schema)));
-        let parts = parts.collect::<Result<Vec<_>, _>>()?;
-        Ok(concat_batches(&schema, &parts)?)
+        Ok(parts)
     }
 }
 

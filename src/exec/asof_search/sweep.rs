@@ -1,5 +1,7 @@
 //! The merge itself: sorted labels against sorted rows, both as pairs of integers.
 
+use crate::exec::prefix::gallop;
+
 /// A row of the table: its key and time as integers, its position in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
@@ -126,8 +128,8 @@ impl<'a, F: FnMut(usize, Found)> Sweep<'a, F> {
         let mut at = 0;
         while !self.is_done() {
             let (key, time) = (self.probes.keys[self.next], self.probes.times[self.next]);
-            at = gallop(at, keys.len(), |row| keys[row] < key);
-            at = gallop(at, keys.len(), |row| keys[row] == key && self.passes(times[row], time));
+            at = gallop(at..keys.len(), |row| keys[row] < key);
+            at = gallop(at..keys.len(), |row| keys[row] == key && self.passes(times[row], time));
             if at == keys.len() {
                 return;
             }
@@ -142,13 +144,13 @@ impl<'a, F: FnMut(usize, Found)> Sweep<'a, F> {
         let mut at = 0;
         while !self.is_done() {
             let (key, time) = (self.probes.keys[self.next], self.probes.times[self.next]);
-            at = gallop(at, keys.len(), |row| keys[row] < key);
+            at = gallop(at..keys.len(), |row| keys[row] < key);
             let carried = self.carry.filter(|row| row.key == key && self.reaches(row.time, time));
             let nearest = match carried {
                 Some(row) => row.time,
                 None => {
                     let is_short = |row| keys[row] == key && !self.reaches(times[row], time);
-                    at = gallop(at, keys.len(), is_short);
+                    at = gallop(at..keys.len(), is_short);
                     match keys.get(at) {
                         None => return,
                         Some(next) if *next != key => {
@@ -159,7 +161,7 @@ impl<'a, F: FnMut(usize, Found)> Sweep<'a, F> {
                     }
                 }
             };
-            let end = gallop(at, keys.len(), |row| keys[row] == key && times[row] == nearest);
+            let end = gallop(at..keys.len(), |row| keys[row] == key && times[row] == nearest);
             if end == keys.len() {
                 return;
             }
@@ -168,26 +170,6 @@ impl<'a, F: FnMut(usize, Found)> Sweep<'a, F> {
             self.decide(Found { row, behind: Some(rows.at(end).position) });
         }
     }
-}
-
-/// The first place at or after `from` for which `passed` does not hold, found by doubling steps:
-/// it holds for a prefix of what follows.
-fn gallop(from: usize, end: usize, passed: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut step) = (from, 1);
-    while low < end && passed(low) {
-        let next = low + step;
-        if next >= end || !passed(next) {
-            let (mut low, mut high) = (low + 1, next.min(end));
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if passed(middle) { low = middle + 1 } else { high = middle }
-            }
-            return low;
-        }
-        low = next;
-        step *= 2;
-    }
-    low
 }
 
 #[cfg(test)]

@@ -98,7 +98,8 @@ pub fn plan_asof(
         None => None,
     };
     let known_at = match syntax.known_at {
-        Some(written) if !matches!(join_type, JoinType::Inner | JoinType::Left) => {
+        // Which right rows are left over would depend on which label asks.
+        Some(written) if matches!(join_type, JoinType::Right | JoinType::Full) => {
             let word = format!("{:?}", syntax.kind).to_uppercase();
             let message = format!("KNOWN AT in an ASOF {word} JOIN is not supported");
             let hint = "use ASOF LEFT JOIN, and ask in WHERE whether there was a match";

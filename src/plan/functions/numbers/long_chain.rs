@@ -89,7 +89,8 @@ mod tests {
                 Ok(call) => call,
                 Err((left, right)) => left + right,
             };
-            let is_call = matches!(&sum, Expr::ScalarFunction(call) if call.args.len() == links + 1);
+            let is_call =
+                matches!(&sum, Expr::ScalarFunction(call) if call.args.len() == links + 1);
             assert_eq!(is_call, links > LONG, "{links}");
         }
     }

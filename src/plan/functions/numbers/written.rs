@@ -21,13 +21,11 @@ pub fn beside_numeric(text: &str, of: &DataType) -> Option<ScalarValue> {
     let whole = written.whole.max(precision as i64 - scale as i64);
     let value = written.unscaled(wider)?;
     let precision = u8::try_from(whole + i64::from(wider)).ok()?;
-    match precision {
-        ..=DECIMAL128_MAX_PRECISION => {
-            Some(ScalarValue::Decimal128(Some(value.to_i128()?), precision, wider))
-        }
-        ..=DECIMAL256_MAX_PRECISION => Some(ScalarValue::Decimal256(Some(value), precision, wider)),
-        _ => None,
+    if precision <= DECIMAL128_MAX_PRECISION {
+        return Some(ScalarValue::Decimal128(Some(value.to_i128()?), precision, wider));
     }
+    let fits = precision <= DECIMAL256_MAX_PRECISION;
+    fits.then_some(ScalarValue::Decimal256(Some(value), precision, wider))
 }
 
 /// The numeric that holds both values of one and the text exactly, as far as 38 digits go; None where the type is no

@@ -305,10 +305,13 @@ fn unnest(arrays: Vec<Expr>, alias: Option<TableAlias>, ordinality: bool) -> Tab
     }
 }
 
-/// Whether the expression names a column; in FROM that can only be one of a relation further left.
+/// Whether the expression names a column, which in FROM can only be one of a relation further left, or has a
+/// sub-select: its value is not known while the statement is planned.
 pub fn names_column(expr: &Expr) -> bool {
     let named = visit_expressions(expr, |expr| match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_) => {
+            ControlFlow::Break(())
+        }
         _ => ControlFlow::Continue(()),
     });
     named.is_break()
