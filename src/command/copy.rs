@@ -384,7 +384,8 @@ impl Encoder {
         };
         let fields: Vec<_> = columns.iter().zip(schema.fields()).map(field).collect();
         let schema = Arc::new(arrow::datatypes::Schema::new(fields));
-        Ok(Encoder::Parquet(ParquetOut::new(Arc::clone(&schema))?, schema))
+        let types: Vec<Type> = columns.iter().map(|(_, of)| of.clone()).collect();
+        Ok(Encoder::Parquet(ParquetOut::new(Arc::clone(&schema), &types)?, schema))
     }
 
     fn start(&self, out: &mut Vec<u8>, ends: &mut Vec<usize>) {

@@ -6,15 +6,16 @@
 //! PostgreSQL does it: a quoted text takes the type of what stands beside it, integers become floats, and
 //! what has no common type is an error, not text.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, Cast, ScalarFunction};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, RecursiveQuery, Union, lit,
 };
 
 use super::expressions::rewrite_expressions;
@@ -22,6 +23,7 @@ use super::functions::holding;
 use super::scope::external;
 use crate::error::{Error, ErrorKind};
 use crate::spec::Type;
+use crate::spec::length::is_limited;
 
 /// The plan with the types of such values resolved.
 ///
@@ -35,7 +37,7 @@ pub fn with_types_resolved(plan: LogicalPlan) -> Result<LogicalPlan> {
         let node = node.recompute_schema()?;
         let node = rewrite_expressions(node, |expr, schema| match expr {
             Expr::Case(case) => settle_case(case, schema),
-            Expr::ScalarFunction(call) => Ok(settle_call(call, schema)),
+            Expr::ScalarFunction(call) => settle_call(call, schema),
             other => Ok(Transformed::no(other)),
         })?;
         match node.transformed {
@@ -174,14 +176,17 @@ fn is_of_one_type(call: &ScalarFunction) -> bool {
 }
 
 /// Among numerics a quoted text keeps its digits; what else it is, the function itself settles.
-fn settle_call(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+fn settle_call(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let places = || call.args.iter().map(|arg| place(arg, schema)).collect::<Result<Vec<_>>>();
+    if call.func.name() == "nullif" && call.args.len() == 2 {
+        return settle_case(null_if(call), schema).map(|case| Transformed::yes(case.data));
+    }
     let to = match is_of_one_type(&call) {
         true => places().and_then(|places| common("", &places)).ok().flatten(),
         false => None,
     };
     let Some(to) = to.filter(|to| to.data_type().is_decimal()) else {
-        return Transformed::no(Expr::ScalarFunction(call));
+        return Ok(Transformed::no(Expr::ScalarFunction(call)));
     };
     let mut changed = false;
     for arg in &mut call.args {
@@ -190,12 +195,25 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema) -> Transformed<Expr>
             changed = true;
         }
     }
-    Transformed::new_transformed(Expr::ScalarFunction(call), changed)
+    Ok(Transformed::new_transformed(Expr::ScalarFunction(call), changed))
 }
 
+/// The length of one of several texts is not that of the others.
 fn cast_to(expr: Expr, to: &FieldRef) -> Expr {
-    let to = Arc::new(to.as_ref().clone().with_nullable(true));
+    let to = match Type::of_field(to) {
+        Some(of) if is_limited(&of) => to.as_ref().clone().with_metadata(HashMap::new()),
+        _ => to.as_ref().clone(),
+    };
+    let to = Arc::new(to.with_nullable(true));
     Expr::Cast(Cast::new_from_field(Box::new(expr), to))
+}
+
+/// `nullif(a, b)` has the type of `a`, whatever `b` is compared in.
+fn null_if(mut call: ScalarFunction) -> Case {
+    let (second, first) = (call.args.pop(), call.args.pop());
+    let (first, second) = (first.unwrap_or_default(), second.unwrap_or_default());
+    let equal = (Box::new(first.clone().eq(second)), Box::new(lit(ScalarValue::Null)));
+    Case::new(None, vec![equal], Some(Box::new(first)))
 }
 
 fn settle_union(union: Union) -> Result<LogicalPlan> {

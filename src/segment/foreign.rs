@@ -9,12 +9,16 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{ChunkReader, Length};
 
+use super::foreign_types::{check_types, schema_of};
 use crate::error::{Error, ErrorKind, Result};
+use crate::spec::Type;
 use crate::vfs::File;
 
 /// Rows of a batch that is read.
@@ -32,11 +36,12 @@ impl ParquetRows {
     /// Opens a file.
     ///
     /// # Errors
-    /// BadCopyFormat where it is not Parquet.
+    /// BadCopyFormat where it is not Parquet, NotSupported for a compression that is not built in.
     pub fn open(file: &File) -> Result<ParquetRows> {
         let name = file.name().to_owned();
         let builder = ParquetRecordBatchReaderBuilder::try_new(Source(file.clone()));
         let builder = builder.map_err(|cause| unreadable(&name, cause))?;
+        check_compression(&name, builder.metadata())?;
         let schema = Arc::clone(builder.schema());
         let reader = builder.with_batch_size(BATCH_ROWS).build();
         Ok(ParquetRows { schema, reader: reader.map_err(|cause| unreadable(&name, cause))?, name })
@@ -55,6 +60,24 @@ impl Iterator for ParquetRows {
         let batch = self.reader.next()?;
         Some(batch.map_err(|cause| unreadable(&self.name, cause)))
     }
+}
+
+/// # Errors
+/// NotSupported.
+fn check_compression(name: &str, file: &ParquetMetaData) -> Result<()> {
+    let columns = file.row_groups().iter().flat_map(|group| group.columns());
+    for column in columns {
+        let codec = match column.compression() {
+            Compression::GZIP(_) => "gzip",
+            Compression::BROTLI(_) => "brotli",
+            Compression::LZO => "lzo",
+            _ => continue,
+        };
+        let message = format!("\"{name}\" is compressed with {codec}, which is not supported");
+        return Err(Error::new(ErrorKind::NotSupported, message)
+            .hint("write the file with zstd, snappy, lz4 or without compression"));
+    }
+    Ok(())
 }
 
 fn unreadable(name: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
@@ -120,16 +143,20 @@ impl Write for Pieces {
 }
 
 impl ParquetOut {
-    /// Begins a file of these columns.
+    /// Begins a file of these columns, whose types are `types`.
     ///
     /// # Errors
     /// NotSupported for a type that Parquet cannot hold.
-    pub fn new(schema: SchemaRef) -> Result<ParquetOut> {
+    pub fn new(schema: SchemaRef, types: &[Type]) -> Result<ParquetOut> {
+        check_types(&schema, types)?;
         let level = ZstdLevel::try_new(3).expect("3 is a level of zstd");
         let properties =
             WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_parquet_schema(schema_of(&schema, types).map_err(refused)?);
         let pieces = Pieces::default();
-        let writer = ArrowWriter::try_new(pieces.clone(), schema, Some(properties));
+        let writer = ArrowWriter::try_new_with_options(pieces.clone(), schema, options);
         Ok(ParquetOut { writer: writer.map_err(refused)?, pieces })
     }
 

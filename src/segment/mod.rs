@@ -20,6 +20,7 @@ mod cache;
 mod columns;
 mod filter;
 mod foreign;
+mod foreign_types;
 mod inline;
 mod keys;
 mod merge;

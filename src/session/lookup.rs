@@ -125,6 +125,10 @@ impl Session {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(lookup.keys.len());
         for (at, key_type) in lookup.keys.iter().zip(&lookup.key_types) {
             let Ok(value) = parameters[*at].cast_to(&key_type.arrow()) else { return Ok(None) };
+            let value = match key_type {
+                Type::Char(_) => without_blanks(value),
+                _ => value,
+            };
             // A numeric of more digits than the key's equals none: the planner answers that.
             let same = || value.cast_to(&parameters[*at].data_type()).ok();
             if matches!(key_type, Type::Numeric(..)) && same().as_ref() != Some(&parameters[*at]) {
@@ -147,18 +151,33 @@ impl Session {
     }
 }
 
+/// Trailing blanks of a char(n) do not count.
+fn without_blanks(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Utf8View(Some(text)) => {
+            ScalarValue::Utf8View(Some(text.trim_end_matches(' ').to_owned()))
+        }
+        other => other,
+    }
+}
+
 /// What a parameter without a type is taken as beside a column of the key.
 fn asked_as(key: &Type) -> Type {
     let of = key.field("", true);
     let of = of.clone().with_data_type(unscaled(of.data_type()));
-    Type::of_field(&of).unwrap_or_else(|| key.clone())
+    match Type::of_field(&of) {
+        Some(Type::Varchar(_) | Type::Char(_)) => Type::Varchar(None),
+        of => of.unwrap_or_else(|| key.clone()),
+    }
 }
 
 /// Whether every value of a type has an equal one of the key's type, or none that could be found.
 fn fits(said: &Type, key: &Type) -> bool {
     let integer = |t: &Type| matches!(t, Type::Int2 | Type::Int4 | Type::Int8);
     let text = |t: &Type| matches!(t, Type::Text | Type::Varchar(_));
-    said == key || (integer(said) && integer(key)) || (text(said) && text(key))
+    // Beside text, a char(n) is text.
+    let blanks = matches!(key, Type::Char(_)) && matches!(said, Type::Varchar(_) | Type::Char(_));
+    said == key || (integer(said) && integer(key)) || (text(said) && text(key)) || blanks
 }
 
 type Shape<'a> = (Vec<String>, String, &'a [SelectItem], Vec<(String, usize)>);

@@ -63,7 +63,7 @@ impl Prepared {
 
     fn new(parsed: Arc<Parsed>, described: Described) -> Prepared {
         let shown = |field: &Option<FieldRef>| match field {
-            Some(field) => (type_of(field).unwrap_or(Type::Text), catalog_type(field)),
+            Some(field) => (asked_for(field), catalog_type(field)),
             None => (Type::Text, None),
         };
         let Described { fields, columns } = described;
@@ -207,4 +207,12 @@ pub(super) fn output_columns(planned: &Planned) -> Vec<OutputColumn> {
             table: None,
         })
         .collect()
+}
+
+/// What a client is asked for: what is compared or cast may be longer than its type.
+fn asked_for(field: &FieldRef) -> Type {
+    match type_of(field) {
+        Some(Type::Varchar(_) | Type::Char(_)) => Type::Varchar(None),
+        of => of.unwrap_or(Type::Text),
+    }
 }

@@ -11,6 +11,7 @@ pub mod commit;
 pub mod constraint;
 pub mod ids;
 pub mod key;
+pub mod length;
 pub mod manifest;
 mod retention;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::Alteration;
 use super::rewrite_values;
 use crate::command::drop::drop_views;
 use crate::command::verify::quoted;
-use crate::command::write::gate::check_lengths;
+use crate::command::write::gate::within_lengths;
 use crate::command::write::values::default_array;
 use crate::command::{depend, sequence};
 use crate::error::{Error, ErrorKind, Result};
@@ -68,9 +68,9 @@ impl Alteration<'_, '_> {
                 columns: vec![Column { not_null: false, ..column.clone() }],
                 ..self.schema().as_ref().clone()
             };
-            let row = arrow::array::RecordBatch::try_new(alone.arrow(), vec![value.clone()]);
-            check_lengths(&alone, &row.map_err(fault::of_arrow)?)?;
-            column.set_missing_value(value.as_ref())?;
+            let row = arrow::array::RecordBatch::try_new(alone.arrow(), vec![value]);
+            let row = within_lengths(&alone, row.map_err(fault::of_arrow)?)?;
+            column.set_missing_value(row.column(0).as_ref())?;
         }
         Ok(column)
     }

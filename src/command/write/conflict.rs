@@ -148,7 +148,8 @@ impl DoUpdate {
         let selection = update.selection.as_ref();
         let evaluated = Evaluated::new(scene, with, &rows, assigned.values(), selection)?;
         let own: Vec<Expr> = (0..evaluated.width()).map(|at| evaluated.own(at)).collect();
-        let mut exprs = assigned.row(schema, &evaluated.values(), &own[..columns]);
+        let of = evaluated.plan.schema();
+        let mut exprs = assigned.row(schema, of, &evaluated.values(), &own[..columns])?;
         exprs.push(own[columns * 2].clone());
         let plan = LogicalPlanBuilder::from(evaluated.plan)
             .project(numbered(exprs))

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::execution::session_state::SessionState;
 
 use crate::command::rules::Rules;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::fault;
 use crate::plan::Reading;
-use crate::spec::{TableSchema, Type};
+use crate::spec::TableSchema;
+use crate::spec::length::{Beyond, fit, is_limited};
 use crate::store::{Table, check_not_null};
 
 /// The rules of one table, made once a statement.
@@ -48,7 +49,7 @@ impl Gate {
     pub fn admit(&self, columns: Vec<ArrayRef>) -> Result<RecordBatch> {
         let rows = RecordBatch::try_new(Arc::clone(&self.arrow), columns);
         let rows = self.rules.compute(rows.map_err(fault::of_arrow)?)?;
-        check_lengths(&self.schema, &rows)?;
+        let rows = within_lengths(&self.schema, rows)?;
         check_not_null(&self.schema, &rows)?;
         self.rules.check(&rows)?;
         Ok(rows)
@@ -60,21 +61,19 @@ fn nullable(schema: &TableSchema) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<Field>>()))
 }
 
+/// The rows as they are stored: blanks beyond the length of a varchar(n) do no harm, those of char(n)
+/// are not kept.
+///
 /// # Errors
 /// StringTooLong.
-pub fn check_lengths(schema: &TableSchema, batch: &RecordBatch) -> Result<()> {
-    for (column, array) in schema.columns.iter().zip(batch.columns()) {
-        let (Type::Varchar(Some(limit)) | Type::Char(limit)) = column.data_type else { continue };
-        for text in array.as_string_view().iter().flatten() {
-            // As in PostgreSQL, blanks beyond the limit do no harm.
-            let long = text.len() > limit as usize
-                && text.trim_end_matches(' ').chars().count() > limit as usize;
-            if long {
-                let message = format!("value too long for type {}", column.data_type);
-                return Err(Error::new(ErrorKind::StringTooLong, message)
-                    .detail(format!("column \"{}\"", column.name)));
-            }
-        }
+pub fn within_lengths(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatch> {
+    if !schema.columns.iter().any(|column| is_limited(&column.data_type)) {
+        return Ok(batch);
     }
-    Ok(())
+    let fitted = schema.columns.iter().zip(batch.columns()).map(|(column, array)| {
+        fit(&column.data_type, array, Beyond::Refused)
+            .map_err(|error| error.detail(format!("column \"{}\"", column.name)))
+    });
+    let fitted = fitted.collect::<Result<Vec<_>>>()?;
+    RecordBatch::try_new(batch.schema(), fitted).map_err(fault::of_arrow)
 }

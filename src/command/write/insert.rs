@@ -7,12 +7,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, ObjectName, OnInsert, TableObject};
 use futures::StreamExt;
 
+use super::assign::cast_to_column;
 use super::change::{Action, Change, Changed};
 use super::conflict::OnConflict;
 use super::overwrite;
 use super::returning::Returning;
 use super::target::Target;
-use super::values::{cast_to_column, check_columns, default_of, fill_defaults};
+use super::values::{check_columns, default_of, fill_defaults};
 use super::{Described, Scene};
 use crate::command::{Writing, generated, run};
 use crate::error::{Error, ErrorKind, Result};
@@ -140,7 +141,7 @@ fn rows_of(
             Some(at) => Expr::Column(PlanColumn::from(source.schema().qualified_field(at))),
             None => default_of(&scene.reading, scene.state, column)?,
         };
-        exprs.push(cast_to_column(value, column).alias(column.name.clone()));
+        exprs.push(cast_to_column(value, column, source.schema())?.alias(column.name.clone()));
     }
     let plan = LogicalPlanBuilder::from(source).project(exprs).and_then(LogicalPlanBuilder::build);
     plan.map_err(fault::of_datafusion)

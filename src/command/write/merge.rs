@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use datafusion::common::DFSchema;
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -17,12 +18,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Scene;
+use super::assign::cast_to_column;
 use super::change::{Action, Changed, Changing};
 use super::returning::Returning;
 use super::target::Target;
-use super::values::{
-    Assigned, Evaluated, assigned_value, cast_to_column, check_columns, default_of, numbered,
-};
+use super::values::{Assigned, Evaluated, assigned_value, check_columns, default_of, numbered};
 use crate::command::{Writing, generated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::HIDDEN;
@@ -74,7 +74,7 @@ pub fn plan(scene: &Scene<'_>, merge: &Merge) -> Result<Changing> {
     let own: Vec<Expr> = (0..evaluated.width()).map(|at| evaluated.own(at)).collect();
     let hidden_at = table_at + width;
     let clause = own[hidden_at + HIDDEN.len()].clone();
-    let mut exprs = new_rows(&target, &whens, &evaluated, &own[table_at..hidden_at], &clause);
+    let mut exprs = new_rows(&target, &whens, &evaluated, &own[table_at..hidden_at], &clause)?;
     exprs.extend(own[hidden_at..hidden_at + HIDDEN.len()].iter().cloned());
     exprs.push(by_clause(&clause, whens.iter().map(|when| lit(when.action().number()))));
     let returning = match &tree.output {
@@ -131,7 +131,7 @@ impl When {
                 let values = insert_values(target, insert)?;
                 let default = |c| {
                     let value = default_of(&scene.reading, scene.state, c)?;
-                    Ok(cast_to_column(value, c))
+                    cast_to_column(value, c, &DFSchema::empty())
                 };
                 let defaults = schema.columns.iter().map(default).collect::<Result<_>>()?;
                 Ok(When::Insert(values, defaults))
@@ -349,23 +349,25 @@ fn new_rows(
     evaluated: &Evaluated,
     old: &[Expr],
     clause: &Expr,
-) -> Vec<Expr> {
+) -> Result<Vec<Expr>> {
     let schema = target.schema();
     let mut values = evaluated.values();
+    let plan = evaluated.plan.schema();
     let rows: Vec<Vec<Expr>> = whens
         .iter()
         .map(|when| {
             let own: Vec<Expr> = values.drain(..when.values().len()).collect();
             match when {
-                When::Update(assigned) => assigned.row(schema, &own, old),
+                When::Update(assigned) => assigned.row(schema, plan, &own, old),
                 When::Insert(named, defaults) => {
-                    Assigned(named.clone()).row(schema, &own, defaults)
+                    Assigned(named.clone()).row(schema, plan, &own, defaults)
                 }
-                When::Delete | When::Nothing => old.to_vec(),
+                When::Delete | When::Nothing => Ok(old.to_vec()),
             }
         })
-        .collect();
-    (0..old.len()).map(|at| by_clause(clause, rows.iter().map(|row| row[at].clone()))).collect()
+        .collect::<Result<_>>()?;
+    let by_clause = |at: usize| by_clause(clause, rows.iter().map(|row| row[at].clone()));
+    Ok((0..old.len()).map(by_clause).collect())
 }
 
 /// One of several expressions, by the number of the WHEN.

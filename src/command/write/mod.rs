@@ -9,6 +9,7 @@
 //! Keys are the store's. Start reading at [`update`], the shortest of them.
 
 pub mod arbiter;
+pub mod assign;
 pub mod change;
 pub mod conflict;
 pub mod delete;

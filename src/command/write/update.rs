@@ -44,7 +44,8 @@ pub fn plan(scene: &Scene<'_>, update: &Update) -> Result<Changing> {
     let evaluated = Evaluated::new(scene, with, &rows, assigned.values(), None)?;
     let columns = target.schema().columns.len();
     let own: Vec<_> = (0..evaluated.width()).map(|at| evaluated.own(at)).collect();
-    let mut exprs = assigned.row(target.schema(), &evaluated.values(), &own[..columns]);
+    let of = evaluated.plan.schema();
+    let mut exprs = assigned.row(target.schema(), of, &evaluated.values(), &own[..columns])?;
     exprs.extend(own[columns..columns + HIDDEN.len()].iter().cloned());
     let behind = columns + HIDDEN.len();
     let returning = tree.returning.as_ref().map(|items| {

@@ -2,12 +2,10 @@
 //! assigns.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use datafusion::common::{Column as PlanColumn, ScalarValue};
+use datafusion::common::{Column as PlanColumn, DFSchema, ScalarValue};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::{Expr, LogicalPlan, cast};
 use datafusion::sql::sqlparser::ast::{
     self, Assignment, AssignmentTarget, Expr as SqlExpr, FunctionArg, FunctionArgExpr,
@@ -15,6 +13,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::Scene;
+use super::assign::cast_to_column;
 use crate::command::{Writing, generated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
@@ -63,12 +62,6 @@ pub fn default_array(writing: &Writing<'_>, column: &Column, rows: usize) -> Res
     let value = constant(&writing.reading, writing.state, expr)?;
     let value = value.unwrap_or(ScalarValue::Null).cast_to(&storage);
     value.and_then(|v| v.to_array_of_size(rows)).map_err(fault::of_datafusion)
-}
-
-/// A value as a column takes it.
-pub fn cast_to_column(value: Expr, column: &Column) -> Expr {
-    let field = Arc::new(column.data_type.field("", true));
-    Expr::Cast(Cast::new_from_field(Box::new(value), field))
 }
 
 /// DEFAULT among VALUES becomes the column's default; a text literal is of the column's type, as
@@ -128,6 +121,13 @@ pub fn is_default(value: &SqlExpr) -> bool {
 fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
     let Some(column) = column else { return Ok(()) };
     if matches!(column.data_type, Type::Text | Type::Varchar(_) | Type::Char(_)) {
+        // Texts of several lengths have no type in common among VALUES.
+        if matches!(value, SqlExpr::Cast { data_type, .. } if is_of_a_length(data_type)) {
+            let (left, nothing) =
+                (Box::new(value.clone()), ast::Value::SingleQuotedString(String::new()));
+            let right = Box::new(SqlExpr::value(nothing));
+            *value = SqlExpr::BinaryOp { left, op: ast::BinaryOperator::StringConcat, right };
+        }
         return Ok(());
     }
     let Some(literal) = literal(value, &column.data_type) else { return Ok(()) };
@@ -138,6 +138,11 @@ fn give_type(value: &mut SqlExpr, column: Option<&Column>) -> Result<()> {
         false => typed(SqlExpr::value(literal), &column.data_type)?,
     };
     Ok(())
+}
+
+fn is_of_a_length(of: &ast::DataType) -> bool {
+    use ast::DataType::{Char, CharVarying, Character, CharacterVarying, Varchar};
+    matches!(of, Char(_) | CharVarying(_) | Character(_) | CharacterVarying(_) | Varchar(_))
 }
 
 fn typed(value: SqlExpr, to: impl Display) -> Result<SqlExpr> {
@@ -218,15 +223,24 @@ impl Assigned {
     }
 
     /// The new row: `values` are the plan's expressions for [`Assigned::values`], `own` for the
-    /// columns of the old row.
-    pub fn row(&self, schema: &TableSchema, values: &[Expr], own: &[Expr]) -> Vec<Expr> {
+    /// columns of the old row; both are of `plan`.
+    ///
+    /// # Errors
+    /// DatatypeMismatch.
+    pub fn row(
+        &self,
+        schema: &TableSchema,
+        plan: &DFSchema,
+        values: &[Expr],
+        own: &[Expr],
+    ) -> Result<Vec<Expr>> {
         let mut values = values.iter();
         let new = |(column, old): (&Option<SqlExpr>, &Expr)| match column {
             Some(_) => values.next().expect("there is one for each assigned column").clone(),
             None => old.clone(),
         };
         let row = self.0.iter().zip(own).map(new);
-        row.zip(&schema.columns).map(|(e, c)| cast_to_column(e, c)).collect()
+        row.zip(&schema.columns).map(|(e, c)| cast_to_column(e, c, plan)).collect()
     }
 
     /// Whether a column of an enforced key is assigned.

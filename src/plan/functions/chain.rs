@@ -28,11 +28,16 @@ pub fn type_of(expr: &Expr, schema: &DFSchema) -> DataFusionResult<DataType> {
         Expr::ScalarFunction(call) if is_chain(call) => type_of(&call.args[0], schema),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Plus | Minus | Multiply), right }) => {
             let (left, right) = (type_of(left, schema)?, type_of(right, schema)?);
-            if left == right && matches!(left, DataType::Int64 | DataType::Float64) {
+            if left == right && keeps_its_type(&left) {
                 return Ok(left);
             }
             BinaryTypeCoercer::new(&left, op, &right).get_result_type()
         }
         expr => expr.get_type(schema),
     }
+}
+
+/// Whether two numbers of this type make one of it.
+fn keeps_its_type(of: &DataType) -> bool {
+    of.is_signed_integer() || matches!(of, DataType::Float32 | DataType::Float64)
 }

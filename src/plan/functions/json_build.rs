@@ -1,4 +1,5 @@
-//! Values as json: `json_build_object`, `json_build_array`, `to_json`, and the same for jsonb.
+//! Values as json: `json_build_object`, `json_build_array`, `to_json`, and the same for jsonb; what
+//! `json_agg` and `json_object_agg` make of the array that they gather.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -23,15 +24,32 @@ enum Shape {
     Object,
     Array,
     Value,
+    /// `"key" : value`, of which `Members` are made
+    Member,
+    /// An object of the members in an array
+    Members,
+    /// An array of the json in an array
+    List,
+    /// An array of the values in an array
+    Items,
 }
 
-const FUNCTIONS: [(&str, Shape, Type); 6] = [
+const FUNCTIONS: [(&str, Shape, Type); 14] = [
     ("json_build_object", Shape::Object, Type::Json),
     ("jsonb_build_object", Shape::Object, Type::Jsonb),
     ("json_build_array", Shape::Array, Type::Json),
     ("jsonb_build_array", Shape::Array, Type::Jsonb),
     ("to_json", Shape::Value, Type::Json),
     ("to_jsonb", Shape::Value, Type::Jsonb),
+    ("array_to_json", Shape::Value, Type::Json),
+    // What the aggregates `json_agg` and `json_object_agg` are made of.
+    ("asofdb_json_list", Shape::List, Type::Json),
+    ("asofdb_jsonb_list", Shape::List, Type::Jsonb),
+    ("asofdb_json_items", Shape::Items, Type::Json),
+    ("asofdb_jsonb_items", Shape::Items, Type::Jsonb),
+    ("asofdb_json_member", Shape::Member, Type::Json),
+    ("asofdb_json_object", Shape::Members, Type::Json),
+    ("asofdb_jsonb_object", Shape::Members, Type::Jsonb),
 ];
 
 /// The functions of this file.
@@ -67,6 +85,19 @@ impl Build {
                 [value] => value.json(row)?,
                 _ => return Err(invalid(format!("{} takes one argument", self.name))),
             },
+            Shape::Member => match values {
+                [key, _] if key.is_null(row) => {
+                    return Err(invalid("field name must not be null".to_owned()));
+                }
+                [key, value] => format!("{} : {}", key.key(row)?, value.json(row)?),
+                _ => return Err(invalid(format!("{} takes two arguments", self.name))),
+            },
+            Shape::Members | Shape::List | Shape::Items => match values {
+                // An aggregate of no rows.
+                [gathered] if gathered.is_null(row) => return Ok(None),
+                [gathered] => gathered.gathered(self.shape, row)?,
+                _ => return Err(invalid(format!("{} takes one argument", self.name))),
+            },
             Shape::Array => {
                 format!("[{}]", values.iter().map(each).collect::<Result<Vec<_>>>()?.join(", "))
             }
@@ -83,6 +114,18 @@ impl Build {
 
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidValue, message)
+}
+
+/// The zone of ISO 8601 has minutes, also where they are none.
+fn with_minutes(mut time: String) -> String {
+    let is_whole = time.len() > 3
+        && time.is_char_boundary(time.len() - 3)
+        && time[time.len() - 3..].starts_with(['+', '-'])
+        && time.contains('T');
+    if is_whole {
+        time.push_str(":00");
+    }
+    time
 }
 
 /// A column of values on their way into json.
@@ -119,15 +162,27 @@ impl Values {
             Type::Bool => "false".to_owned(),
             Type::Json | Type::Jsonb => self.shown(row)?,
             Type::Array(item) => return self.items(row, item),
-            Type::Timestamp | Type::Timestamptz => {
-                json_quoted(&self.shown(row)?.replacen(' ', "T", 1))
-            }
+            Type::Timestamp => json_quoted(&self.shown(row)?.replacen(' ', "T", 1)),
+            Type::Timestamptz => json_quoted(&with_minutes(self.shown(row)?.replacen(' ', "T", 1))),
             Type::Int2 | Type::Int4 | Type::Int8 | Type::Numeric(..) => self.shown(row)?,
             Type::Float4 | Type::Float8 => {
                 let text = self.shown(row)?;
                 if text.contains(['N', 'I']) { json_quoted(&text) } else { text }
             }
             _ => json_quoted(&self.shown(row)?),
+        })
+    }
+
+    fn gathered(&self, shape: Shape, row: usize) -> Result<String> {
+        let Type::Array(item) = &self.of else { return self.json(row) };
+        let of = if shape == Shape::Items { item.as_ref().clone() } else { Type::Json };
+        let Some(list) = self.array.as_list_opt::<i32>() else { return self.shown(row) };
+        let items = Values { array: list.value(row), of, options: self.options.clone() };
+        let each = (0..items.array.len()).map(|at| items.json(at));
+        let items = each.collect::<Result<Vec<_>>>()?.join(", ");
+        Ok(match shape {
+            Shape::Members => format!("{{ {items} }}"),
+            _ => format!("[{items}]"),
         })
     }
 

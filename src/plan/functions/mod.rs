@@ -25,10 +25,14 @@ mod json_build;
 mod json_change;
 mod justify;
 mod long_value;
+mod make_time;
+mod number_format;
+mod number_picture;
 mod numbers;
 mod operators;
 mod ordered_set;
 mod privilege;
+mod regexp;
 mod round;
 mod row_function;
 mod sequence;
@@ -44,12 +48,14 @@ mod type_planner;
 mod unknown_literal;
 mod uuid;
 mod versions;
+mod width_bucket;
 
 use std::sync::Arc;
 
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::functions_aggregate::bool_and_or::bool_and_udaf;
 use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
@@ -87,6 +93,8 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
     state.register_udaf(Arc::new(AggregateUDF::from(bigint_sum::BigintSum::new())))?;
     let variance = var_samp_udaf().as_ref().clone().with_aliases(["variance", "var_sample"]);
     state.register_udaf(Arc::new(variance))?;
+    let every = bool_and_udaf().as_ref().clone().with_aliases(["every"]);
+    state.register_udaf(Arc::new(every))?;
     for function in ordered_set::functions() {
         state.register_udaf(Arc::new(function))?;
     }
@@ -102,9 +110,12 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(size::functions(facts));
     functions.extend(clock::functions(facts));
     functions.extend(to_char::functions(facts));
-    functions.extend(text::functions());
+    functions.extend(text::functions(facts));
     functions.extend(date_part::functions());
     functions.extend(justify::functions());
+    functions.extend(make_time::functions(facts));
+    functions.extend(number_format::functions());
+    functions.extend(width_bucket::functions());
     functions.extend(domain::functions());
     functions.extend(array::functions());
     functions.extend(long_value::functions(facts.call_bytes_max));
@@ -113,6 +124,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.push(at_time_zone::function());
     functions.push(round::function());
     functions.extend(similar_to::functions());
+    functions.extend(regexp::functions());
     functions.extend(json::functions());
     functions.extend(json_build::functions(facts));
     functions.extend(unknown_literal::functions(facts.call_bytes_max));

@@ -17,7 +17,7 @@ use super::chain::{is_chain, type_of};
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
 use super::long_value::TEXT_CONCAT;
-use super::numbers::{beside_numeric, exact, unscaled};
+use super::numbers::{beside_numeric, chained, exact, unscaled};
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
@@ -166,6 +166,10 @@ impl ExprPlanner for PostgresOperators {
         }
         if is_arithmetic(&expr.op) {
             (expr.left, expr.right) = reckoned(&expr.op, expr.left, expr.right, schema);
+            match chained(&expr.op, expr.left, expr.right, schema) {
+                Ok(chain) => return Ok(PlannerResult::Planned(chain)),
+                Err((left, right)) => (expr.left, expr.right) = (left, right),
+            }
         }
         if is_comparison(&expr.op) {
             take_type_of(&mut expr.right, &expr.left, schema);

@@ -5,24 +5,28 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, FieldRef, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, FieldRef, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::casts::type_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::cell::{self, Cell};
 use crate::plan::pg_catalog::relation::field;
+use crate::spec::text::{TextFormatter, TextOptions};
 
 type Body = dyn Fn(&Row<'_>) -> Result<Cell> + Send + Sync;
 
 /// A function of one row.
 ///
 /// `shapes` are its argument lists, one letter an argument: `t` text, `n` a name or an oid, `i`
-/// integer, `b` boolean, `m` timestamp of either kind, `z` timestamptz, `a`
-/// anything; a last `*` repeats the letter before it.
+/// integer, `f` floating-point, `b` boolean, `m` timestamp of either kind, `z` timestamptz, `a`
+/// anything, `x` timestamp, or a number as its text; a last `*` repeats the letter before it.
 pub struct RowFunction {
     name: &'static str,
     shapes: &'static [&'static str],
@@ -71,12 +75,17 @@ impl RowFunction {
         self.shapes.iter().find(fits).copied()
     }
 
-    fn evaluate(&self, columns: &[ArrayRef], rows: usize) -> DataFusionResult<ArrayRef> {
+    fn evaluate(
+        &self,
+        columns: &[ArrayRef],
+        fields: &[FieldRef],
+        rows: usize,
+    ) -> DataFusionResult<ArrayRef> {
         let external = |error| DataFusionError::External(Box::new(error));
         let mut cells = Vec::with_capacity(rows);
         let mut bytes = 0;
         for row in 0..rows {
-            let row = Row { columns, row };
+            let row = Row { columns, fields, row };
             let cell = match self.strict && (0..columns.len()).any(|i| row.is_null(i)) {
                 true => Cell::Null,
                 false => (self.body)(&row).map_err(external)?,
@@ -146,7 +155,7 @@ impl ScalarUDFImpl for RowFunction {
         let rows = if once { 1 } else { args.number_rows };
         let columns: Vec<ArrayRef> =
             args.args.into_iter().map(|a| a.into_array(rows)).collect::<DataFusionResult<_>>()?;
-        let values = self.evaluate(&columns, rows)?;
+        let values = self.evaluate(&columns, &args.arg_fields, rows)?;
         Ok(match once {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?),
             false => ColumnarValue::Array(values),
@@ -162,8 +171,10 @@ fn coerce(name: &str, letter: char, of: &DataType) -> DataFusionResult<DataType>
         'n' => DataType::Utf8View,
         'i' => DataType::Int64,
         'b' => DataType::Boolean,
+        'f' => DataType::Float64,
+        'x' if of.is_numeric() => DataType::Utf8View,
         'z' => microseconds(Some("UTC".into())),
-        'm' => match of {
+        'm' | 'x' => match of {
             DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64 => {
                 microseconds(None)
             }
@@ -195,6 +206,7 @@ pub fn check_length(bytes: usize) -> Result<()> {
 /// for an argument that was not given.
 pub struct Row<'a> {
     columns: &'a [ArrayRef],
+    fields: &'a [FieldRef],
     row: usize,
 }
 
@@ -223,6 +235,11 @@ impl Row<'_> {
         Some(self.column(index)?.as_primitive_opt::<Int64Type>()?.value(self.row))
     }
 
+    /// Of `f`.
+    pub fn float(&self, index: usize) -> Option<f64> {
+        Some(self.column(index)?.as_primitive_opt::<Float64Type>()?.value(self.row))
+    }
+
     /// Of `b`.
     pub fn bool(&self, index: usize) -> Option<bool> {
         Some(self.column(index)?.as_boolean_opt()?.value(self.row))
@@ -235,11 +252,17 @@ impl Row<'_> {
         Some((column.as_primitive_opt::<TimestampMicrosecondType>()?.value(self.row), has_zone))
     }
 
-    /// Of `a`: the value as DataFusion prints it.
-    pub fn shown(&self, index: usize) -> Result<Option<String>> {
-        match self.column(index) {
-            None => Ok(None),
-            Some(column) => arrow::util::display::array_value_to_string(column, self.row)
+    /// Of `a`: the value's text, as a client sees it.
+    pub fn shown(&self, index: usize, options: &TextOptions) -> Result<Option<String>> {
+        let of = self.fields.get(index).and_then(|field| type_of(field));
+        match (self.column(index), of) {
+            (None, _) => Ok(None),
+            (Some(column), Some(of)) => {
+                let mut text = Vec::new();
+                TextFormatter::new(&of, column.as_ref(), options)?.write(self.row, &mut text);
+                Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+            }
+            (Some(column), None) => arrow::util::display::array_value_to_string(column, self.row)
                 .map(Some)
                 .map_err(|e| Error::new(ErrorKind::Internal, e.to_string())),
         }
@@ -248,6 +271,16 @@ impl Row<'_> {
     /// Of `a`: its type.
     pub fn data_type(&self, index: usize) -> &DataType {
         self.columns[index].data_type()
+    }
+
+    /// Of `a`: its type with what more is known of it.
+    pub fn field(&self, index: usize) -> &FieldRef {
+        &self.fields[index]
+    }
+
+    /// Of `a`: its values, and where in them this row is.
+    pub fn values(&self, index: usize) -> (&ArrayRef, usize) {
+        (&self.columns[index], self.row)
     }
 
     /// Of `a` where it is an array: its items.

@@ -1,14 +1,20 @@
 //! Quoting and formatting text: `quote_ident`, `quote_literal`, `format`.
 
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
+use super::SessionFacts;
+use super::casts::type_of;
 use super::row_function::{Row, RowFunction, check_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::pg_catalog::cell::Cell;
 use crate::plan::pg_catalog::name::{name_parts, quote_ident};
+use crate::spec::text::TextOptions;
 
 /// The functions of this file.
-pub fn functions() -> Vec<ScalarUDF> {
+pub fn functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     let all = [
         RowFunction::new("quote_ident", &["t"], "text", |row| {
             Ok(row.text(0).map(quote_ident).into())
@@ -23,14 +29,18 @@ pub fn functions() -> Vec<ScalarUDF> {
         RowFunction::new("parse_ident", &["t", "tb"], "_text", |row| {
             name_parts(row.text(0).unwrap_or_default()).map(Cell::Texts)
         }),
-        RowFunction::new("format", &["ta*"], "text", format).with_nulls(),
         RowFunction::new("pg_typeof", &["a"], "text", |row| {
-            let of = crate::spec::Type::of_storage(row.data_type(0));
+            let of = type_of(row.field(0));
+            let of = of.or_else(|| crate::spec::Type::of_storage(row.data_type(0)));
             Ok(of.map_or("unknown".to_owned(), |of| without_modifier(&of)).into())
         })
         .with_nulls(),
     ];
-    all.into_iter().map(RowFunction::immutable).map(ScalarUDF::from).collect()
+    let facts = Arc::clone(facts);
+    let body = move |row: &Row<'_>| format(row, &facts.text_options());
+    let format = RowFunction::new("format", &["ta*"], "text", body).with_nulls();
+    let all = all.into_iter().map(RowFunction::immutable);
+    all.chain([format]).map(ScalarUDF::from).collect()
 }
 
 fn without_modifier(of: &crate::spec::Type) -> String {
@@ -48,7 +58,7 @@ fn quote_literal(text: &str) -> String {
 }
 
 /// `format('%s is %I', …)`: `%s`, `%I`, `%L`, `%%`, with a position (`%2$s`), a width and `-`.
-fn format(row: &Row<'_>) -> Result<Cell> {
+fn format(row: &Row<'_>, options: &TextOptions) -> Result<Cell> {
     let Some(template) = row.text(0) else {
         return Ok(Cell::Null);
     };
@@ -61,7 +71,7 @@ fn format(row: &Row<'_>) -> Result<Cell> {
             continue;
         }
         let mut directive = String::new();
-        while let Some(c) = chars.next_if(|c| c.is_ascii_digit() || matches!(c, '$' | '-')) {
+        while let Some(c) = chars.next_if(|c| c.is_ascii_digit() || matches!(c, '$' | '-' | '*')) {
             directive.push(c);
         }
         let kind = chars.next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
@@ -73,9 +83,17 @@ fn format(row: &Row<'_>) -> Result<Cell> {
             Some((position, width)) => (position.parse().ok(), width),
             None => (None, directive.as_str()),
         };
+        let width = match width.strip_suffix('*') {
+            Some(sign) => {
+                next += 1;
+                let width = argument(row, next - 1, 's', options)?;
+                format!("{sign}{width}")
+            }
+            None => width.to_owned(),
+        };
         let index = position.unwrap_or(next);
         next = index + 1;
-        pad(&mut out, &argument(row, index, kind)?, width)?;
+        pad(&mut out, &argument(row, index, kind, options)?, &width)?;
     }
     Ok(out.into())
 }
@@ -84,11 +102,14 @@ fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, message)
 }
 
-fn argument(row: &Row<'_>, index: usize, kind: char) -> Result<String> {
+fn argument(row: &Row<'_>, index: usize, kind: char, options: &TextOptions) -> Result<String> {
     if index == 0 || index >= row.len() {
         return Err(invalid("too few arguments for format()"));
     }
-    let value = row.shown(index)?;
+    let value = match row.data_type(index) {
+        DataType::Null => None,
+        _ => row.shown(index, options)?,
+    };
     Ok(match (kind, value) {
         ('s', value) => value.unwrap_or_default(),
         ('I', Some(value)) => quote_ident(&value),

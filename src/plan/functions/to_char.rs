@@ -1,4 +1,4 @@
-//! `to_char(timestamp, text)` with PostgreSQL's patterns.
+//! `to_char(timestamp, text)` with PostgreSQL's patterns; of numbers, see [`super::number_format`].
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,13 +9,17 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::clock::utc;
 use super::facts::SessionFacts;
+use super::number_format::format_number;
 use super::row_function::RowFunction;
 use crate::plan::pg_catalog::cell::Cell;
 
 /// The function of this file.
 pub fn functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     let facts = Arc::clone(facts);
-    let to_char = RowFunction::new("to_char", &["mt"], "text", move |row| {
+    let to_char = RowFunction::new("to_char", &["xt"], "text", move |row| {
+        if let (Some(number), Some(picture)) = (row.text(0), row.text(1)) {
+            return format_number(number, picture).map(Cell::from);
+        }
         let (Some((us, zoned)), Some(pattern)) = (row.timestamp(0), row.text(1)) else {
             return Ok(Cell::Null);
         };

@@ -95,7 +95,7 @@ fn standard(name: &str, modifiers: &[String]) -> Option<Type> {
         "numeric" => Type::Numeric(38, 10),
         "text" => Type::Text,
         "varchar" => Type::Varchar(first()),
-        "bpchar" => Type::Varchar(first()),
+        "bpchar" => first().map_or(Type::Varchar(None), Type::Char),
         "bytea" => Type::Bytea,
         "date" => Type::Date,
         "time" => Type::Time,

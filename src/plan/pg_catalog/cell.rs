@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayBuilder, ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder,
     Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder,
-    ListBuilder, StringViewBuilder, TimestampMicrosecondBuilder, UInt32Builder, new_null_array,
+    ListBuilder, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    UInt32Builder, new_null_array,
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit};
 
@@ -18,7 +19,7 @@ pub enum Cell {
     Null,
     /// boolean
     Bool(bool),
-    /// Integers, oids, days of a date, µs of a timestamp.
+    /// Integers, oids, days of a date, µs of a time or a timestamp.
     Int(i64),
     /// real and double precision
     Float(f64),
@@ -94,6 +95,9 @@ pub fn array(data_type: &DataType, cells: &[Cell]) -> Result<ArrayRef> {
         DataType::Float64 => fill!(Float64Builder::new(), cells, Cell::Float(v) => *v),
         DataType::Utf8View => fill!(StringViewBuilder::new(), cells, Cell::Text(v) => v),
         DataType::Date32 => fill!(Date32Builder::new(), cells, Cell::Int(v) => *v as i32),
+        DataType::Time64(TimeUnit::Microsecond) => {
+            fill!(Time64MicrosecondBuilder::new(), cells, Cell::Int(v) => *v)
+        }
         DataType::Decimal128(_, _) => {
             let builder = Decimal128Builder::new().with_data_type(data_type.clone());
             fill!(builder, cells, Cell::Int(v) => i128::from(*v))

@@ -69,8 +69,8 @@ pub fn field(name: &str, typname: &str) -> Field {
     let field = Field::new(name, stored_as(typname), true);
     match typname {
         "bool" | "int2" | "int4" | "int8" | "float4" | "float8" | "text" | "bytea" | "date"
-        | "numeric" | "timestamp" | "timestamptz" | "interval" | "_text" | "_int2" | "_int4"
-        | "_int8" | "_float4" | "_float8" | "_bool" => field,
+        | "time" | "numeric" | "timestamp" | "timestamptz" | "interval" | "_text" | "_int2"
+        | "_int4" | "_int8" | "_float4" | "_float8" | "_bool" => field,
         _ => field.with_metadata([(PG_TYPE_KEY.to_owned(), typname.to_owned())].into()),
     }
 }
@@ -88,6 +88,7 @@ pub fn stored_as(typname: &str) -> DataType {
         "numeric" => DataType::Decimal128(38, 10),
         "bytea" => DataType::BinaryView,
         "date" => DataType::Date32,
+        "time" => DataType::Time64(TimeUnit::Microsecond),
         "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
         "timestamptz" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         "interval" => DataType::Interval(IntervalUnit::MonthDayNano),

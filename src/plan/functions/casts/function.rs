@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::functions::SessionFacts;
 use crate::spec::Type;
+use crate::spec::length::{Beyond, fit, is_limited};
 use crate::spec::text::{TextBuilder, TextFormatter, TextOptions};
 
 /// From text to a type, from a type to text, or from one clock to another.
@@ -27,6 +28,8 @@ pub enum Way {
     Local,
     /// The other way.
     Instant,
+    /// From a type to text of a limited length.
+    Fit(Type, Type),
     /// Each item of an array so.
     Items(Box<Way>),
 }
@@ -63,6 +66,9 @@ pub fn way(from: &Field, to: &Field) -> Option<Way> {
         (Type::Timestamptz, Type::Timestamp | Type::Date | Type::Time) => return Some(Way::Local),
         (Type::Timestamp | Type::Date, Type::Timestamptz) => return Some(Way::Instant),
         _ => {}
+    }
+    if source != target && is_text(to.data_type()) && is_limited(&target) {
+        return Some(Way::Fit(source, target));
     }
     match (is_text(from.data_type()), is_text(to.data_type())) {
         (true, false) => Some(Way::Read(target)),
@@ -118,8 +124,20 @@ impl SessionCast {
 
     fn cast(&self, way: &Way, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
         match (way, to) {
+            (Way::Read(of), to) if is_limited(of) => {
+                let read = self.read(values, &of_any_length(of), to)?;
+                fit(of, &read, Beyond::Cut)
+            }
             (Way::Read(of), to) => self.read(values, of, to),
             (Way::Write(of), to) => self.write(values, of, to),
+            (Way::Fit(from, of), to) => {
+                let texts = match is_text(values.data_type()) {
+                    true => cast(values, &of.arrow()).map_err(crate::fault::of_arrow)?,
+                    false => self.write(values, from, &of.arrow())?,
+                };
+                let fitted = fit(of, &texts, Beyond::Cut)?;
+                cast(&fitted, to).map_err(crate::fault::of_arrow)
+            }
             (Way::Local, to) => {
                 let zone = self.facts.text_options().zone();
                 shifted(values, (&instant(), &local()), |us| zone.local_us(us), to)
@@ -184,6 +202,13 @@ impl SessionCast {
     }
 }
 
+fn of_any_length(of: &Type) -> Type {
+    match of {
+        Type::Array(item) => Type::Array(Box::new(of_any_length(item))),
+        _ => Type::Text,
+    }
+}
+
 fn local() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, None)
 }
@@ -237,14 +262,14 @@ fn day_of(us: i64) -> i32 {
 fn volatility(way: &Way) -> Volatility {
     let of = match way {
         Way::Read(Type::Array(item)) | Way::Write(Type::Array(item)) => item.as_ref(),
-        Way::Read(of) | Way::Write(of) => of,
+        Way::Read(of) | Way::Write(of) | Way::Fit(of, _) => of,
         Way::Items(items) => return volatility(items),
         Way::Local | Way::Instant => return Volatility::Stable,
     };
     match (way, of) {
         (_, Type::Timestamptz) => Volatility::Stable,
         (Way::Read(_), Type::Date | Type::Timestamp | Type::Time) => Volatility::Stable,
-        (Way::Write(_), Type::Float4 | Type::Float8) => Volatility::Stable,
+        (Way::Write(_) | Way::Fit(..), Type::Float4 | Type::Float8) => Volatility::Stable,
         _ => Volatility::Immutable,
     }
 }
@@ -286,6 +311,7 @@ impl ScalarUDFImpl for SessionCast {
         match self.way {
             Way::Read(_) => "cast_from_text",
             Way::Write(_) => "cast_to_text",
+            Way::Fit(..) => "cast_to_length",
             Way::Items(_) => "cast_items",
             Way::Local => "cast_to_local",
             Way::Instant => "cast_to_instant",

@@ -10,12 +10,14 @@
 //! Twice on the way to a plan: before DataFusion's type coercion, so that an expression planned
 //! alone is covered too, and after it, for the casts that it adds. The name and type of no column
 //! change. Integers are written by Arrow, whose text is PostgreSQL's; other casts
-//! between two types that are not text, and from text to text (the lengths of `varchar(n)`), are not touched.
+//! between two types that are not text are not touched. A cast to varchar(n) or char(n) cuts what is
+//! too long; where char(n) is compared, or read as a whole with its padding, see [`padding`].
 //!
 //! Start reading at [`rule`].
 
 mod beside;
 mod function;
+mod padding;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ pub use function::type_of;
 pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusionResult<()> {
     let casts = Arc::new(rule::SessionCasts::new(facts));
     state.register_function_rewrite(Arc::new(beside::ComparedLiterals))?;
+    state.register_function_rewrite(Arc::new(padding::Padding::new(facts)))?;
     state.register_function_rewrite(Arc::clone(&casts) as _)?;
     state.add_analyzer_rule(casts);
     Ok(())

@@ -1,7 +1,7 @@
 //! Numbers where DataFusion's answer would be another one than PostgreSQL's.
 //!
 //! Integers and floats that overflow are an error, not what is left of them. A fraction cast to an integer is
-//! rounded, not cut. Arithmetic of two numbers as they are written, `1.1 + 2.2`, is exact. An interval
+//! rounded, not cut, and so is the quotient of numerics. Arithmetic of two numbers as they are written, `1.1 + 2.2`, is exact. An interval
 //! BETWEEN two is compared by its length.
 //!
 //! [`Numbers`] rewrites expressions after type coercion; the tolerance of ASOF JOIN keeps its form.
@@ -10,6 +10,8 @@ mod arithmetic;
 mod constants;
 mod floats;
 mod integers;
+mod long_chain;
+mod quotient;
 mod rounding;
 mod written;
 
@@ -33,6 +35,7 @@ use super::interval::IntervalAsTime;
 use crate::plan::expressions::rewrite_expressions;
 
 pub use constants::exact;
+pub use long_chain::chained;
 pub use written::{beside_numeric, holding, unscaled};
 
 /// The rewrite.
@@ -134,6 +137,9 @@ fn checked(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
         return Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }));
     };
     match (op, of) {
+        (Divide, DataType::Decimal128(..)) if matches!(other, DataType::Decimal128(..)) => {
+            return divided(left, right, schema);
+        }
         (_, of) if of != other => {}
         (Plus | Minus | Multiply, of) if of.is_signed_integer() => {
             return Transformed::yes(arithmetic::checked::<Integers>(op, *left, *right));
@@ -144,6 +150,17 @@ fn checked(binary: BinaryExpr, schema: &DFSchema) -> Transformed<Expr> {
         _ => {}
     }
     Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+}
+
+/// A numeric over a numeric, of the type that DataFusion gives it.
+fn divided(left: Box<Expr>, right: Box<Expr>, schema: &DFSchema) -> Transformed<Expr> {
+    let binary = Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, right });
+    match (type_of(&binary, schema), binary) {
+        (Ok(of @ DataType::Decimal128(..)), Expr::BinaryExpr(BinaryExpr { left, right, .. })) => {
+            Transformed::yes(quotient::quotient(*left, *right, of))
+        }
+        (_, binary) => Transformed::no(binary),
+    }
 }
 
 /// A fraction on its way to an integer.

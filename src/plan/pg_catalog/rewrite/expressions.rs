@@ -6,7 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::from::names_column;
-use super::{build, series};
+use super::{build, calls, series};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::functions::{ROUND_EVEN, SIMILAR};
 use crate::plan::pg_catalog::output_names::is_call;
@@ -90,6 +90,9 @@ pub fn rewrite(expr: &mut Expr) -> Result<()> {
 fn call(function: &mut Function) -> Option<Expr> {
     if let Some(bare) = unqualified(&function.name) {
         function.name = build::name(&bare);
+    }
+    if let Some(planned) = calls::planned(function) {
+        return Some(planned);
     }
     if let Some(to) = counts(function) {
         return Some(build::cast(Expr::Function(function.clone()), to));
@@ -316,17 +319,8 @@ pub fn sets_to_unnest(expr: &mut Expr) {
         }
         _ => return,
     };
-    let array = match build::bare(&function.name).as_deref() {
-        Some("generate_subscripts") => "asofdb_subscripts",
-        Some("generate_series") => "generate_series",
-        Some("_pg_expandarray") => "_pg_expandarray",
-        Some("json_array_elements") => "json_array_elements",
-        Some("jsonb_array_elements") => "jsonb_array_elements",
-        Some("json_array_elements_text") => "json_array_elements_text",
-        Some("jsonb_array_elements_text") => "jsonb_array_elements_text",
-        Some("json_object_keys") => "json_object_keys",
-        Some("jsonb_object_keys") => "jsonb_object_keys",
-        _ => return,
+    let Some(array) = build::bare(&function.name).and_then(|name| calls::array_of(&name)) else {
+        return;
     };
     let FunctionArguments::List(list) = &mut function.args else { return };
     if function.over.is_some() {

@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
     visit_expressions,
 };
 
-use super::{build, series};
+use super::{build, calls, series};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::fold;
 use crate::plan::pg_catalog::relation::relation;
@@ -223,19 +223,14 @@ fn function(
         let arrays = args.into_iter().filter_map(expression).collect();
         return unnest(arrays, alias, ordinality);
     }
-    if let "json_array_elements"
-    | "jsonb_array_elements"
-    | "json_array_elements_text"
-    | "jsonb_array_elements_text"
-    | "json_object_keys"
-    | "jsonb_object_keys" = bare.as_str()
-    {
+    let array = calls::array_of(&bare).filter(|_| !bare.starts_with("generate_"));
+    if let Some(array) = array.filter(|_| bare != "_pg_expandarray") {
         let mut alias = alias.unwrap_or_else(|| build::alias(&bare, &[]));
-        if alias.columns.is_empty() && !bare.ends_with("keys") {
+        if alias.columns.is_empty() && bare.contains("_elements") {
             alias.columns.push(build::column(Ident::new("value")));
         }
         let args = args.into_iter().filter_map(expression).collect();
-        return unnest(vec![build::call(&bare, args)], Some(alias), ordinality);
+        return unnest(vec![build::call(array, args)], Some(alias), ordinality);
     }
     if bare == "generate_series" {
         let mut bounds: Vec<Expr> = args.iter().cloned().filter_map(expression).collect();

@@ -11,6 +11,7 @@
 //! | `ARRAY(SELECT …)`, `EXISTS (…)` among the results | the same as aggregates |
 //! | `f(…) WITH ORDINALITY`, `generate_subscripts(a, 1)` | `row_number()`, `unnest(…)` |
 //! | `(f(x)).field` | `get_field(f(x), 'field')` |
+//! | `json_agg(x)`, `json_object_agg(k, v)`, `make_interval(days => 1)` | calls of our own, of `array_agg` |
 //! | `t AT TIME ZONE z`, `x SIMILAR TO p`, `round(x::float8)` | calls of our own |
 //! | `a JOIN b USING (k) JOIN c …` | `(a JOIN b USING (k)) JOIN c …` |
 //! | `FROM a JOIN b USING (k) WHERE …` | `FROM (a JOIN b USING (k) WHERE …)`, in a form of our own |
@@ -26,6 +27,7 @@
 
 mod balance;
 mod build;
+mod calls;
 mod correlation;
 mod expressions;
 mod from;
