@@ -60,16 +60,9 @@ impl Batch<'_> {
                     made.insert(name, id);
                 }
                 CatalogWrite::CommentNamespace { name, comment } => {
-                    let known = match made.get(name.as_str()) {
-                        Some(id) => Some(*id),
-                        None => catalog::namespace(&self.transaction, root, name)?,
-                    };
-                    // The default one has no record until it has a comment.
-                    let id = known.unwrap_or_else(|| TableId(self.store.next_id()));
-                    let (namespace, comment) = (name.clone(), comment.clone());
-                    let record = View { id, namespace, comment, ..View::default() };
-                    let record = self.write_view(&record)?;
-                    entries.push(Change::Put(Object::Namespace(id, record)));
+                    let known = made.get(name.as_str()).copied();
+                    let (id, change) = self.comment(root, known, name, comment.as_deref())?;
+                    entries.push(change);
                     made.insert(name, id);
                 }
                 CatalogWrite::DropNamespace(name) => {
@@ -84,6 +77,24 @@ impl Batch<'_> {
             }
         }
         Ok(entries)
+    }
+
+    /// The default schema (namespace) has no record until it has a comment.
+    fn comment(
+        &self,
+        root: u64,
+        made: Option<TableId>,
+        name: &str,
+        comment: Option<&str>,
+    ) -> Result<(TableId, Change)> {
+        let known = match made {
+            Some(id) => Some(id),
+            None => catalog::namespace(&self.transaction, root, name)?,
+        };
+        let id = known.unwrap_or_else(|| TableId(self.store.next_id()));
+        let (namespace, comment) = (name.to_owned(), comment.map(str::to_owned));
+        let record = self.write_view(&View { id, namespace, comment, ..View::default() })?;
+        Ok((id, Change::Put(Object::Namespace(id, record))))
     }
 
     fn write_view(&self, view: &View) -> Result<SchemaId> {
