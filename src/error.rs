@@ -51,6 +51,8 @@ kinds! {
     UndefinedStatement = "26000",
     /// A cursor or portal that is not there.
     UndefinedCursor = "34000",
+    /// A savepoint that is not there.
+    UndefinedSavepoint = "3B001",
     /// A parameter that was not bound.
     UndefinedParameter = "42P02",
     /// A table or view of that name exists.

@@ -199,8 +199,28 @@ impl CopyInto {
         };
         let columns: Vec<ArrayRef> =
             self.columns.iter().zip(&schema.columns).map(column).collect::<Result<_>>()?;
-        let rows = self.gate.admit(columns)?;
+        let rows =
+            self.gate.admit(columns.clone()).map_err(|error| self.in_its_line(columns, error))?;
         self.load.push(&rows)
+    }
+
+    /// The error of the first row that the table does not admit, with its line where that is known.
+    fn in_its_line(&self, columns: Vec<ArrayRef>, error: Error) -> Error {
+        let refused = |from: usize, rows: usize| {
+            self.gate.admit(columns.iter().map(|column| column.slice(from, rows)).collect()).err()
+        };
+        let (mut good, mut bad) = (0, columns.first().map_or(0, |column| column.len()));
+        while bad > good + 1 {
+            let middle = good.midpoint(bad);
+            match refused(0, middle) {
+                Some(_) => bad = middle,
+                None => good = middle,
+            }
+        }
+        match (&self.reader, refused(good, 1)) {
+            (Some(reader), Some(first)) => reader.in_line_of(good, first),
+            _ => error,
+        }
     }
 
     /// Ends the copy.
@@ -208,9 +228,7 @@ impl CopyInto {
     /// # Errors
     /// As [`CopyInto::write`]; UniqueViolation.
     pub fn finish(mut self) -> Result<(Arc<Table>, Loaded)> {
-        if let Some(reader) = self.reader.take()
-            && let Some(batch) = reader.finish()?
-        {
+        if let Some(batch) = self.reader.as_mut().map(CopyReader::finish).transpose()?.flatten() {
             self.push(&batch)?;
         }
         Ok((self.table, self.load.finish()?))

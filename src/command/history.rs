@@ -46,13 +46,17 @@ pub fn refs_of_table(store: &Store, table: TableId, kind: RefKind) -> Result<Rec
     ])
 }
 
-/// The commits behind a snapshot, newest first.
-pub fn log(from: &Snapshot, limit: Option<u64>) -> Result<RecordBatch> {
+/// The commits behind a snapshot, newest first; of one table those that changed it, with what they did
+/// to it.
+pub fn log(from: &Snapshot, of: Option<TableId>, limit: Option<u64>) -> Result<RecordBatch> {
     let limit = limit.unwrap_or(LOG_ROWS);
     let mut commits: Vec<Commit> = Vec::new();
     from.store().history(from, |commit| {
-        if commit.kind != CommitKind::Maintain {
-            commits.push(commit.clone());
+        let mut commit = commit.clone();
+        commit.changes.retain(|change| of.is_none_or(|of| of == change.table));
+        let is_meant = of.is_none() || !commit.changes.is_empty();
+        if commit.kind != CommitKind::Maintain && is_meant {
+            commits.push(commit);
         }
         Ok((commits.len() as u64) < limit)
     })?;

@@ -4,6 +4,9 @@
 //!
 //! None of it changes what a version that can still be read answers.
 
+mod options;
+mod snapshots;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
@@ -11,6 +14,8 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::session_state::SessionState;
 
+use self::options::{check_order, rewrite_options};
+use self::snapshots::time_of_first_kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
@@ -19,12 +24,14 @@ use crate::plan::query::plan_constant;
 use crate::plan::time_travel::{constant, name_parts, time_of};
 use crate::plan::{Reading, names};
 use crate::spec::{RefKind, SegmentId};
-use crate::store::{CompactOptions, CompactReport, ExpireOptions, Snapshot, Store, Table};
+use crate::store::{
+    CompactOptions, CompactReport, ExpireOptions, ExpireReport, Snapshot, Store, Table,
+};
 
 /// The procedures of this file, as they are called.
 pub const USAGES: [&str; 4] = [
     "rewrite_data_files(table, strategy, sort_order, options, where)",
-    "expire_snapshots(table, older_than, retain_last)",
+    "expire_snapshots(table, older_than, retain_last, max_concurrent_deletes, stream_results, snapshot_ids, clean_expired_metadata, options)",
     "remove_orphan_files(table, older_than, dry_run)",
     "rewrite_manifests(table, use_caching, spec_id)",
 ];
@@ -117,6 +124,22 @@ impl Arguments {
         self.values.iter().find(|(known, _)| *known == name)?.1.as_ref()
     }
 
+    /// The names and values of an argument that holds some: a map, or text as `name=value, …`.
+    fn pairs(&self, name: &str) -> Result<Vec<(String, String)>> {
+        match self.value(name) {
+            None => Ok(Vec::new()),
+            Some(ScalarValue::Map(map)) => options::of_map(map),
+            Some(_) => Ok(options::of_text(&self.text(name).unwrap_or_default())),
+        }
+    }
+
+    /// The whole numbers of an argument that is an array.
+    fn numbers(&self, name: &str) -> Result<Option<Vec<i64>>> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let wrong = || self.wrong(format!("argument \"{name}\" is no array of numbers: {value}"));
+        options::of_array(value).map(Some).ok_or_else(wrong)
+    }
+
     fn text(&self, name: &str) -> Option<String> {
         self.value(name).map(|value| match value.try_as_str() {
             Some(Some(text)) => text.to_owned(),
@@ -199,23 +222,15 @@ impl Upkeep<'_> {
         let Some((table, at)) = self.named_table(arguments)? else {
             return Err(arguments.wrong("argument \"table\" is missing".to_owned()));
         };
-        if let Some(strategy) = arguments.text("strategy")
-            && !["sort", "binpack"].contains(&strategy.to_lowercase().as_str())
-        {
-            let message = format!("rewriting by \"{strategy}\"");
-            return Err(Error::new(ErrorKind::NotSupported, message)
-                .hint("'sort' and 'binpack' both write the table's clustering order"));
-        }
-        if arguments.value("sort_order").is_some() {
-            let message = "an order of rewrite_data_files' own";
-            return Err(Error::new(ErrorKind::NotSupported, message)
-                .hint("files are written in the table's clustering order: CLUSTER BY"));
-        }
-        let mut options = compact_options(arguments)?;
+        check_order(&arguments.text("strategy"), &arguments.text("sort_order"), table.schema())?;
+        let (mut options, least) = rewrite_options(arguments)?;
         if let Some(condition) = arguments.text("where") {
             options.only = Some(self.segments_matching(&table, &condition)?);
         }
-        let report = self.rewrite_table((&table, &at), &options).await?;
+        let report = match table.segments().len() as u64 + table.folded()?.files.len() as u64 {
+            files if files < least && !options.all => CompactReport::default(),
+            _ => self.rewrite_table((&table, &at), &options).await?,
+        };
         batch([
             ("rewritten_data_files_count", numbers(&[report.rewritten_files])),
             ("added_data_files_count", numbers(&[report.added_files])),
@@ -262,22 +277,53 @@ impl Upkeep<'_> {
 
     async fn expire(&self, arguments: &Arguments) -> Result<RecordBatch> {
         let table = self.named_table(arguments)?;
-        let older_than_us = self.time(arguments, "older_than")?;
-        let retain_last = arguments.count("retain_last")?;
-        let is_explicit = older_than_us.is_some() || retain_last.is_some() || table.is_some();
+        let mut older_than_us = self.time(arguments, "older_than")?;
+        let mut retain_last = arguments.count("retain_last")?;
+        self.expire_options(arguments, (&mut older_than_us, &mut retain_last))?;
         let at = table.as_ref().map_or(&self.reading.snapshot, |(_, at)| at);
-        let branch = is_explicit.then(|| Self::branch(at)).transpose()?;
         let table = table.as_ref().map(|(table, _)| table.id());
+        if let Some(ids) = arguments.numbers("snapshot_ids")? {
+            if older_than_us.is_some() || retain_last.is_some() {
+                let why = "snapshot_ids says which go, older_than and retain_last say it again";
+                return Err(arguments.wrong(why.to_owned()));
+            }
+            Self::branch(at)?;
+            older_than_us = match time_of_first_kept(at, table, &ids)? {
+                Some(time_us) => Some(time_us),
+                None => return expired(&ExpireReport::default()),
+            };
+        }
+        let is_explicit = older_than_us.is_some() || retain_last.is_some() || table.is_some();
+        let branch = is_explicit.then(|| Self::branch(at)).transpose()?;
         let options = ExpireOptions { table, branch, older_than_us, retain_last };
-        let report = self.store().expire(&options).await?;
-        batch([
-            ("deleted_data_files_count", numbers(&[report.data_files])),
-            ("deleted_position_delete_files_count", numbers(&[report.delete_links])),
-            ("deleted_equality_delete_files_count", numbers(&[0])),
-            ("deleted_manifest_files_count", numbers(&[report.versions])),
-            ("deleted_manifest_lists_count", numbers(&[report.commits])),
-            ("deleted_statistics_files_count", numbers(&[0])),
-        ])
+        expired(&self.store().expire(&options).await?)
+    }
+
+    /// What the options of expire_snapshots say in the place of its arguments.
+    fn expire_options(
+        &self,
+        arguments: &Arguments,
+        (older_than_us, retain_last): (&mut Option<i64>, &mut Option<u64>),
+    ) -> Result<()> {
+        for (name, value) in arguments.pairs("options")? {
+            let wrong = || arguments.wrong(format!("option {name} cannot be {value}"));
+            match name.replace('_', "-").as_str() {
+                "older-than" => {
+                    let value = ScalarValue::from(value.as_str());
+                    *older_than_us = Some(time_of(&value, &self.reading.text)?);
+                }
+                "retain-last" => {
+                    let count = value.parse::<u64>().ok().filter(|count| *count > 0);
+                    *retain_last = Some(count.ok_or_else(wrong)?);
+                }
+                _ => {
+                    let message = format!("option {name} of expire_snapshots");
+                    return Err(Error::new(ErrorKind::NotSupported, message)
+                        .hint("options => map('older-than', '2026-01-01', 'retain-last', '10')"));
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn remove_orphans(&self, arguments: &Arguments) -> Result<RecordBatch> {
@@ -293,28 +339,15 @@ impl Upkeep<'_> {
     }
 }
 
-/// `name=value, …`, by the names that Iceberg has for them.
-fn compact_options(arguments: &Arguments) -> Result<CompactOptions> {
-    let mut options = CompactOptions::default();
-    let Some(text) = arguments.text("options") else { return Ok(options) };
-    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
-        let (name, value) = (name.trim(), value.trim());
-        let wrong = || arguments.wrong(format!("option {name} cannot be {value}"));
-        match name {
-            "rewrite-all" => options.all = value.parse().map_err(|_| wrong())?,
-            "target-file-size-bytes" => {
-                let bytes: u64 = value.parse().map_err(|_| wrong())?;
-                options.target_bytes = bytes.max(1);
-            }
-            _ => {
-                let message = format!("option {name} of rewrite_data_files");
-                return Err(Error::new(ErrorKind::NotSupported, message)
-                    .hint("options => 'rewrite-all=true, target-file-size-bytes=268435456'"));
-            }
-        }
-    }
-    Ok(options)
+fn expired(report: &ExpireReport) -> Result<RecordBatch> {
+    batch([
+        ("deleted_data_files_count", numbers(&[report.data_files])),
+        ("deleted_position_delete_files_count", numbers(&[report.delete_links])),
+        ("deleted_equality_delete_files_count", numbers(&[0])),
+        ("deleted_manifest_files_count", numbers(&[report.versions])),
+        ("deleted_manifest_lists_count", numbers(&[report.commits])),
+        ("deleted_statistics_files_count", numbers(&[0])),
+    ])
 }
 
 fn locations(names: &[String]) -> Result<RecordBatch> {

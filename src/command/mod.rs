@@ -23,6 +23,7 @@ pub mod publish;
 pub mod refs;
 mod rules;
 pub mod run;
+pub mod schema;
 pub mod sequence;
 pub mod table;
 pub mod table_refs;

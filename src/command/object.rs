@@ -3,7 +3,7 @@
 use super::Writing;
 use super::alter;
 use super::named::{shown, undefined};
-use super::sequence;
+use super::{schema, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{
     AlterObject, AlterOperation, AlterTable, Comment, CommentTarget, CreateIndex, KeySpec,
@@ -142,8 +142,11 @@ pub fn comment(writing: &mut Writing<'_>, comment: &Comment) -> Result<()> {
         // There is one, and its name is the client's.
         return Ok(());
     }
-    let found = writing.named(target)?;
     let text = comment.text.clone();
+    if matches!(comment.target, CommentTarget::Object(ObjectKind::Schema, _)) {
+        return schema::comment(writing, &target.name, text);
+    }
+    let found = writing.named(target)?;
     match (found, &comment.target) {
         (Some(Relation::Table(table)), CommentTarget::Column(_, column)) => {
             let mut schema = table.schema().as_ref().clone();
@@ -184,7 +187,7 @@ pub fn comment(writing: &mut Writing<'_>, comment: &Comment) -> Result<()> {
         }
         (_, target) => {
             Err(Error::new(ErrorKind::NotSupported, format!("COMMENT ON {}", what(target)))
-                .hint("tables, columns, views and sequences have comments"))
+                .hint("tables, columns, views, sequences and schemas have comments"))
         }
     }
 }

@@ -382,18 +382,24 @@ pub fn create_schema(
 ) -> Result<Created> {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let name = namespace_of(&parts);
-    let reserved = name.starts_with("pg_") || name == "information_schema";
-    if reserved {
-        let message = format!("unacceptable schema name \"{name}\"");
-        return Err(Error::new(ErrorKind::InvalidName, message)
-            .detail("The prefix \"pg_\" is reserved for system schemas."));
-    }
+    check_schema_name(&name)?;
     let exists = writing.reading.snapshot.namespaces()?.contains(&name);
     if exists && if_not_exists {
         return Ok(Created::Existed);
     }
     writing.transaction.create_namespace(&name)?;
     Ok(Created::Made)
+}
+
+/// # Errors
+/// InvalidName for names that system schemas have.
+pub(super) fn check_schema_name(name: &str) -> Result<()> {
+    if name.starts_with("pg_") || name == "information_schema" {
+        let message = format!("unacceptable schema name \"{name}\"");
+        return Err(Error::new(ErrorKind::InvalidName, message)
+            .detail("The prefix \"pg_\" is reserved for system schemas."));
+    }
+    Ok(())
 }
 
 /// The name of a schema as it is kept: those of the default catalog without it.

@@ -109,43 +109,98 @@ pub fn content(records: &impl Records, from: CommitId) -> Result<CommitId> {
 
 /// The newest commit that both histories hold, merged ones included; None where they share none
 /// that has not expired. `of`: what was joined of this table alone counts too.
-///
-/// A history is stretches of first parents, each from its top down to the next commit that joined another
-/// one, where two more begin. Of two stretches that end at the same commit the jumps find where they
-/// meet, and no others meet; so this costs what was joined, not how many commits lie between.
 pub fn merge_base(
     records: &impl Records,
     a: CommitId,
     b: CommitId,
     of: Option<TableId>,
 ) -> Result<Option<CommitId>> {
+    Ok(shared(records, (a, b), of, 0)?.into_iter().max())
+}
+
+/// How many more stretches are looked at for bases beside the newest. Those of branches that took each
+/// other over lie near; what lies further is not worth the reads.
+const FURTHER_MAX: usize = 1000;
+
+/// The commits that both histories hold and of which none lies behind another, the newest first: several
+/// where each side took the other over before either knew.
+pub fn merge_bases(
+    records: &impl Records,
+    a: CommitId,
+    b: CommitId,
+    of: Option<TableId>,
+) -> Result<Vec<CommitId>> {
+    let mut found = shared(records, (a, b), of, FURTHER_MAX)?;
+    found.sort_unstable();
+    found.dedup();
+    let mut bases: Vec<CommitId> = Vec::new();
+    for candidate in found.into_iter().rev() {
+        let mut is_behind = false;
+        for base in &bases {
+            is_behind |= is_behind_of(records, candidate, *base, of)?;
+        }
+        if !is_behind {
+            bases.push(candidate);
+        }
+    }
+    Ok(bases)
+}
+
+/// Whether `old` lies behind `new`, merged histories included.
+pub fn is_behind_of(
+    records: &impl Records,
+    old: CommitId,
+    new: CommitId,
+    of: Option<TableId>,
+) -> Result<bool> {
+    Ok(merge_base(records, old, new, of)? == Some(old))
+}
+
+/// Commits that both histories hold, the newest of them and all that lie behind no other among them.
+///
+/// A history is stretches of first parents, each from its top down to the next commit that joined another
+/// one, where two more begin. Of two stretches that end at the same commit the jumps find where they
+/// meet, and no others meet; so this costs what was joined, not how many commits lie between.
+fn shared(
+    records: &impl Records,
+    (a, b): (CommitId, CommitId),
+    of: Option<TableId>,
+    mut further: usize,
+) -> Result<Vec<CommitId>> {
+    // Which sides a top is of; what lies behind a commit that was found is of no more interest.
+    const BEHIND: u8 = 4;
     let mut tops: BTreeMap<CommitId, u8> = BTreeMap::new();
     *tops.entry(a).or_default() |= 1;
     *tops.entry(b).or_default() |= 2;
     let mut stretches: HashMap<Option<CommitId>, Vec<(CommitId, u8)>> = HashMap::new();
-    let mut best = None;
+    let mut found: Vec<CommitId> = Vec::new();
     while let Some((top, sides)) = tops.pop_last() {
-        // Ids grow from parent to child: what is left lies behind what was found.
-        if best.is_some_and(|best| best >= top) {
-            break;
+        // Ids grow from parent to child: what is left lies behind what was found, or beside it.
+        if found.iter().any(|found| *found >= top) {
+            if further == 0 {
+                break;
+            }
+            further -= 1;
         }
-        if sides == 3 {
-            return Ok(Some(top));
+        if sides >= 3 {
+            found.extend((sides == 3).then_some(top));
+            continue;
         }
         let Some(at) = find(records, top)? else { continue };
         let known = stretches.entry(at.joined).or_default();
+        let mut meets = false;
         for (other, _) in known.iter().filter(|(_, side)| *side != sides) {
-            best = best.max(common(records, top, *other)?);
+            found.extend(common(records, top, *other)?);
+            meets = true;
         }
-        let is_first = known.iter().all(|(_, side)| *side != sides);
         known.push((top, sides));
-        if let Some(joint) = find_some(records, at.joined)?.filter(|_| is_first) {
+        if let Some(joint) = find_some(records, at.joined)? {
             for parent in joint.parents_of(of) {
-                *tops.entry(parent).or_default() |= sides;
+                *tops.entry(parent).or_default() |= if meets { 3 | BEHIND } else { sides };
             }
         }
     }
-    Ok(best)
+    Ok(found)
 }
 
 /// The `n`-th commit before this one that history shows, upkeep left out.

@@ -125,3 +125,6 @@ fn page_entries(records: &impl Records, page: u64) -> Result<Vec<SegmentEntry>> 
 fn retired_ids(retired: &[RetiredEntry]) -> impl Iterator<Item = SegmentId> {
     retired.iter().map(|r| r.entry.segment)
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,9 @@ impl Grammar<'_> {
         if self.accepts("VIEW") {
             return self.alter_object(true);
         }
+        if self.accepts("SCHEMA") {
+            return self.alter_schema();
+        }
         if !self.accepts("TABLE") {
             return Err(self.unknown_object("ALTER"));
         }

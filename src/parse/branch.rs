@@ -107,8 +107,8 @@ pub enum History {
     Branches(Option<Target>),
     /// SHOW TAGS [IN TABLE t].
     Tags(Option<Target>),
-    /// `SHOW LOG [branch] [LIMIT n]`.
-    Log { branch: Option<String>, limit: Option<u64> },
+    /// `SHOW LOG [branch] [IN TABLE t] [LIMIT n]`.
+    Log { branch: Option<String>, table: Option<Target>, limit: Option<u64> },
     /// DESCRIBE HISTORY t [LIMIT n].
     Table { table: Target, limit: Option<u64> },
 }
@@ -258,7 +258,7 @@ impl Grammar<'_> {
         }
         if self.accepts("UNDROP") {
             self.expects("TABLE")?;
-            return self.object().map(Statement::UndropTable);
+            return self.target().map(Statement::UndropTable);
         }
         if self.accepts("USE") {
             self.expects("BRANCH")?;
@@ -363,9 +363,9 @@ impl Grammar<'_> {
             _ if self.accepts("BRANCHES") => History::Branches(self.in_table()?),
             _ if self.accepts("TAGS") => History::Tags(self.in_table()?),
             _ if self.accepts("LOG") => {
-                let named = !self.at_end() && !self.sees("LIMIT");
+                let named = !self.at_end() && !self.sees("LIMIT") && !self.sees("IN");
                 let branch = if named { Some(self.name_or_string()?) } else { None };
-                History::Log { branch, limit: self.limit()? }
+                History::Log { branch, table: self.in_table()?, limit: self.limit()? }
             }
             _ => return Ok(None),
         }))

@@ -89,6 +89,17 @@ impl Grammar<'_> {
         Ok(Statement::AlterObject(Box::new(change)))
     }
 
+    /// What follows ALTER SCHEMA.
+    pub(super) fn alter_schema(&mut self) -> Result<Statement> {
+        let name = self.object()?;
+        let change = match () {
+            _ if self.accepts("RENAME TO") => ObjectChange::Rename(self.name()?),
+            _ if self.accepts("OWNER TO") => ObjectChange::Owner(self.name()?),
+            _ => return Err(self.unexpected()),
+        };
+        Ok(Statement::AlterSchema { name, change })
+    }
+
     /// START, INCREMENT and so on, in any order.
     pub(super) fn sequence_options(&mut self) -> Result<SequenceOptions> {
         let mut options = SequenceOptions::default();

@@ -9,7 +9,7 @@ use super::copy::Copy;
 use super::create::{CreateIndex, CreateSchema, CreateTable, CreateView};
 use super::cursor::{Declare, Fetch};
 use super::drop::{Comment, Drop};
-use super::sequence::{AlterObject, CreateSequence};
+use super::sequence::{AlterObject, CreateSequence, ObjectChange};
 use super::setting::{Set, Show};
 use super::transaction::TransactionModes;
 use super::version::TableVersionSpec;
@@ -72,6 +72,8 @@ pub enum Statement {
     CreateSequence(Box<CreateSequence>),
     /// ALTER SEQUENCE, ALTER VIEW.
     AlterObject(Box<AlterObject>),
+    /// ALTER SCHEMA: RENAME TO or OWNER TO.
+    AlterSchema { name: ast::ObjectName, change: ObjectChange },
     /// DROP of anything but a branch or tag.
     Drop(Drop),
     /// ALTER TABLE, also CREATE / DROP BRANCH / TAG on one table.
@@ -98,7 +100,7 @@ pub enum Statement {
     /// ROLLBACK BRANCH b TO a version.
     RollbackBranch(Box<RollbackBranch>),
     /// UNDROP TABLE t.
-    UndropTable(ast::ObjectName),
+    UndropTable(Target),
     /// USE BRANCH b: the same as SET branch = 'b'.
     UseBranch(String),
     /// SHOW BRANCHES / TAGS / LOG, DESCRIBE HISTORY t.

@@ -18,7 +18,7 @@ use crate::store::Snapshot;
 /// Those of reading the log.
 pub(super) fn knowledge(scan: &TableScan) -> Result<Option<Knowledge>> {
     let schema = scan.table().schema();
-    let hidden = TableScan::with_hidden(Arc::clone(scan.table()));
+    let hidden = scan.hidden();
     let columns = hidden.tie_columns();
     if let Some(known) = schema.known_time.and_then(|id| schema.column(id)) {
         let ties = TieOrder { provider: Arc::new(hidden), columns };

@@ -71,7 +71,7 @@ pub fn source(
 ) -> Result<Arc<dyn TableSource>> {
     let provider: Arc<dyn TableProvider> = match resolve(reading, parts, version)? {
         // A version has the shape it had; without one a view keeps that of the day it was made.
-        Named::Table(table, at) if version.is_some() => Arc::new(TableScan::new(table).seen_at(at)),
+        Named::Table(table, at) if version.is_some() => Arc::new(scan(reading, table, at)),
         Named::Table(table, at) => shown_in_view(reading, parts, table, at)?,
         Named::View(view, at) => {
             let plan = plan_view(&reading.at(at.clone()), state, &view)?;
@@ -84,6 +84,23 @@ pub fn source(
     Ok(provider_as_source(provider))
 }
 
+fn scan(reading: &Reading, table: Arc<Table>, at: Snapshot) -> TableScan {
+    TableScan::new(table).of_version(told_version(reading, &at)).seen_at(at)
+}
+
+/// A version as EXPLAIN tells it: the commit, and the branch or tag that was named. None where it is
+/// the session's own.
+pub fn told_version(reading: &Reading, at: &Snapshot) -> Option<Arc<str>> {
+    let own = &reading.own;
+    if at.commit() == own.commit() && at.reference() == own.reference() {
+        return None;
+    }
+    Some(match at.reference() {
+        Some((name, _)) => format!("{} ({})", at.commit(), ref_label(name)).into(),
+        None => at.commit().to_string().into(),
+    })
+}
+
 /// A table as the view around its name knew it: with the columns of then, by their names of then.
 fn shown_in_view(
     reading: &Reading,
@@ -91,7 +108,7 @@ fn shown_in_view(
     table: Arc<Table>,
     at: Snapshot,
 ) -> Result<Arc<dyn TableProvider>> {
-    let scan = Arc::new(TableScan::new(Arc::clone(&table)).seen_at(at));
+    let scan = Arc::new(scan(reading, Arc::clone(&table), at));
     let Some(used) = used(reading, parts).filter(|used| used.object == table.id()) else {
         return Ok(scan);
     };
@@ -177,6 +194,16 @@ pub fn resolve(reading: &Reading, parts: &[&str], version: Option<&At>) -> Resul
     }
     if let Some(found) = plain(reading, parts, version)? {
         return Ok(found);
+    }
+    if let Some(Relation::Sequence(sequence)) = any_relation(reading, parts, &reading.snapshot)? {
+        return match version {
+            None => metadata::of_sequence(&sequence, &reading.snapshot).map(Named::System),
+            Some(_) => Err(Error::new(
+                ErrorKind::NotSupported,
+                format!("sequence \"{}\" has no versions", parts.join(".")),
+            )
+            .hint("it counts for every branch; read it without a version")),
+        };
     }
     let at = version.map_or(&reading.snapshot, |version| &version.data);
     let Some((base, suffix)) = peel(parts) else { return Err(undefined(reading, parts, at)) };

@@ -151,7 +151,7 @@ fn sampled(plan: LogicalPlan, sampling: Sampling) -> DataFusionResult<LogicalPla
     let Some(table) = provider.downcast_ref::<TableScan>() else {
         return Err(external(not_a_table()));
     };
-    let rows = provider_as_source(Arc::new(TableScan::with_hidden(Arc::clone(table.table()))));
+    let rows = provider_as_source(Arc::new(table.hidden()));
     let rows = LogicalPlanBuilder::scan(scan.table_name, rows, None)?.build()?;
     let names = rows.schema().iter().map(|(of, field)| Column::new(of.cloned(), field.name()));
     let (hidden, visible): (Vec<_>, Vec<_>) =

@@ -47,6 +47,8 @@ pub trait SystemTables: Send + Sync {
 pub struct Reading {
     /// What names without a version mean.
     pub snapshot: Snapshot,
+    /// What they mean to the session: inside a view that is read at a version it is another.
+    pub own: Snapshot,
     /// The session's branch where it is of some tables alone: those are read on it, others as in
     /// `snapshot`.
     pub table_branch: Option<Arc<str>>,

@@ -67,7 +67,7 @@ struct TableTies;
 impl TieSource for TableTies {
     fn tie_order(&self, provider: &Arc<dyn TableProvider>) -> Option<TieOrder> {
         let scan = provider.downcast_ref::<TableScan>()?;
-        let hidden = TableScan::with_hidden(Arc::clone(scan.table()));
+        let hidden = scan.hidden();
         Some(TieOrder { columns: hidden.tie_columns(), provider: Arc::new(hidden) })
     }
 

@@ -210,9 +210,12 @@ pub(super) fn named_version(
     value: &ScalarValue,
 ) -> Result<(Snapshot, Version)> {
     let here = |version| Ok((base.clone(), version));
+    if value.is_null() {
+        return Err(null_version(spec.slot));
+    }
     let kind = match spec.slot {
         Slot::Version => return version_slot(base, table, value, &reading.text),
-        Slot::Time => return here(Version::Time(moment(base, value, &reading.text)?)),
+        Slot::Time => return here(Version::Time(finite(moment(base, value, &reading.text)?)?)),
         Slot::Offset => {
             let seconds = whole_number(value)?;
             let now_us = base.store().clock().now_us();
@@ -251,7 +254,7 @@ fn version_slot(
         return here(Version::Commit(commit_number(value)?));
     }
     if value.data_type().is_temporal() {
-        return here(Version::Time(time_of(value, options)?));
+        return here(Version::Time(finite(time_of(value, options)?)?));
     }
     // A number that is not whole is neither a commit's nor meant as seconds.
     if !value.data_type().is_string() {
@@ -265,7 +268,7 @@ fn version_slot(
         return Ok(numbered);
     }
     if let Ok(time_us) = moment(base, value, options) {
-        return here(Version::Time(time_us));
+        return here(Version::Time(finite(time_us)?));
     }
     Err(Error::new(
         ErrorKind::UndefinedObject,
@@ -399,6 +402,36 @@ pub fn written(value: &ScalarValue) -> String {
         Ok(ScalarValue::Utf8(None)) => "NULL".to_owned(),
         _ => value.to_string(),
     }
+}
+
+fn null_version(slot: Slot) -> Error {
+    let (what, expected) = match slot {
+        Slot::Time => {
+            ("the time of a version", "a time: '2026-01-01 12:00', now() - interval '1 day'")
+        }
+        Slot::Offset => ("the offset of a version", "seconds before now, as -60"),
+        Slot::Commit => ("the number of a commit", "a number that SHOW LOG lists"),
+        Slot::Branch => ("the name of a branch", "a name that SHOW BRANCHES lists"),
+        Slot::Tag => ("the name of a tag", "a name that SHOW TAGS lists"),
+        Slot::Ref => {
+            ("the name of a branch or tag", "a name that SHOW BRANCHES or SHOW TAGS lists")
+        }
+        _ => ("a version", "a number, a name or a time"),
+    };
+    Error::new(ErrorKind::InvalidValue, format!("{what} cannot be NULL"))
+        .hint(format!("expected {expected}"))
+}
+
+/// # Errors
+/// InvalidValue for what is before or after every commit.
+fn finite(time_us: i64) -> Result<i64> {
+    let name = match time_us {
+        i64::MAX => "infinity",
+        i64::MIN => "-infinity",
+        _ => return Ok(time_us),
+    };
+    Err(Error::new(ErrorKind::InvalidValue, format!("no version is of the time '{name}'"))
+        .hint("expected a time between the first commit and now: SHOW LOG lists them"))
 }
 
 fn no_version(value: &ScalarValue) -> Error {

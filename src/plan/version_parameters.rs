@@ -45,6 +45,7 @@ pub fn argument_types(usage: &str, call: &Call, found: &mut [Option<FieldRef>]) 
     for (position, argument) in call.arguments.iter().enumerate() {
         let name = argument.name.as_deref().or_else(|| inside.split(", ").nth(position));
         match name.unwrap_or_default() {
+            "snapshot_ids" => take(&argument.value, Type::Array(Box::new(Type::Int8)), found),
             "snapshot_id" | "retain_last" => take(&argument.value, Type::Int8, found),
             "timestamp" | "older_than" => time_types(&argument.value, found),
             "dry_run" => take(&argument.value, Type::Bool, found),

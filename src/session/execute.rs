@@ -98,6 +98,7 @@ impl Session {
             Base::Branch(_) | Base::Past(_) => None,
         };
         let reading = Reading {
+            own: snapshot.clone(),
             snapshot,
             table_branch,
             database: self.connected.clone(),
@@ -148,6 +149,7 @@ impl Session {
             | Statement::CreateSequence(_)
             | Statement::AlterTable(_)
             | Statement::AlterObject(_)
+            | Statement::AlterSchema { .. }
             | Statement::Comment(_)
             | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
             statement if changes_refs(statement) => self.change_refs(statement).await,
@@ -330,12 +332,18 @@ impl Session {
                 let table = self.unversioned_table(&reading, target)?;
                 history::refs_of_table(store, table, RefKind::Tag)?
             }
-            History::Log { branch, limit } => {
-                let from = match branch {
-                    Some(branch) => store.at_ref(branch)?,
-                    None => reading.snapshot.clone(),
+            History::Log { branch, table, limit } => {
+                let reading = match branch {
+                    Some(branch) => reading.at(store.at_ref(branch)?),
+                    None => reading.clone(),
                 };
-                history::log(&from, *limit)?
+                match table {
+                    Some(table) => {
+                        let (found, at) = self.named_table(&reading, table)?;
+                        history::log(&at, Some(found.id()), *limit)?
+                    }
+                    None => history::log(&reading.snapshot, None, *limit)?,
+                }
             }
             History::Table { table, limit } => {
                 let (found, at) = self.named_table(&reading, table)?;

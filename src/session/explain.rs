@@ -84,6 +84,14 @@ impl Session {
         parsed: &Parsed,
         parameters: Parameters,
     ) -> Result<Outcome> {
+        if let Statement::Execute { name, arguments } = explain.statement.as_ref() {
+            let prepared = self.executed(name)?;
+            let values = self.arguments(name, &prepared, arguments)?;
+            let parameters = Some(Arc::new(prepared.bind(values)?));
+            let statement = Box::new(prepared.parsed.statement.clone());
+            let explain = Explain { statement, ..explain.clone() };
+            return Box::pin(self.explain(&explain, &prepared.parsed, parameters)).await;
+        }
         let json = is_json(explain)?;
         let (reading, _bounds) = self.bounded(&self.reading_of(parsed, parameters.clone())?)?;
         let statement = explain.statement.as_ref();

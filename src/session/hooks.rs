@@ -8,6 +8,7 @@ use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 
 use super::cursor::Cursors;
+use super::set::own_name;
 use super::settings::SessionSettings;
 use super::statements::Statements;
 use super::work::Work;
@@ -104,6 +105,10 @@ impl Hooks {
         };
         let Some(reading) = self.reading.lock().clone() else { return Ok(inputs) };
         inputs.namespaces = reading.snapshot.namespaces()?;
+        for name in &inputs.namespaces {
+            let comment = reading.snapshot.namespace_comment(name)?;
+            inputs.namespace_comments.extend(comment.map(|comment| (name.clone(), comment)));
+        }
         for relation in reading.snapshot.relations()? {
             match relation {
                 Relation::Table(table) => inputs.tables.push(TableFacts {
@@ -185,10 +190,16 @@ impl SessionHooks for Hooks {
     }
 
     fn setting(&self, name: &str) -> Option<String> {
-        self.settings.lock().get(name)
+        self.settings.lock().get(own_name(name))
     }
 
     fn set_setting(&self, name: &str, value: &str, local: bool) -> Result<String> {
+        // A statement sees one version from its beginning to its end.
+        if let version @ ("branch" | "as_of") = own_name(name) {
+            let message = format!("set_config of \"{name}\"");
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .hint(format!("SET {version} = '…' is a statement of its own")));
+        }
         self.settings.lock().set(name, Some(value), local)
     }
 

@@ -7,7 +7,7 @@ use super::work::Base;
 use crate::command::write::insert_name;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{CommentTarget, Statement, Target, version_of};
-use crate::plan::addressed::without_branch;
+use crate::plan::addressed::{snapshot_said, without_branch};
 use crate::plan::{Addressed, Reading, SaidBy, addressed};
 use crate::spec::{RefKind, ref_label, ref_table};
 use crate::store::{Snapshot, Store, TEMPORARY_NAMESPACE, check_unprotected};
@@ -84,6 +84,10 @@ impl Session {
     /// NotSupported where it names tables of several branches; WrongState where the session's branch is
     /// of other tables alone; UndefinedObject and the like for a version that is not there.
     pub(super) fn place_of(&self, reading: &Reading, statement: &Statement) -> Result<Place> {
+        if let Statement::UndropTable(Target { version: Some(version), .. }) = statement {
+            // The table is not there; the branch is.
+            return snapshot_said(reading, &self.state, None, version).map(base_at).map(Place::of);
+        }
         let targets = targets(statement)?;
         if targets.is_empty() {
             let temporary = matches!(statement, Statement::CreateTable(c) if c.temporary);
@@ -156,6 +160,7 @@ pub(super) fn reads_where_it_writes(statement: &Statement) -> bool {
     matches!(
         statement,
         Statement::RestoreTable(_)
+            | Statement::UndropTable(_)
             | Statement::AlterTable(_)
             | Statement::AlterObject(_)
             | Statement::CreateIndex(_)

@@ -51,7 +51,7 @@ const KNOWN: [Known; 37] = [
     fixed("in_hot_standby", "off", "Whether the server repeats another's log."),
     fixed("scram_iterations", "4096", "Rounds of hashing a password."),
     reported("search_path", "\"$user\", public", "Where names without a schema are looked for."),
-    known("branch", "main", "The branch that is read and written."),
+    reported("branch", "main", "The branch that is read and written."),
     known("as_of", "", "The version that is read; empty: the branch's head."),
     known("asof_mode", "auto", "How ASOF JOIN finds rows: auto, seek, merge, hash, loop, stream."),
     known("bytea_output", "hex", "How bytea is written."),
@@ -156,7 +156,7 @@ impl SessionSettings {
         if let Some(known) = find(lower).filter(|known| known.reported)
             && before != after
         {
-            self.changes.push((known.name.to_owned(), after.unwrap_or_default()));
+            self.changes.push((reported_name(known).to_owned(), after.unwrap_or_default()));
         }
     }
 
@@ -181,7 +181,8 @@ impl SessionSettings {
 
     pub fn reported(&self) -> Vec<(String, String)> {
         let shown = KNOWN.iter().filter(|known| known.reported);
-        shown.map(|k| (k.name.to_owned(), self.get(k.name).unwrap_or_default())).collect()
+        let pair = |k: &Known| (reported_name(k).to_owned(), self.get(k.name).unwrap_or_default());
+        shown.map(pair).collect()
     }
 
     /// Every setting, for SHOW ALL and pg_settings.
@@ -255,6 +256,11 @@ impl SessionSettings {
         }
         properties
     }
+}
+
+/// The name that clients are told: of our own settings the full one, which no driver takes for its own.
+fn reported_name(known: &Known) -> &str {
+    if known.name == "branch" { "asofdb.branch" } else { known.name }
 }
 
 /// The value as it is kept.

@@ -127,15 +127,31 @@ impl Session {
         name: &str,
         arguments: &[SqlExpr],
     ) -> Result<Outcome> {
+        if self.existing(name)?.prepared.is_none() {
+            return Ok(Outcome::Empty);
+        }
+        let prepared = self.executed(name)?;
+        let values = self.arguments(name, &prepared, arguments)?;
+        Box::pin(self.run_prepared(&prepared, values)).await
+    }
+
+    /// The statement that an EXECUTE means.
+    ///
+    /// # Errors
+    /// UndefinedStatement; NotSupported where it is an EXECUTE or an EXPLAIN of one itself.
+    pub(super) fn executed(&self, name: &str) -> Result<Arc<Prepared>> {
         let named = self.existing(name)?;
-        let Some(prepared) = &named.prepared else { return Ok(Outcome::Empty) };
-        if matches!(prepared.parsed.statement, Statement::Execute { .. }) {
+        let prepared = named.prepared.clone().ok_or_else(|| missing(name))?;
+        let runs = match &prepared.parsed.statement {
+            Statement::Explain(explain) => explain.statement.as_ref(),
+            statement => statement,
+        };
+        if matches!(runs, Statement::Execute { .. }) {
             // Only the protocol can prepare one: it would run itself.
             let message = format!("prepared statement \"{name}\" is an EXECUTE");
             return Err(Error::new(ErrorKind::NotSupported, message));
         }
-        let values = self.arguments(name, prepared, arguments)?;
-        Box::pin(self.run_prepared(prepared, values)).await
+        Ok(prepared)
     }
 
     /// # Errors

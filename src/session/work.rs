@@ -329,7 +329,8 @@ impl Session {
     fn find_savepoint(&self, name: &str) -> Result<usize> {
         let work = self.work.lock();
         work.savepoints.iter().rposition(|(known, _)| known == name).ok_or_else(|| {
-            Error::new(ErrorKind::WrongState, format!("savepoint \"{name}\" does not exist"))
+            let message = format!("savepoint \"{name}\" does not exist");
+            Error::new(ErrorKind::UndefinedSavepoint, message)
         })
     }
 

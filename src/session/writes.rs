@@ -19,7 +19,7 @@ use crate::command::sequence::create_sequence;
 use crate::command::table::{Created, create_schema, create_table, create_view};
 use crate::command::write::target::Target;
 use crate::command::write::{self, Returned};
-use crate::command::{Before, Writing, past, run};
+use crate::command::{Before, Writing, past, run, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{self, Copy, CopyFormat, CopyLocation, CopyTarget, Statement, version_tree};
 use crate::plan::thread::given_up;
@@ -328,6 +328,10 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             let word = if alter.view { "VIEW" } else { "SEQUENCE" };
             Ok(Written::of(format!("ALTER {word}"), notices))
         }
+        Statement::AlterSchema { name, change } => {
+            schema::alter(writing, name, change)?;
+            plain("ALTER SCHEMA".to_owned())
+        }
         Statement::CreateIndex(index) => {
             let notices = create_index(writing, index).await?;
             Ok(Written::of("CREATE INDEX".to_owned(), notices))
@@ -344,8 +348,8 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
             past::restore(writing, restore)?;
             plain("RESTORE TABLE".to_owned())
         }
-        Statement::UndropTable(name) => {
-            past::undrop(writing, name)?;
+        Statement::UndropTable(table) => {
+            past::undrop(writing, &table.name)?;
             plain("UNDROP TABLE".to_owned())
         }
         other => Err(refuse(other)),
@@ -353,8 +357,9 @@ async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<W
 }
 
 fn created(tag: &str, name: &ObjectName, made: Created) -> Written {
+    let what = if tag == "CREATE SCHEMA" { "schema" } else { "relation" };
     let notices = match made {
-        Created::Existed => vec![format!("relation \"{name}\" already exists, skipping")],
+        Created::Existed => vec![format!("{what} \"{name}\" already exists, skipping")],
         Created::Made | Created::Rows(_) => Vec::new(),
     };
     Written::of(tag.to_owned(), notices)

@@ -188,11 +188,22 @@ impl Transaction {
         Ok(())
     }
 
+    /// What people are told of a schema (namespace).
+    pub fn comment_namespace(&mut self, name: &str, comment: Option<String>) {
+        let overlay = Arc::make_mut(&mut self.overlay);
+        overlay.namespace_comments.insert(name.to_owned(), comment.clone());
+        self.catalog.push(CatalogWrite::CommentNamespace { name: name.to_owned(), comment });
+    }
+
     /// Drops a schema (namespace), which is empty.
     pub fn drop_namespace(&mut self, name: &str) {
         let overlay = Arc::make_mut(&mut self.overlay);
         overlay.namespaces.retain(|made| made != name);
+        overlay.namespace_comments.remove(name);
         overlay.dropped_namespaces.push(name.to_owned());
+        self.catalog.retain(
+            |write| !matches!(write, CatalogWrite::CommentNamespace { name: of, .. } if of == name),
+        );
         let made_here = |write: &CatalogWrite| matches!(write, CatalogWrite::CreateNamespace(made) if made == name);
         match self.catalog.iter().position(made_here) {
             Some(made) => drop(self.catalog.remove(made)),

@@ -66,6 +66,8 @@ pub(super) struct Overlay {
     pub dropped_namespaces: Vec<String>,
     /// Namespaces that were made.
     pub namespaces: Vec<String>,
+    /// What was said of namespaces.
+    pub namespace_comments: BTreeMap<String, Option<String>>,
     /// Sequences that count anew, and the counts that nobody else sees.
     pub restarted: BTreeMap<TableId, TableId>,
     /// What is gone, by id.
@@ -300,6 +302,24 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// What was said of a schema (namespace).
+    pub fn namespace_comment(&self, name: &str) -> Result<Option<String>> {
+        let said = self.overlay.as_ref().and_then(|o| o.namespace_comments.get(name));
+        if let Some(comment) = said {
+            return Ok(comment.clone());
+        }
+        let view = self.store.shared.log.read()?;
+        for object in catalog::objects(&view, self.point.root)? {
+            if let Object::Namespace(_, record) = object {
+                let known = catalog::view(&view, record)?;
+                if known.namespace == name {
+                    return Ok(known.comment);
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// The schemas (namespaces), the default one first.
     pub fn namespaces(&self) -> Result<Vec<String>> {
         let view = self.store.shared.log.read()?;
@@ -311,6 +331,12 @@ impl Snapshot {
                 names.push(catalog::view(&view, record)?.namespace);
             }
         }
+        // The default one has a record once it has a comment.
+        let mut seen = 0;
+        names.retain(|name| {
+            seen += usize::from(name == catalog::DEFAULT_NAMESPACE);
+            name != catalog::DEFAULT_NAMESPACE || seen == 1
+        });
         if let Some(overlay) = &self.overlay {
             names.extend(overlay.namespaces.iter().cloned());
             names.retain(|name| !overlay.dropped_namespaces.contains(name));

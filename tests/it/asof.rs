@@ -194,6 +194,10 @@ impl House {
                 assert_eq!(self.guest.refused(&question).await, "0A000", "{mode}: {question}");
             }
         }
+        for (question, same) in spelled_with_lateral(self.shape.on()) {
+            self.run("SET asof_mode = auto").await;
+            assert_eq!(self.run(&question).await, self.run(&same).await, "{same}");
+        }
         for (question, same) in questions_of_one_answer(self.shape.on()) {
             self.run("SET asof_mode = auto").await;
             assert_eq!(self.run(&question).await, self.run(&same).await, "{question}");
@@ -250,6 +254,22 @@ fn questions_that_keep_the_right(on: &str) -> Vec<String> {
         ask("FULL", "l.ts < r.ts AND r.ts - l.ts <= 5"),
         ask("FULL", "l.ts >= r.ts AND r.v % 7 = 3 AND l.id % 3 <> 0"),
     ]
+}
+
+/// The nearest time, in the words of a sub-select that is run for each label: among rows of one time it may
+/// take any.
+fn spelled_with_lateral(on: &str) -> Vec<(String, String)> {
+    let few = "WHERE l.id % 60 = 0 ORDER BY l.id";
+    let ask = |kind: &str, condition: &str, order: &str| {
+        let joined =
+            format!("SELECT l.id, r.ts FROM l ASOF {kind} JOIN r ON {on} AND {condition} {few}");
+        let lateral = format!(
+            "SELECT l.id, r.ts FROM l {kind} JOIN LATERAL (SELECT r.ts FROM r WHERE {on} AND {condition}
+             ORDER BY r.ts {order} LIMIT 1) AS r ON true {few}"
+        );
+        (joined, lateral)
+    };
+    vec![ask("LEFT", "l.ts >= r.ts", "DESC"), ask("INNER", "l.ts < r.ts", "ASC")]
 }
 
 /// Kinds in the words of others.

@@ -6,6 +6,7 @@ mod asof_plans;
 mod bad_input;
 mod changes;
 mod command_line;
+mod copy_lines;
 mod crash;
 mod differences;
 mod documents;

@@ -9,12 +9,14 @@
 
 mod connections;
 mod places;
+mod promises;
 mod spellings;
 
 use std::time::Duration;
 
 use asofdb::clock::Clock;
 use asofdb::config::Settings;
+use asofdb::error::Result;
 use asofdb::server::query_runtime;
 use asofdb::session::Database;
 use proptest::prelude::*;
@@ -55,6 +57,17 @@ struct World {
     database: Option<Database>,
     folder: tempfile::TempDir,
     fresh: i32,
+    /// The columns of t at the head of main.
+    columns: Rows,
+}
+
+/// How a statement gets the value of `$1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As the protocol brings it.
+    Bind,
+    /// By PREPARE and EXECUTE.
+    Execute,
 }
 
 impl World {
@@ -71,6 +84,7 @@ impl World {
             database: Some(database),
             folder,
             fresh: 100,
+            columns: Rows::new(),
         };
         (world, settings)
     }
@@ -161,6 +175,7 @@ impl World {
             self.note_branch(branch).await;
         }
         self.versions.extend(self.mains.iter().cloned());
+        self.columns = self.state_of("t").await.columns();
         self.clock.advance(TICK);
         self.must("CREATE TABLE universe AS SELECT n AS k FROM generate_series(-10, 10000) g(n)")
             .await;
@@ -179,22 +194,33 @@ impl World {
         }
     }
 
-    /// The rows that a place gives for a spelling.
-    async fn ask(&mut self, place: &str, spelling: &Spelling) -> Rows {
-        let sql = place.replace("{}", &spelling.text);
-        let in_block = sql.contains(';') || sql.starts_with("DECLARE");
+    /// The rows that a place gives for a spelling; each of its statements is prepared by itself, as
+    /// one message of a client is.
+    async fn ask(&mut self, place: &str, spelling: &Spelling, way: Way) -> Result<Rows> {
+        let in_block = place.contains(';') || place.starts_with("DECLARE");
         if in_block {
             self.guest.must("BEGIN").await;
         }
-        let answer = match spelling.parameter.as_deref() {
-            Some(value) => self.guest.run_with(&sql, &[value]).await,
-            None => self.guest.run(&sql).await,
-        };
-        let rows = answer.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        let mut answer = Ok(Rows::new());
+        for statement in place.split("; ") {
+            let sql = statement.replace("{}", &spelling.text);
+            let value = spelling.parameter.as_deref().filter(|_| statement.contains("{}"));
+            answer = match (value, way) {
+                (None, _) => self.guest.run(&sql).await,
+                (Some(value), Way::Bind) => self.guest.run_with(&sql, &[value]).await,
+                (Some(value), Way::Execute) => {
+                    self.guest.must("DEALLOCATE ALL").await;
+                    self.guest.run(&format!("PREPARE it AS {sql}; EXECUTE it('{value}')")).await
+                }
+            };
+            if answer.is_err() {
+                break;
+            }
+        }
         if in_block {
             self.guest.must("ROLLBACK").await;
         }
-        rows
+        answer
     }
 
     async fn check(
@@ -203,20 +229,44 @@ impl World {
         spelling: &Spelling,
         (tells, place): (Tells, &str),
     ) {
-        // What is described before it has a value has the columns of the head.
-        let fits = spelling.parameter.is_none() || tells == Tells::Pairs && takes_parameters(place);
-        if !fits || !takes_columns(place, &spelling.text) {
+        if !takes_columns(place, &spelling.text) {
             return;
         }
-        let found = self.ask(place, spelling).await;
-        let (found, wanted) = match tells {
-            Tells::Pairs => (sorted(found), version.state.pairs()),
-            Tells::Rows => (sorted(found), version.state.rows.clone()),
-            Tells::Shape => (found, version.state.shape.clone()),
-            Tells::History => (found, version.state.history.clone()),
-        };
         let sql = place.replace("{}", &spelling.text);
-        assert_eq!(found, wanted, "{sql} with {:?}", spelling.parameter);
+        let takes = takes_parameters(place);
+        if spelling.parameter.is_some() && takes.is_empty() {
+            // What keeps its text, or is planned without values, has none: never the head instead.
+            let found = self.ask(place, spelling, Way::Bind).await;
+            let state = found.map_err(|error| error.kind().sqlstate());
+            assert_eq!(state, Err("42P02"), "{sql}");
+            return;
+        }
+        let ways = if spelling.parameter.is_some() { takes } else { &[Way::Bind] };
+        for way in ways {
+            let found = self.ask(place, spelling, *way).await;
+            let wanted = match tells {
+                Tells::Pairs => version.state.pairs(),
+                Tells::Rows => version.state.rows.clone(),
+                Tells::Shape => version.state.shape.clone(),
+                Tells::History => version.state.history.clone(),
+            };
+            // What is described before it has a value has the columns of the head.
+            let last = place.rsplit("; ").next().unwrap_or_default();
+            let described = last.contains("{}") && !last.starts_with("COPY");
+            let open = spelling.parameter.is_some() && described;
+            let fits = !open || version.state.columns() == self.columns;
+            if tells == Tells::Rows && !fits {
+                let state = found.map_err(|error| error.kind().sqlstate());
+                assert_eq!(state, Err("0A000"), "{sql}");
+                continue;
+            }
+            let found = found.unwrap_or_else(|error| panic!("{sql}, {way:?}: {error:?}"));
+            let found = match tells {
+                Tells::Pairs | Tells::Rows => sorted(found),
+                Tells::Shape | Tells::History => found,
+            };
+            assert_eq!(found, wanted, "{sql} with {:?}, {way:?}", spelling.parameter);
+        }
     }
 
     /// The rows and the shape behind a name.

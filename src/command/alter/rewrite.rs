@@ -63,7 +63,7 @@ impl Alteration<'_, '_> {
         };
         let items = std::mem::take(&mut select.projection);
         let alias = self.schema().name.clone();
-        let rows = Target { table: Arc::clone(&self.table), alias }.rows()?;
+        let rows = Target::here(Arc::clone(&self.table), alias).rows()?;
         let (from, given) = (vec![rows.factor()?], vec![rows]);
         let selecting = Selecting { given, from, items, named: true, ..Selecting::default() };
         let (reading, state) = (&self.writing.reading, self.writing.state);

@@ -158,7 +158,7 @@ pub async fn insert_plan(
     names: &[String],
 ) -> Result<u64> {
     let source = rows_of(&writing.scene(), table.schema(), source, names)?;
-    let target = Target { table: Arc::clone(table), alias: table.schema().name.clone() };
+    let target = Target::here(Arc::clone(table), table.schema().name.clone());
     let inserting = Inserting { target, source, conflict: None, returning: None };
     Ok(run_insert(writing, inserting).await?.rows)
 }

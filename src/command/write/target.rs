@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
 use crate::parse::{TableVersionSpec, fold, version_of};
+use crate::plan::names::told_version;
 use crate::plan::pg_catalog::rewrite::check_names;
 use crate::plan::time_travel::name_parts;
 use crate::plan::{Given, addressed_table};
@@ -28,9 +29,16 @@ pub struct Target {
     pub table: Arc<Table>,
     /// Its alias, else its own name.
     pub alias: String,
+    /// The version it is read at, as EXPLAIN tells it.
+    version: Option<Arc<str>>,
 }
 
 impl Target {
+    /// A table where the transaction is.
+    pub fn here(table: Arc<Table>, alias: String) -> Target {
+        Target { table, alias, version: None }
+    }
+
     /// The table of this name.
     ///
     /// # Errors
@@ -42,12 +50,15 @@ impl Target {
         alias: Option<&Ident>,
     ) -> Result<Target> {
         let parts = name_parts(name)?;
-        let table = match &scene.written {
+        let (table, told) = match &scene.written {
             Some(written) => {
                 let reading = scene.reading.at(written.clone());
-                written_table(&reading, scene.state, name, version)?
+                (written_table(&reading, scene.state, name, version)?, None)
             }
-            None => addressed_table(&scene.reading, scene.state, name, version)?.0,
+            None => {
+                let (table, at) = addressed_table(&scene.reading, scene.state, name, version)?;
+                (table, told_version(&scene.reading, &at))
+            }
         };
         let alias = match alias {
             Some(alias) => fold(alias),
@@ -57,7 +68,7 @@ impl Target {
                 _ => parts[parts.len() - 1].clone(),
             },
         };
-        Ok(Target { table, alias })
+        Ok(Target { table, alias, version: told })
     }
 
     /// The table of an UPDATE, DELETE or MERGE.
@@ -93,7 +104,8 @@ impl Target {
     /// # Errors
     /// Internal, which does not happen.
     pub fn rows(&self) -> Result<Given> {
-        let source = provider_as_source(Arc::new(TableScan::with_hidden(Arc::clone(&self.table))));
+        let scan = TableScan::with_hidden(Arc::clone(&self.table));
+        let source = provider_as_source(Arc::new(scan.of_version(self.version.clone())));
         let plan = LogicalPlanBuilder::scan(TableReference::bare(NAME), source, None)
             .and_then(|scan| scan.alias(self.reference()))
             .and_then(LogicalPlanBuilder::build);

@@ -25,6 +25,10 @@ pub struct CopyReader {
     source: Source,
     rows: usize,
     bytes: usize,
+    /// The line of each row since the last batch.
+    lines: Vec<u64>,
+    /// The line of each row of the last batch.
+    read_lines: Vec<u64>,
 }
 
 enum Source {
@@ -55,7 +59,9 @@ impl CopyReader {
         };
         let fields: Vec<_> = columns.iter().map(|c| c.data_type.field(&c.name, true)).collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(CopyReader { table: table.to_owned(), schema, source, rows: 0, bytes: 0 })
+        let (lines, read_lines) = (Vec::new(), Vec::new());
+        let table = table.to_owned();
+        Ok(CopyReader { table, schema, source, rows: 0, bytes: 0, lines, read_lines })
     }
 
     /// The schema of the batches: the columns, each nullable.
@@ -92,7 +98,7 @@ impl CopyReader {
     ///
     /// # Errors
     /// As for [`CopyReader::read`]: the last line may have no end, but must be whole.
-    pub fn finish(mut self) -> Result<Option<RecordBatch>> {
+    pub fn finish(&mut self) -> Result<Option<RecordBatch>> {
         match &mut self.source {
             Source::Lines(lines, _) => lines.finish(),
             Source::Binary(source) => source.tuples.finish(),
@@ -104,6 +110,14 @@ impl CopyReader {
         match self.rows {
             0 => Ok(None),
             _ => self.batch().map(Some),
+        }
+    }
+
+    /// An error about a row of the last batch, with the line it stood in.
+    pub fn in_line_of(&self, row: usize, error: Error) -> Error {
+        match self.read_lines.get(row) {
+            Some(line) => at_line(error, &self.table, *line),
+            None => error,
         }
     }
 
@@ -121,6 +135,10 @@ impl CopyReader {
             Source::Binary(source) => source.append(&self.table)?,
         };
         let Some(bytes) = taken else { return Ok(false) };
+        self.lines.push(match &self.source {
+            Source::Lines(lines, _) => lines.number(),
+            Source::Binary(source) => source.tuples.number(),
+        });
         self.rows += 1;
         self.bytes += bytes;
         Ok(true)
@@ -133,6 +151,7 @@ impl CopyReader {
         };
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         (self.rows, self.bytes) = (0, 0);
+        self.read_lines = std::mem::take(&mut self.lines);
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options).map_err(|e| {
             Error::new(ErrorKind::Internal, "the columns of a COPY do not fit together")
                 .caused_by(e)

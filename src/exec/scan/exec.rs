@@ -39,6 +39,8 @@ const PAGE_ROWS: u64 = 8192;
 #[derive(Debug)]
 pub(in crate::exec) struct ScanPlan {
     pub table: Arc<Table>,
+    /// As EXPLAIN tells it; None where it is the session's own.
+    pub version: Option<Arc<str>>,
     /// Of the output.
     pub schema: SchemaRef,
     /// Of every run, over the output.
@@ -65,6 +67,7 @@ impl ScanPlan {
         let all = TableScan::with_hidden(Arc::clone(&self.table)).schema();
         Ok(ScanPlan {
             table: Arc::clone(&self.table),
+            version: self.version.clone(),
             schema: Arc::new(all.project(&projection)?),
             ordering: Vec::new(),
             columns: shown_columns(&self.table, &projection),
@@ -107,7 +110,9 @@ impl ScanPlan {
         let (name, pruned) = (&self.table.schema().name, self.pruned);
         let filter = self.filter.as_ref().map(|filter| format!(", filter={filter:?}"));
         let filter = filter.unwrap_or_default();
-        format!("{name} (segments={segments}, pruned={pruned}{filter})")
+        let version = self.version.as_ref().map(|version| format!("version={version}, "));
+        let version = version.unwrap_or_default();
+        format!("{name} ({version}segments={segments}, pruned={pruned}{filter})")
     }
 
     /// What to ask of a segment for these columns.
@@ -178,10 +183,13 @@ impl DisplayAs for SegmentScanExec {
             .filter(|piece| matches!(piece, Piece::Segment(_, rows) if rows.start == 0))
             .count();
         let columns: Vec<&str> = plan.schema.fields().iter().map(|f| f.name().as_str()).collect();
+        write!(f, "SegmentScanExec: table={}", plan.table.schema().name)?;
+        if let Some(version) = &plan.version {
+            write!(f, ", version={version}")?;
+        }
         write!(
             f,
-            "SegmentScanExec: table={}, columns=[{}], segments={segments}, pruned={}, runs={}",
-            plan.table.schema().name,
+            ", columns=[{}], segments={segments}, pruned={}, runs={}",
             columns.join(", "),
             plan.pruned,
             plan.runs.len()

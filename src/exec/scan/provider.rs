@@ -31,6 +31,7 @@ pub const HIDDEN: [&str; 4] = [COMMIT, ROW_ID, SEGMENT, POSITION];
 pub struct TableScan {
     table: Arc<Table>,
     at: Option<Snapshot>,
+    version: Option<Arc<str>>,
     schema: SchemaRef,
     constraints: Constraints,
 }
@@ -40,12 +41,22 @@ impl TableScan {
     pub fn new(table: Arc<Table>) -> TableScan {
         let schema = table.schema().arrow();
         let constraints = constraints(&table);
-        TableScan { table, at: None, schema, constraints }
+        TableScan { table, at: None, version: None, schema, constraints }
     }
 
     /// The same, of a table that a snapshot has.
     pub fn seen_at(self, at: Snapshot) -> TableScan {
         TableScan { at: Some(at), ..self }
+    }
+
+    /// The same, with the version that EXPLAIN tells: None where it is the session's own.
+    pub fn of_version(self, version: Option<Arc<str>>) -> TableScan {
+        TableScan { version, ..self }
+    }
+
+    /// The rows of this scan with the hidden columns behind the visible ones.
+    pub fn hidden(&self) -> TableScan {
+        TableScan::with_hidden(Arc::clone(&self.table)).of_version(self.version.clone())
     }
 
     /// The snapshot that has the table; None where the table alone is known.
@@ -62,7 +73,8 @@ impl TableScan {
             fields.push(Arc::new(Field::new(name, DataType::UInt64, nullable)));
         }
         let constraints = constraints(&table);
-        TableScan { table, at: None, schema: Arc::new(Schema::new(fields)), constraints }
+        let schema = Arc::new(Schema::new(fields));
+        TableScan { table, at: None, version: None, schema, constraints }
     }
 
     /// The table.
@@ -213,6 +225,7 @@ impl TableProvider for TableScan {
         let runs = runs(&self.table, segments, wanted).map_err(external)?;
         Ok(Arc::new(SegmentScanExec::try_new(ScanPlan {
             table: Arc::clone(&self.table),
+            version: self.version.clone(),
             schema: Arc::new(self.schema.project(&projection)?),
             ordering,
             columns: shown_columns(&self.table, &projection),

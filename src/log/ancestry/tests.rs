@@ -90,6 +90,16 @@ proptest! {
                 let wanted = memory.history(b).intersection(&ours).max().copied();
                 let found = merge_base(&memory, CommitId(a), CommitId(b), None).expect("it reads");
                 prop_assert_eq!(found.map(|id| id.0), wanted, "{} and {}", a, b);
+                let both: BTreeSet<u64> = memory.history(b).intersection(&ours).copied().collect();
+                let behind: BTreeSet<u64> = both
+                    .iter()
+                    .flat_map(|id| memory.history(*id).into_iter().filter(move |old| old != id))
+                    .collect();
+                let wanted: Vec<u64> =
+                    both.iter().rev().filter(|id| !behind.contains(id)).copied().collect();
+                let found = merge_bases(&memory, CommitId(a), CommitId(b), None).expect("it reads");
+                let found: Vec<u64> = found.into_iter().map(|id| id.0).collect();
+                prop_assert_eq!(found, wanted, "bases of {} and {}", a, b);
             }
         }
     }

@@ -109,6 +109,12 @@ fn view_definition(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
 }
 
 fn object_description(catalog: &Catalog, row: &Row<'_>) -> Result<Cell> {
+    if row.text(1).is_none_or(|class| class == "pg_namespace")
+        && let Some(name) = catalog.namespace_name(oid(row, 0))
+    {
+        let known = catalog.inputs().namespace_comments.iter().find(|(known, _)| known == name);
+        return Ok(known.map(|(_, comment)| comment.clone()).into());
+    }
     if row.text(1).is_some_and(|class| class != "pg_class") {
         return Ok(Cell::Null);
     }

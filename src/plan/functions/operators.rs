@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
+use datafusion::functions_nested as nested;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
@@ -146,6 +147,9 @@ impl ExprPlanner for PostgresOperators {
         if let Some(scaled) = self.scaled_interval(&expr, schema) {
             return Ok(PlannerResult::Planned(scaled));
         }
+        if let Some(found) = map_operator(&expr, schema) {
+            return Ok(PlannerResult::Planned(found));
+        }
         if let Some(found) = json_operator(&expr, schema) {
             return Ok(PlannerResult::Planned(found));
         }
@@ -199,6 +203,19 @@ impl ExprPlanner for PostgresOperators {
     ) -> DataFusionResult<PlannerResult<Vec<Expr>>> {
         Ok(PlannerResult::Planned(self.make_array.call(elements)))
     }
+}
+
+/// `->` and `->>` of a map, as of hstore: the value of a key, NULL where it is not there.
+fn map_operator(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+    let is_arrow = matches!(expr.op, BinaryOperator::Arrow | BinaryOperator::LongArrow);
+    let of = type_of(&expr.left, schema).ok().filter(|_| is_arrow)?;
+    if !matches!(of, DataType::Map(..)) {
+        return None;
+    }
+    let values =
+        nested::map_extract::map_extract_udf().call(vec![expr.left.clone(), expr.right.clone()]);
+    let first = Expr::Literal(ScalarValue::Int64(Some(1)), None);
+    Some(nested::extract::array_element_udf().call(vec![values, first]))
 }
 
 /// An operator of json; None where neither side is json.

@@ -28,6 +28,10 @@ pub(super) fn numbers(values: impl Iterator<Item = Option<u64>>) -> ArrayRef {
     Arc::new(values.map(|v| v.map(|v| v as i64)).collect::<Int64Array>())
 }
 
+pub(super) fn longs<const N: usize>(values: [i64; N]) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(values))
+}
+
 pub(super) fn small(values: impl Iterator<Item = i32>) -> ArrayRef {
     Arc::new(Int32Array::from_iter_values(values))
 }

@@ -19,6 +19,7 @@ pub use history::operation;
 use super::changes::all_changes;
 use crate::error::Result;
 use crate::fault;
+use crate::spec::Sequence;
 use crate::spec::text::TextOptions;
 use crate::store::{Snapshot, Table};
 
@@ -138,6 +139,20 @@ pub fn of_database(name: &str, at: &Snapshot) -> Result<Option<Arc<dyn TableProv
         _ => return Ok(None),
     };
     in_memory(batch).map(Some)
+}
+
+/// The one row of a sequence: what it gave last, or gives first.
+///
+/// # Errors
+/// Those of reading the log.
+pub fn of_sequence(sequence: &Sequence, at: &Snapshot) -> Result<Arc<dyn TableProvider>> {
+    let (last, called) = at.store().last_value(&at.counting(sequence))?;
+    in_memory(build::batch([
+        ("last_value", build::longs([last]), false),
+        // Nothing is logged ahead.
+        ("log_cnt", build::longs([0]), false),
+        ("is_called", build::truths([called].into_iter()), false),
+    ]))
 }
 
 fn in_memory(batch: build::Built) -> Result<Arc<dyn TableProvider>> {

@@ -14,6 +14,8 @@ pub struct CatalogInputs {
     pub user: String,
     /// All schemas, `public` among them; the two system schemas need not be.
     pub namespaces: Vec<String>,
+    /// What was said of schemas, by name.
+    pub namespace_comments: Vec<(String, String)>,
     /// The session's search path, without the implicit `pg_catalog`.
     pub search_path: Vec<String>,
     /// Tables of the snapshot.

@@ -1,5 +1,7 @@
 //! What a proposal does to the catalogue: objects that are made, altered, renamed and dropped.
 
+use std::collections::HashMap;
+
 use super::apply::Batch;
 use super::proposal::CatalogWrite;
 use crate::error::Result;
@@ -14,6 +16,7 @@ impl Batch<'_> {
         root: u64,
     ) -> Result<Vec<Change>> {
         let mut entries = Vec::new();
+        let mut made: HashMap<&str, TableId> = HashMap::new();
         for write in writes {
             match write {
                 CatalogWrite::CreateTable(schema) => {
@@ -54,6 +57,20 @@ impl Batch<'_> {
                     let namespace = View { id, namespace: name.clone(), ..View::default() };
                     let record = self.write_view(&namespace)?;
                     entries.push(Change::Put(Object::Namespace(id, record)));
+                    made.insert(name, id);
+                }
+                CatalogWrite::CommentNamespace { name, comment } => {
+                    let known = match made.get(name.as_str()) {
+                        Some(id) => Some(*id),
+                        None => catalog::namespace(&self.transaction, root, name)?,
+                    };
+                    // The default one has no record until it has a comment.
+                    let id = known.unwrap_or_else(|| TableId(self.store.next_id()));
+                    let (namespace, comment) = (name.clone(), comment.clone());
+                    let record = View { id, namespace, comment, ..View::default() };
+                    let record = self.write_view(&record)?;
+                    entries.push(Change::Put(Object::Namespace(id, record)));
+                    made.insert(name, id);
                 }
                 CatalogWrite::DropNamespace(name) => {
                     if let Some(id) = catalog::namespace(&self.transaction, root, name)? {

@@ -97,6 +97,10 @@ pub(in crate::store) enum CatalogWrite {
         sequence: Arc<Sequence>,
     },
     CreateNamespace(String),
+    CommentNamespace {
+        name: String,
+        comment: Option<String>,
+    },
     DropNamespace(String),
     Drop {
         id: TableId,
@@ -116,6 +120,7 @@ impl CatalogWrite {
             | CatalogWrite::AlterView { .. }
             | CatalogWrite::AlterSequence { .. }
             | CatalogWrite::CreateNamespace(_)
+            | CatalogWrite::CommentNamespace { .. }
             | CatalogWrite::DropNamespace(_)
             | CatalogWrite::Drop { .. } => None,
         }
@@ -132,6 +137,7 @@ impl CatalogWrite {
             | CatalogWrite::AlterSequence { was, .. } => &was.1,
             CatalogWrite::CreateNamespace(name)
             | CatalogWrite::DropNamespace(name)
+            | CatalogWrite::CommentNamespace { name, .. }
             | CatalogWrite::Drop { name, .. } => name,
         }
     }
@@ -182,6 +188,7 @@ impl CatalogWrite {
                 return renamed(was, &sequence.namespace, &sequence.name);
             }
             CatalogWrite::CreateNamespace(_)
+            | CatalogWrite::CommentNamespace { .. }
             | CatalogWrite::DropNamespace(_)
             | CatalogWrite::Drop { .. } => return None,
         })

@@ -124,12 +124,34 @@ struct Joints {
     between: HashSet<CommitId>,
 }
 
+/// Where two branches took each other over before either knew, there are several bases; what was changed
+/// on which side shows in the state where these part.
+fn crossed(records: &impl Records, branches: &[&Ref]) -> Result<Joints> {
+    let mut heads = Vec::new();
+    for target in branches {
+        let head = ancestry::find(records, target.commit)?;
+        heads.extend(head.filter(|head| head.joined.is_some()).map(|head| head.id));
+    }
+    let mut found = Joints::default();
+    for (at, a) in heads.iter().enumerate() {
+        for b in &heads[at + 1..] {
+            let bases = ancestry::merge_bases(records, *a, *b, None)?;
+            if let [first, second, ..] = bases.as_slice() {
+                found.bases.extend(ancestry::merge_base(records, *first, *second, None)?);
+                found.bases.extend(&bases);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Walks all branches at once, the newest commit first: of two branches, the first commit that both
 /// reach is their base, as in [`ancestry::merge_base`].
 fn joints(records: &impl Records, refs: &[Ref]) -> Result<Joints> {
     let branches: Vec<&Ref> = refs.iter().filter(|target| target.kind == RefKind::Branch).collect();
     let all = branches.len() as u64;
-    let mut found = Joints::default();
+    let mut found = crossed(records, &branches)?;
+    let lowest = found.bases.iter().min().copied();
     let mut open: BTreeMap<CommitId, RoaringBitmap> = BTreeMap::new();
     // For each branch the branches whose base with it is found; itself is one.
     let mut met: Vec<RoaringBitmap> = Vec::with_capacity(branches.len());
@@ -138,7 +160,7 @@ fn joints(records: &impl Records, refs: &[Ref]) -> Result<Joints> {
         met.push(RoaringBitmap::from([branch]));
     }
     while let Some((id, here)) = open.pop_last() {
-        if met.iter().all(|known| known.len() == all) {
+        if met.iter().all(|known| known.len() == all) && lowest.is_none_or(|lowest| id < lowest) {
             break;
         }
         found.between.insert(id);

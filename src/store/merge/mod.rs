@@ -11,6 +11,7 @@
 
 mod changed;
 mod compose;
+mod crossed;
 mod diff;
 mod fetch;
 mod keys;
@@ -28,6 +29,7 @@ pub(super) use fetch::rows_since;
 pub(super) use ranges::{within, without};
 pub(super) use table::{count, whole};
 
+use self::crossed::Crossed;
 use super::Store;
 use super::snapshot::Snapshot;
 use super::transaction::Transaction;
@@ -208,7 +210,8 @@ impl Store {
         prefer: Prefer,
         only: Option<TableId>,
     ) -> Result<Merged> {
-        let mut merged = self.join(base, ours, theirs, prefer, only)?;
+        let crossed = self.crossed(base, (ours.commit(), theirs.commit()), only)?;
+        let mut merged = self.join(base, crossed.as_ref(), (ours, theirs), prefer, only)?;
         // Where all of it was here already, that it was joined is still worth knowing.
         if changed::any(&self.shared.log.read()?, base, theirs.commit())? {
             merged.transaction.joins(theirs.commit(), only);
@@ -230,14 +233,14 @@ impl Store {
             let message = format!("commit {} is the first and changed nothing", commit.commit());
             return Err(Error::new(ErrorKind::WrongState, message));
         };
-        self.join(parent, ours, commit, Prefer::Neither, table)
+        self.join(parent, None, (ours, commit), Prefer::Neither, table)
     }
 
     fn join(
         &self,
         base: CommitId,
-        ours: &Snapshot,
-        theirs: &Snapshot,
+        crossed: Option<&Crossed>,
+        (ours, theirs): (&Snapshot, &Snapshot),
         prefer: Prefer,
         only: Option<TableId>,
     ) -> Result<Merged> {
@@ -248,7 +251,7 @@ impl Store {
             conflicts: Vec::new(),
             rules: Vec::new(),
         };
-        objects::merge(&mut merged, &base, ours, theirs, prefer, only)?;
+        objects::merge(&mut merged, (&base, crossed), ours, theirs, prefer, only)?;
         let snapshot = merged.transaction.snapshot();
         if let Some(table) = only.map(|id| snapshot.table_by_id(id)).transpose()?.flatten() {
             // Of all else the other side may have, what the table's columns count with.

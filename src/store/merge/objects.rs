@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use super::crossed::Crossed;
 use super::shape::new_rules;
 use super::table::{count, join, whole, write_again};
 use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
@@ -18,6 +19,8 @@ type Objects = BTreeMap<TableId, Object>;
 struct Merging<'a> {
     merged: &'a mut Merged,
     base: &'a Snapshot,
+    /// The bases beside it.
+    crossed: Option<&'a Crossed>,
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
     prefer: Prefer,
@@ -28,7 +31,7 @@ struct Merging<'a> {
 
 pub(super) fn merge(
     merged: &mut Merged,
-    base: &Snapshot,
+    (newest, crossed): (&Snapshot, Option<&Crossed>),
     ours: &Snapshot,
     theirs: &Snapshot,
     prefer: Prefer,
@@ -39,24 +42,44 @@ pub(super) fn merge(
         let all = catalog::objects(&view, at.point.root)?;
         Ok(all.into_iter().map(|object| (object.id(), object)).collect())
     };
-    let (before, mine, other) = (objects(base)?, objects(ours)?, objects(theirs)?);
+    let (mut before, mine, other) = (objects(newest)?, objects(ours)?, objects(theirs)?);
+    for other in crossed.map_or(&[][..], |crossed| &crossed.others) {
+        for (id, object) in objects(other)? {
+            before.entry(id).or_insert(object);
+        }
+    }
     let differ = |side: &Objects| -> HashSet<TableId> {
         let tables = side.iter().filter(|(_, object)| matches!(object, Object::Table(..)));
         tables.filter(|(id, object)| before.get(id) != Some(object)).map(|(id, _)| *id).collect()
     };
-    let our_tables = changed::tables(&view, base.commit(), ours.commit(), &differ(&mine))?;
-    let their_tables = changed::tables(&view, base.commit(), theirs.commit(), &differ(&other))?;
+    let changed = |head: &Snapshot, of: HashSet<TableId>| match crossed {
+        None => changed::tables(&view, newest.commit(), head.commit(), &of),
+        // Of several bases each has another line: only the objects can tell.
+        Some(_) => Ok(None),
+    };
+    let (our_tables, their_tables) =
+        (changed(ours, differ(&mine))?, changed(theirs, differ(&other))?);
     drop(view);
-    let mut merging = Merging { merged, base, ours, theirs, prefer, our_tables, their_tables };
+    let base = newest;
+    let mut merging =
+        Merging { merged, base, crossed, ours, theirs, prefer, our_tables, their_tables };
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
     let ids: std::collections::BTreeSet<TableId> =
         ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
-    // Names that are freed are free for what comes; what is in a schema goes before it.
+    // Names that are freed are free for what comes; a schema goes after what was in it, moved or gone.
     let (gone, rest): (Vec<TableId>, Vec<TableId>) =
         ids.into_iter().partition(|id| !other.contains_key(id));
-    for id in gone.into_iter().rev().chain(rest) {
-        let three = (before.get(&id), mine.get(&id), other.get(&id));
-        merging.object(id, (three.0.copied(), three.1.copied(), three.2.copied()))?;
+    let is_schema = |id: &TableId| matches!(before.get(id), Some(Object::Namespace(..)));
+    let (schemas, gone): (Vec<TableId>, Vec<TableId>) = gone.into_iter().partition(is_schema);
+    for id in gone.into_iter().rev().chain(rest).chain(schemas) {
+        let before = match crossed {
+            None => before.get(&id).copied(),
+            Some(crossed) => {
+                merging.base = crossed.base_of(id, newest)?;
+                object_at(merging.base, id)?
+            }
+        };
+        merging.object(id, (before, mine.get(&id).copied(), other.get(&id).copied()))?;
     }
     let dangling = views::dangling(&merged.transaction, ours, theirs)?;
     merged.conflicts.extend(dangling);
@@ -149,7 +172,9 @@ impl Merging<'_> {
     fn drop_namespace(&mut self, id: TableId) -> Result<()> {
         let Some(name) = namespace(self.ours, id)? else { return Ok(()) };
         let left = self.merged.transaction.snapshot().relations()?;
-        if left.iter().all(|relation| relation.name().0 != name) {
+        // Theirs may have made one of its name anew.
+        let is_back = self.theirs.namespaces()?.contains(&name);
+        if !is_back && left.iter().all(|relation| relation.name().0 != name) {
             self.merged.transaction.drop_namespace(&name);
             self.note(&name, "dropped", (0, 0));
         }
@@ -196,6 +221,16 @@ impl Merging<'_> {
         if !self.merged.transaction.snapshot().namespaces()?.contains(&name) {
             self.merged.transaction.create_namespace(&name)?;
             self.note(&name, "created", (0, 0));
+        }
+        self.follow_comment(&name)
+    }
+
+    /// What theirs says of a schema, where ours said nothing else since.
+    fn follow_comment(&mut self, name: &str) -> Result<()> {
+        let of = |at: &Snapshot| at.namespace_comment(name);
+        let (base, ours, theirs) = (of(self.base)?, of(self.ours)?, of(self.theirs)?);
+        if theirs != ours && (ours == base || ours.is_none()) {
+            self.merged.transaction.comment_namespace(name, theirs);
         }
         Ok(())
     }
@@ -269,7 +304,10 @@ impl Merging<'_> {
                 }
                 Ok(())
             }
-            _ => Ok(()),
+            _ => match namespace(self.theirs, id)? {
+                Some(name) => self.follow_comment(&name),
+                None => Ok(()),
+            },
         }
     }
 
@@ -284,7 +322,7 @@ impl Merging<'_> {
         }
         let empty = || Arc::new(Table::empty(ours.store().clone(), Arc::clone(ours.schema())));
         let base = base.unwrap_or_else(empty);
-        let joined = join(&base, ours, theirs, since, self.prefer)?;
+        let joined = join(&base, (ours, theirs), since, self.crossed, self.prefer)?;
         self.merged.conflicts.extend(joined.conflicts);
         let Some(taken) = joined.taken else { return Ok(()) };
         let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema());
@@ -314,6 +352,11 @@ impl Merging<'_> {
         self.note(&name, if renamed { "renamed" } else { "changed" }, counts);
         Ok(())
     }
+}
+
+pub(super) fn object_at(at: &Snapshot, id: TableId) -> Result<Option<Object>> {
+    let view = at.store().shared.log.read()?;
+    catalog::object(&view, at.point.root, id)
 }
 
 fn is_table(object: Option<Object>) -> bool {

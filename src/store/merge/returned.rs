@@ -83,6 +83,7 @@ fn moved(ours: &Diff, theirs: &Diff, listed: &[Row]) -> Vec<Row> {
         theirs: of_row(&theirs.moved, base.row).or(Some(base)),
         pick: Pick::Ours,
         short: false,
+        rebased: false,
     };
     left.into_iter().map(row).collect()
 }

@@ -20,6 +20,8 @@ pub(super) struct Row {
     pub ours: Option<Version>,
     pub theirs: Option<Version>,
     pub pick: Pick,
+    /// Whether another base than the newest said what it was.
+    pub rebased: bool,
     /// Both states show one version, and only where theirs has it does it have all of its columns.
     pub short: bool,
 }
@@ -37,6 +39,11 @@ impl Row {
     pub fn is_agreed(&self) -> bool {
         !self.short && self.ours.map(|v| v.commit) == self.theirs.map(|v| v.commit)
     }
+}
+
+/// Whether two states show different versions of a row.
+pub(super) fn is_changed(one: Option<Version>, other: Option<Version>) -> bool {
+    one.map(|version| version.commit) != other.map(|version| version.commit)
 }
 
 /// The three states of one table.
@@ -72,6 +79,7 @@ pub(super) fn decide(ours: &Diff, theirs: &Diff) -> (Vec<Row>, Vec<usize>) {
             ours: side(ours, our_base),
             theirs: side(theirs, their_base),
             pick: Pick::Ours,
+            rebased: false,
             short: false,
         };
         let touched = |diff: &Diff| of_row(&diff.gone, id).or(of_row(&diff.came, id)).is_some();
@@ -102,10 +110,11 @@ pub(super) fn settle(
     let mut conflicts = Vec::new();
     for (at, i) in contested.iter().enumerate() {
         let (before, mine, other) = (base.values(at), ours.values(at), theirs.values(at));
-        if mine == other || before == other {
+        let rebased = rows[*i].rebased;
+        if mine == other || (before == other && !rebased) {
             continue;
         }
-        if before == mine {
+        if before == mine && !rebased {
             rows[*i].pick = Pick::Theirs;
             continue;
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::UInt64Array;
 
 use super::compose::{Composed, compose, unwritten};
+use super::crossed::Crossed;
 use super::diff::{Version, diff, ranges_of};
 use super::fetch::rows_at;
 use super::ranges::stamped;
@@ -28,12 +29,12 @@ pub(super) struct Joined {
     pub rewritten: Vec<(Pick, Version)>,
 }
 
-/// Joins what both sides changed. `since` is the commit of the base.
+/// Joins what both sides changed. `since` is the commit of the base; `crossed` are the other bases.
 pub(super) fn join(
     base: &Table,
-    ours: &Table,
-    theirs: &Table,
+    (ours, theirs): (&Table, &Table),
     since: CommitId,
+    crossed: Option<&Crossed>,
     prefer: Prefer,
 ) -> Result<Joined> {
     let next_id = || ours.store().next_id();
@@ -48,7 +49,11 @@ pub(super) fn join(
     // What was listed there only now may have been counted as new here.
     our_diff.list_shared(ours, &their_diff)?;
 
-    let (mut rows, contested) = decide(&our_diff, &their_diff);
+    let (mut rows, mut contested) = decide(&our_diff, &their_diff);
+    if let Some(crossed) = crossed {
+        let states = crossed.states(base)?;
+        crossed.decide(&sides, (since, &states), &mut rows, &mut contested)?;
+    }
     columns_back(&sides, &our_diff, &their_diff, &mut rows)?;
     let mut conflicts: Vec<Conflict> = shaped
         .conflicts

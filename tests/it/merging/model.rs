@@ -92,6 +92,47 @@ impl Model {
         *a.intersection(&b).max().expect("all histories begin together")
     }
 
+    /// What two histories have in common: of several newest commits what each changed since they parted;
+    /// None where two of them changed the same thing in different ways.
+    pub(super) fn past(&self, a: u64, b: u64) -> Option<State> {
+        let (ours, theirs) = (self.ancestors(a), self.ancestors(b));
+        let both: BTreeSet<u64> = ours.intersection(&theirs).copied().collect();
+        let is_newest = |id: &&u64| {
+            both.iter().all(|other| other == *id || !self.ancestors(*other).contains(*id))
+        };
+        let bases: Vec<u64> = both.iter().rev().filter(is_newest).copied().collect();
+        let [first, second, ..] = bases.as_slice() else {
+            return Some(self.commits[&bases[0]].state.clone());
+        };
+        let root = &self.commits[&self.base(*first, *second)].state;
+        let states: Vec<&State> = bases.iter().map(|base| &self.commits[base].state).collect();
+        let mut past = State::new();
+        for id in states.iter().flat_map(|state| state.keys()).collect::<BTreeSet<_>>() {
+            let was = root.get(id);
+            let differ =
+                |table: &Option<&Table>| table.map(|t| t.written) != was.map(|t| t.written);
+            let changed: Vec<Option<&Table>> =
+                states.iter().map(|state| state.get(id)).filter(differ).collect();
+            let table = match changed.as_slice() {
+                [] => was.cloned(),
+                [one] => one.cloned(),
+                several => Some(joined_past(was?, several)?),
+            };
+            past.extend(table.map(|table| (*id, table)));
+        }
+        Some(past)
+    }
+
+    /// As [`Model::join`], from what the two have in common.
+    pub(super) fn join_from_past(&mut self, ours: u64, theirs: u64, mode: Mode) -> Joined {
+        let Some(state) = self.past(ours, theirs) else { return Joined::Unclear };
+        let key = u64::MAX;
+        self.commits.insert(key, Commit { state, parent: 0, merged: None });
+        let joined = self.join(key, ours, theirs, mode);
+        self.commits.remove(&key);
+        joined
+    }
+
     pub(super) fn join(&self, base: u64, ours: u64, theirs: u64, mode: Mode) -> Joined {
         let state = |commit: u64| &self.commits[&commit].state;
         let (base, ours, theirs) = (state(base), state(ours), state(theirs));
@@ -137,6 +178,24 @@ impl Model {
             false => Joined::State(result),
         }
     }
+}
+
+/// One table of several bases: every row as the one has it that changed it.
+fn joined_past(was: &Table, several: &[Option<&Table>]) -> Option<Table> {
+    let tables: Vec<&Table> = several.iter().copied().collect::<Option<_>>()?;
+    let mut rows = Rows::new();
+    for id in tables.iter().flat_map(|table| table.rows.keys()).collect::<BTreeSet<_>>() {
+        let before = was.rows.get(id);
+        let mut found: Vec<Option<&Row>> = tables.iter().map(|table| table.rows.get(id)).collect();
+        found.retain(|row| *row != before);
+        found.dedup();
+        match found.as_slice() {
+            [] => rows.extend(before.map(|row| (*id, *row))),
+            [one] => rows.extend(one.map(|row| (*id, *row))),
+            _ => return None,
+        }
+    }
+    Some(Table { rows, ..tables[0].clone() })
 }
 
 /// The joined rows, and whether there was anything to decide.

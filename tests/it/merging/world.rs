@@ -353,7 +353,7 @@ impl World {
             self.model.heads.insert(into.to_owned(), theirs);
             return;
         }
-        match self.model.join(base, ours, theirs, mode) {
+        match self.model.join_from_past(ours, theirs, mode) {
             Joined::Unclear => {}
             Joined::Refused => {
                 let error = self.run(sql).await.expect_err("both changed the same");

@@ -13,6 +13,7 @@ pub(super) enum Tells {
     History,
 }
 
+use super::Way;
 use Tells::{History, Pairs, Rows, Shape};
 
 pub(super) const PLACES: &[(Tells, &str)] = &[
@@ -71,11 +72,17 @@ pub(super) const PLACES: &[(Tells, &str)] = &[
     (History, "DESCRIBE HISTORY {}"),
 ];
 
-/// Whether a client can give the version as a parameter there.
-pub(super) fn takes_parameters(place: &str) -> bool {
-    place.matches("{}").count() == 1
-        && ["SELECT", "TABLE", "WITH", "INSERT", "MERGE"].iter().any(|word| place.starts_with(word))
-        && !place.contains(';')
+/// How the statements there that name the version can take it as a parameter.
+pub(super) fn takes_parameters(place: &str) -> &'static [Way] {
+    let all_are = |words: &[&str]| {
+        let mut naming = place.split("; ").filter(|statement| statement.contains("{}"));
+        naming.all(|statement| words.iter().any(|word| statement.starts_with(word)))
+    };
+    if all_are(&["SELECT", "TABLE", "WITH", "INSERT", "MERGE", "UPDATE", "DELETE"]) {
+        return &[Way::Bind, Way::Execute];
+    }
+    // PREPARE does not take them, the protocol does.
+    if all_are(&["CREATE TABLE copied AS", "DECLARE", "COPY"]) { &[Way::Bind] } else { &[] }
 }
 
 /// Whether the place can be said of the spelling: columns behind a type would be the type's.

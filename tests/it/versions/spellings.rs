@@ -26,6 +26,11 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Names and types.
+    pub(super) fn columns(&self) -> Rows {
+        self.shape.iter().map(|column| column[..2].to_vec()).collect()
+    }
+
     /// The columns (k, v), sorted.
     pub(super) fn pairs(&self) -> Rows {
         let at = |name: &str| {

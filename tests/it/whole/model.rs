@@ -249,10 +249,15 @@ impl Model {
         found
     }
 
-    /// The newest commit in both histories; None where something after it may have expired.
+    /// The newest commit in both histories; None where something after it may have expired, or where
+    /// another does not lie behind it (the tests of merging look into those).
     pub(super) fn base(&self, a: u64, b: u64) -> Option<u64> {
         let (a, b) = (self.ancestors(a), self.ancestors(b));
         let base = *a.intersection(&b).max().expect("all histories begin together");
+        let behind = self.ancestors(base);
+        if a.intersection(&b).any(|commit| !behind.contains(commit)) {
+            return None;
+        }
         a.union(&b).filter(|commit| **commit >= base).all(|c| self.is_whole(*c)).then_some(base)
     }
 

@@ -34,6 +34,27 @@ fn a_pipeline_answers_in_order_and_in_one_piece() {
 }
 
 #[test]
+fn the_branch_is_told_when_it_changes() {
+    let server = TestServer::start();
+    let mut raw = server.session();
+    for (sql, wanted) in [
+        ("CREATE BRANCH dev", None),
+        ("SET branch = 'dev'", Some("dev")),
+        ("USE BRANCH dev", None),
+        ("SET as_of = '1'", None),
+        ("RESET branch", Some("main")),
+        ("SET spark.wap.branch = 'dev'", Some("dev")),
+        ("DISCARD ALL", Some("main")),
+    ] {
+        raw.send(&query(sql));
+        let said = raw.until(b'Z');
+        let told = said.iter().filter(|said| said.tag == b'S').map(|said| said.body.clone());
+        let wanted = wanted.map(|branch| format!("asofdb.branch\0{branch}\0").into_bytes());
+        assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(wanted), "{sql}");
+    }
+}
+
+#[test]
 fn an_error_skips_to_sync_and_is_told_once() {
     let server = TestServer::start();
     let mut raw = server.session();

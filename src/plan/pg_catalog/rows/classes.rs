@@ -177,6 +177,14 @@ pub fn pg_description(catalog: &Catalog, rows: &mut Rows) {
             ]);
         }
     }
+    for (name, comment) in &catalog.inputs().namespace_comments {
+        let oid = catalog.namespaces().iter().find(|(_, known)| known == name).map(|(oid, _)| *oid);
+        rows.push([
+            ("objoid", oid.unwrap_or_default().into()),
+            ("classoid", PG_NAMESPACE.into()),
+            ("description", comment.into()),
+        ]);
+    }
     let views = catalog.inputs().views.iter().map(|v| (v.view.id, &v.view.comment));
     let sequences = catalog.inputs().sequences.iter().map(|s| (s.sequence.id, &s.sequence.comment));
     for (id, comment) in views.chain(sequences) {
@@ -188,6 +196,9 @@ pub fn pg_description(catalog: &Catalog, rows: &mut Rows) {
         ]);
     }
 }
+
+/// The oid of `pg_namespace` itself.
+pub const PG_NAMESPACE: u32 = 2615;
 
 /// The oid of `pg_class` itself: what `classoid` columns say about relations.
 pub const PG_CLASS: u32 = 1259;

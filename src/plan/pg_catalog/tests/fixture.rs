@@ -125,6 +125,7 @@ pub fn inputs() -> CatalogInputs {
         database: "main".to_owned(),
         user: "ada".to_owned(),
         namespaces: vec!["public".to_owned(), "feat".to_owned()],
+        namespace_comments: Vec::new(),
         search_path: vec!["public".to_owned()],
         tables: vec![TableFacts { comment: Some("who".to_owned()), ..users }, events, bare, hidden],
         views: vec![ViewFacts { view: Arc::new(view), columns }],
