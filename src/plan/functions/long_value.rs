@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::functions::{core, encoding, regex, string, unicode};
+use datafusion::functions::{core, encoding, string, unicode};
 use datafusion::functions_nested as nested;
 use datafusion::logical_expr::{ScalarFunctionArgs, ScalarUDF};
 
-use self::reckon::Numbers;
+pub(super) use self::reckon::Numbers;
 use super::changed::{Change, changed};
 use super::folding::is_folding;
 use crate::error::{Error, ErrorKind};
@@ -34,7 +34,6 @@ pub fn functions(call_bytes_max: u64) -> Vec<ScalarUDF> {
         bounded(unicode::lpad(), reckon::length),
         bounded(unicode::rpad(), reckon::length),
         bounded(string::replace(), reckon::replaced),
-        bounded(regex::regexp_replace(), reckon::regexp_replaced),
         bounded(string::concat(), reckon::sum),
         bounded(string::concat_ws(), reckon::joined),
         bounded(core::overlay(), reckon::sum),
@@ -91,7 +90,7 @@ impl Change for Bounded {
 
 /// # Errors
 /// LimitExceeded, as PostgreSQL's for a gigabyte.
-fn check(bytes: &Numbers, rows: usize, call_bytes_max: u64) -> DataFusionResult<()> {
+pub(super) fn check(bytes: &Numbers, rows: usize, call_bytes_max: u64) -> DataFusionResult<()> {
     let (largest, all) = match bytes {
         Numbers::One(bytes) if is_folding() && *bytes > FOLDED_BYTES_MAX => {
             return exec_err!("left for the statement to compute");

@@ -43,6 +43,7 @@ mod size;
 mod sleep;
 mod text;
 mod to_char;
+mod to_number;
 mod total_order;
 mod type_planner;
 mod unknown_literal;
@@ -114,7 +115,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(date_part::functions());
     functions.extend(justify::functions());
     functions.extend(make_time::functions(facts));
-    functions.extend(number_format::functions());
+    functions.extend(to_number::functions());
     functions.extend(width_bucket::functions());
     functions.extend(domain::functions());
     functions.extend(array::functions());
@@ -124,7 +125,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.push(at_time_zone::function());
     functions.push(round::function());
     functions.extend(similar_to::functions());
-    functions.extend(regexp::functions());
+    functions.extend(regexp::functions(facts.call_bytes_max));
     functions.extend(json::functions());
     functions.extend(json_build::functions(facts));
     functions.extend(unknown_literal::functions(facts.call_bytes_max));

@@ -17,13 +17,14 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use super::long_value::{Numbers, check};
 use super::row_function::check_length;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The functions of this file.
-pub fn functions() -> Vec<ScalarUDF> {
+/// The functions of this file. One call makes at most so many bytes for all rows of a batch.
+pub fn functions(call_bytes_max: u64) -> Vec<ScalarUDF> {
     [Kind::Match, Kind::Matches, Kind::Replace, Kind::Split, Kind::Part]
-        .map(|kind| ScalarUDF::new_from_impl(Regexp::new(kind)))
+        .map(|kind| ScalarUDF::new_from_impl(Regexp::new(kind, call_bytes_max)))
         .into()
 }
 
@@ -41,6 +42,7 @@ enum Kind {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Regexp {
     kind: Kind,
+    call_bytes_max: u64,
     signature: Signature,
 }
 
@@ -169,8 +171,8 @@ fn group(out: &mut String, text: &str, found: &Found, at: usize) {
 }
 
 impl Regexp {
-    fn new(kind: Kind) -> Regexp {
-        Regexp { kind, signature: Signature::user_defined(Volatility::Immutable) }
+    fn new(kind: Kind, call_bytes_max: u64) -> Regexp {
+        Regexp { kind, call_bytes_max, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
     fn returns(&self) -> DataType {
@@ -299,19 +301,30 @@ fn split<'t>(text: &'t str, pattern: &Pattern) -> Vec<&'t str> {
 }
 
 impl Regexp {
+    /// Refuses what a constant, or a batch of rows, may not make.
+    fn check(&self, bytes: u64, rows: usize) -> Result<()> {
+        let made = match rows {
+            1 => Numbers::One(bytes),
+            // Each value was looked at by itself.
+            _ if bytes <= self.call_bytes_max => return Ok(()),
+            _ => Numbers::Each(vec![bytes.div_ceil(rows as u64); rows]),
+        };
+        check(&made, rows, self.call_bytes_max).map_err(crate::fault::of_datafusion)
+    }
+
     fn evaluate(&self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let mut known = None;
         let item = || Arc::new(Field::new("item", DataType::Utf8View, true));
         match self.kind {
             Kind::Replace | Kind::Part => {
                 let mut texts = StringViewBuilder::with_capacity(rows);
-                let mut bytes = 0;
+                let mut bytes = 0_u64;
                 for row in 0..rows {
                     match Given::of(columns, row) {
                         Some(given) if self.kind == Kind::Replace => {
                             let text = replaced(&given, &mut known)?;
-                            bytes += text.len();
-                            check_length(bytes)?;
+                            bytes += text.len() as u64;
+                            self.check(bytes, rows)?;
                             texts.append_value(text);
                         }
                         Some(given) => texts.append_option(part(&given, &mut known)?),

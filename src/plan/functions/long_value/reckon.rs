@@ -6,7 +6,6 @@ use arrow::compute::kernels::length::length as lengths;
 use arrow::datatypes::{DataType, Int64Type, IntervalMonthDayNanoType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::functions::regex;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 /// A row whose result is surely no longer is not looked at more closely.
@@ -15,7 +14,7 @@ const BRIEF_BYTES: u64 = 16 << 10;
 const ITEM_BYTES: u64 = 24;
 
 /// One number for every row, or each row's.
-pub(super) enum Numbers {
+pub(in crate::plan::functions) enum Numbers {
     One(u64),
     Each(Vec<u64>),
 }
@@ -107,62 +106,6 @@ pub(super) fn replaced(args: &ScalarFunctionArgs) -> DataFusionResult<Numbers> {
         let found = text.matches(from).count() as u64;
         own.saturating_add(found.saturating_mul(to))
     }))
-}
-
-/// `regexp_replace(text, pattern, replacement [, flags])`: counted, where it could be long. Every
-/// backslash of the replacement may stand for the whole match.
-pub(super) fn regexp_replaced(args: &ScalarFunctionArgs) -> DataFusionResult<Numbers> {
-    let [text, pattern, to, rest @ ..] = args.args.as_slice() else {
-        return Ok(Numbers::One(0));
-    };
-    let (text, pattern, to) = (Texts::of(text)?, Texts::of(pattern)?, Texts::of(to)?);
-    let flags = rest.first().map(Texts::of).transpose()?;
-    let reckon = |row| -> DataFusionResult<u64> {
-        let (text, to) = (text.at(row), to.at(row));
-        let flags = flags.as_ref().map_or("", |flags| flags.at(row));
-        let own = text.len() as u64;
-        let copies = 1 + to.matches(['\\', '$']).count() as u64;
-        let of_copies = own.saturating_mul(copies);
-        let most = of_copies.saturating_add((own + 1).saturating_mul(to.len() as u64));
-        if most <= BRIEF_BYTES {
-            return Ok(most);
-        }
-        let found = match flags.contains('g') {
-            true => matches(args, text, pattern.at(row), &flags.replace('g', ""))?,
-            false => 1,
-        };
-        Ok(of_copies.saturating_add(found.saturating_mul(to.len() as u64)))
-    };
-    match args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_))) {
-        true => reckon(0).map(Numbers::One),
-        false => {
-            (0..args.number_rows).map(reckon).collect::<DataFusionResult<_>>().map(Numbers::Each)
-        }
-    }
-}
-
-/// How often a pattern is found.
-fn matches(
-    around: &ScalarFunctionArgs,
-    text: &str,
-    pattern: &str,
-    flags: &str,
-) -> DataFusionResult<u64> {
-    let mut args: Vec<ScalarValue> = vec![ScalarValue::from(text), ScalarValue::from(pattern)];
-    if !flags.is_empty() {
-        args.extend([ScalarValue::from(1_i64), ScalarValue::from(flags)]);
-    }
-    let field = |value: &ScalarValue| {
-        std::sync::Arc::new(arrow::datatypes::Field::new("", value.data_type(), true))
-    };
-    let found = regex::regexp_count().invoke_with_args(ScalarFunctionArgs {
-        arg_fields: args.iter().map(field).collect(),
-        args: args.into_iter().map(ColumnarValue::Scalar).collect(),
-        number_rows: 1,
-        return_field: std::sync::Arc::new(arrow::datatypes::Field::new("", DataType::Int64, true)),
-        config_options: std::sync::Arc::clone(&around.config_options),
-    })?;
-    counts(&found).map(|found| found.at(0))
 }
 
 /// `range(from, to, step)` and its like, over numbers or times.
@@ -318,11 +261,6 @@ mod tests {
         let long = "a,".repeat(20_000);
         let replace = args(vec![text(&long), text(","), text("; ")], 1);
         assert_eq!(replaced(&replace).expect("texts").at(0), 80_000);
-        let gap = |flags: &str| {
-            let all = vec![text(&long), text("[,]"), text(".."), text(flags)];
-            regexp_replaced(&args(all, 1)).expect("texts").at(0)
-        };
-        assert_eq!((gap("g"), gap("")), (80_000, 40_002));
     }
 
     #[test]
