@@ -368,7 +368,7 @@ fn last_shown(picture: &Picture, number: &[u8], blanks: usize) -> Option<usize> 
     }
     let point = number.iter().position(|digit| *digit == b'.')?;
     let digits = number.iter().enumerate().skip(point + 1);
-    let last = digits.filter(|(_, digit)| **digit != b'0').map(|(at, _)| at).last();
+    let last = digits.filter(|(_, digit)| **digit != b'0').map(|(at, _)| at).next_back();
     let kept = picture.last_zero.saturating_sub(blanks).min(number.len() - 1);
     Some(last.unwrap_or(point).max(if picture.last_zero > blanks { kept } else { 0 }))
 }

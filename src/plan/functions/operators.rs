@@ -167,8 +167,8 @@ impl ExprPlanner for PostgresOperators {
         if is_arithmetic(&expr.op) {
             (expr.left, expr.right) = reckoned(&expr.op, expr.left, expr.right, schema);
             match chained(&expr.op, expr.left, expr.right, schema) {
-                Ok(chain) => return Ok(PlannerResult::Planned(chain)),
-                Err((left, right)) => (expr.left, expr.right) = (left, right),
+                PlannerResult::Planned(chain) => return Ok(PlannerResult::Planned(chain)),
+                PlannerResult::Original((left, right)) => (expr.left, expr.right) = (left, right),
             }
         }
         if is_comparison(&expr.op) {

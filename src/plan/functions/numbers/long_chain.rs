@@ -5,6 +5,7 @@
 //! [`super::arithmetic`], as soon as it is longer than people write by hand.
 
 use datafusion::common::DFSchema;
+use datafusion::logical_expr::planner::PlannerResult;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -20,18 +21,19 @@ pub fn chained(
     left: Expr,
     right: Expr,
     schema: &DFSchema,
-) -> Result<Expr, (Expr, Expr)> {
+) -> PlannerResult<(Expr, Expr)> {
     let op = match op {
         BinaryOperator::Plus => Operator::Plus,
         BinaryOperator::Minus => Operator::Minus,
         BinaryOperator::Multiply => Operator::Multiply,
-        _ => return Err((left, right)),
+        _ => return PlannerResult::Original((left, right)),
     };
     if !is_long(&left) || !alike(&left, &right, schema) {
-        return Err((left, right));
+        return PlannerResult::Original((left, right));
     }
     let left = Box::new(flat(left, schema));
-    Ok(checked(BinaryExpr { left, op, right: Box::new(right) }, schema).data)
+    let right = Box::new(right);
+    PlannerResult::Planned(checked(BinaryExpr { left, op, right }, schema).data)
 }
 
 fn is_long(expr: &Expr) -> bool {
@@ -86,8 +88,8 @@ mod tests {
         let mut sum = lit(1i64);
         for links in 1..200 {
             sum = match chained(&BinaryOperator::Plus, sum, lit(1i64), &schema) {
-                Ok(call) => call,
-                Err((left, right)) => left + right,
+                PlannerResult::Planned(call) => call,
+                PlannerResult::Original((left, right)) => left + right,
             };
             let is_call =
                 matches!(&sum, Expr::ScalarFunction(call) if call.args.len() == links + 1);
@@ -99,7 +101,10 @@ mod tests {
     fn other_operands_stay() {
         let schema = DFSchema::empty();
         let long = (0..100).fold(lit(1i64), |sum, _| sum + lit(1i64));
-        assert!(chained(&BinaryOperator::Divide, long.clone(), lit(1i64), &schema).is_err());
-        assert!(chained(&BinaryOperator::Plus, long, lit(1.5), &schema).is_err());
+        let stays = |op, right| {
+            matches!(chained(&op, long.clone(), right, &schema), PlannerResult::Original(_))
+        };
+        assert!(stays(BinaryOperator::Divide, lit(1i64)));
+        assert!(stays(BinaryOperator::Plus, lit(1.5)));
     }
 }
