@@ -281,9 +281,11 @@ impl<'a> Grammar<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<(T, String)> {
-        let first = self.parser.peek_token_ref().span;
+        let (first, start) = (self.parser.peek_token_ref().span, self.parser.index());
         let tree = read(self)?;
-        let last = self.parser.get_current_token().span;
+        // Clauses that were moved forward end it as well: the last token is not the one that was read last.
+        let spans = (start..self.parser.index()).map(|at| self.parser.token_at(at).span);
+        let last = spans.max_by_key(|span| span.end).unwrap_or(first);
         Ok((tree, self.source.slice(first, last).to_owned()))
     }
 

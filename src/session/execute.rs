@@ -151,7 +151,8 @@ impl Session {
             | Statement::AlterObject(_)
             | Statement::AlterSchema { .. }
             | Statement::Comment(_)
-            | Statement::Drop(_) => self.write(&parsed.statement, parameters).await,
+            // What writing keeps on its way is large; on the stack it would lie once for each caller.
+            | Statement::Drop(_) => Box::pin(self.write(&parsed.statement, parameters)).await,
             statement if changes_refs(statement) => self.change_refs(statement).await,
             Statement::History(what) => self.history(what),
             Statement::Describe(target) => self.describe_table(target),

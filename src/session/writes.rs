@@ -289,7 +289,7 @@ fn name_source(
 async fn run_write(writing: &mut Writing<'_>, statement: &Statement) -> Result<Written> {
     let plain = |tag: String| Ok(Written::of(tag, Vec::new()));
     if let Some(word) = row_word(statement) {
-        let changed = write::run(writing, statement).await?;
+        let changed = Box::pin(write::run(writing, statement)).await?;
         let tag = format!("{word} {}", changed.rows);
         let returned = changed.returned.map(|returned| (returned, word));
         return Ok(Written { rows: changed.rows, returned, ..Written::of(tag, Vec::new()) });

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use asofdb::activity::CancelReason;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::guest::{Guest, Rows, visit};
+use super::process::Program;
 
 const MODES: [&str; 5] = ["auto", "seek", "merge", "hash", "stream"];
 
@@ -152,5 +154,39 @@ fn cancelled_joins_give_their_memory_back() {
             guest.must(&format!("SET asof_mode = {mode}")).await;
             assert_eq!(guest.must(&asked).await, expected, "{mode}");
         }
+    });
+}
+
+/// Where memory does not hold all labels they come in turns, and the files are read once for each.
+#[test]
+fn labels_come_in_turns_where_memory_is_short() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Program::start(folder.path(), &["--memory", "96MB"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let client = server.connect().await;
+        let ask = async |sql: String| {
+            let rows = client.simple_query(&sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+            let texts = rows.iter().filter_map(|row| match row {
+                SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+                _ => None,
+            });
+            texts.collect::<Vec<Vec<Option<String>>>>()
+        };
+        ask("CREATE TABLE r (k int, ts int, v int) CLUSTER BY (k, ts);
+             INSERT INTO r SELECT i % 100, (i * 7919) % 50000, i FROM generate_series(1, 20000) s (i)".to_owned()).await;
+        let labels = "(SELECT i AS id, i % 120 AS k, (i * 31) % 50000 AS ts FROM generate_series(1, 900000) s (i)) l";
+        let asked = format!(
+            "SELECT count(*), count(r.v), sum(r.v), sum(l.id) FROM {labels} ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts"
+        );
+        ask("SET asof_mode = merge".to_owned()).await;
+        let plan = ask(format!("EXPLAIN ANALYZE {asked}")).await;
+        let plan: String = plan.into_iter().flatten().flatten().collect();
+        let read = plan.split("right_rows=").nth(1).and_then(|rest| rest.split([',', ']']).next());
+        assert_ne!(read, Some("20.00 K"), "one turn was enough: {plan}");
+        let found = ask(asked.clone()).await;
+        assert_eq!(found[0][0].as_deref(), Some("900000"));
+        ask("SET asof_mode = hash".to_owned()).await;
+        assert_eq!(ask(asked).await, found);
     });
 }

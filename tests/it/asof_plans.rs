@@ -100,30 +100,6 @@ fn a_chain_is_one_operator() {
     });
 }
 
-/// Where memory does not hold all labels they come in turns, and the files are read once for each.
-#[test]
-fn labels_come_in_turns_where_memory_is_short() {
-    visit(64 << 20, async |mut guest: Guest| {
-        guest
-            .must("CREATE TABLE r (k int, ts int, v int) CLUSTER BY (k, ts);
-                INSERT INTO r SELECT i % 100, (i * 7919) % 50000, i FROM generate_series(1, 20000) s (i)")
-            .await;
-        let labels = "(SELECT i AS id, i % 120 AS k, (i * 31) % 50000 AS ts FROM generate_series(1, 600000) s (i)) l";
-        let question = format!(
-            "SELECT count(*), count(r.v), sum(r.v), sum(l.id) FROM {labels} ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts"
-        );
-        guest.must("SET asof_mode = merge").await;
-        let plan = guest.must(&format!("EXPLAIN ANALYZE {question}")).await;
-        let plan = plan.into_iter().flatten().collect::<String>();
-        let read = plan.split("right_rows=").nth(1).and_then(|rest| rest.split([',', ']']).next());
-        assert_ne!(read, Some("20.00 K"), "one turn was enough: {plan}");
-        let found = guest.must(&question).await;
-        guest.must("SET asof_mode = hash").await;
-        assert_eq!(guest.must(&question).await, found);
-        assert_eq!(found[0][0], "600000");
-    });
-}
-
 /// A table in order, one without, and labels: as many rows as make several pages.
 const LARGE: &str = "
     CREATE TABLE l (id int, k int, ts int);

@@ -88,7 +88,7 @@ impl Guest {
         let mut rows = Vec::new();
         for parsed in self.session.parse(sql)? {
             let prepared = self.session.prepare(parsed, &[]).await?;
-            rows = match self.session.execute(&prepared, parameters.clone()).await? {
+            rows = match Box::pin(self.session.execute(&prepared, parameters.clone())).await? {
                 Outcome::Rows { columns, mut stream, .. } => {
                     let options = self.session.text_options();
                     let mut rows = Vec::new();

@@ -202,8 +202,8 @@ fn refs() {
     has("USE BRANCH b", &["UseBranch(\"b\")"]);
     has("SHOW BRANCHES", &["Branches(None)"]);
     has("SHOW TAGS IN TABLE t", &["Tags(Some("]);
-    has("SHOW LOG main LIMIT 5", &["branch: Some(\"main\"), limit: Some(5)"]);
-    has("SHOW LOG", &["branch: None, limit: None"]);
+    has("SHOW LOG main LIMIT 5", &["branch: Some(\"main\"), table: None, limit: Some(5)"]);
+    has("SHOW LOG", &["branch: None, table: None, limit: None"]);
     has("DESCRIBE HISTORY sch.f", &["History(Table"]);
     has("DESCRIBE HISTORY f@b LIMIT 3", &["limit: Some(3)", "slot: Ref"]);
     has("DESCRIBE history", &["Describe("]);

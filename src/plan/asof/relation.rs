@@ -11,7 +11,8 @@ use datafusion::logical_expr::planner::{
 use datafusion::logical_expr::utils::expand_wildcard;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr as SqlExpr, JoinConstraint, Spanned, TableFactor, TableWithJoins,
+    BinaryOperator, Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    JoinConstraint, Spanned, TableFactor, TableWithJoins,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -328,35 +329,37 @@ fn conjuncts(
                 rest.push(*right);
                 rest.push(*left);
             }
-            SqlExpr::BinaryOp { left, op, right } => match (*left, comparison(&op), *right) {
-                (SqlExpr::Tuple(lefts), Some(comparison), SqlExpr::Tuple(rights)) => {
-                    if lefts.len() != rights.len() {
-                        let message = "unequal number of entries in row expressions";
-                        return Err(external(Error::new(ErrorKind::Syntax, message)));
+            SqlExpr::BinaryOp { left, op, right } => {
+                match (row(&left), comparison(&op), row(&right)) {
+                    (Some(lefts), Some(comparison), Some(rights)) => {
+                        if lefts.len() != rights.len() {
+                            let message = "unequal number of entries in row expressions";
+                            return Err(external(Error::new(ErrorKind::Syntax, message)));
+                        }
+                        let mut plan = |side: Vec<SqlExpr>| {
+                            side.into_iter().map(|e| context.sql_to_expr(e, schema)).collect()
+                        };
+                        let (lefts, rights): (Result<Vec<_>>, Result<Vec<_>>) =
+                            (plan(lefts), plan(rights));
+                        let tuple = tuple_marker(comparison, lefts?, rights?);
+                        conjuncts.push(checked(tuple, clause, schema, Span::empty())?);
                     }
-                    let mut plan = |side: Vec<SqlExpr>| {
-                        side.into_iter().map(|e| context.sql_to_expr(e, schema)).collect()
-                    };
-                    let (lefts, rights): (Result<Vec<_>>, Result<Vec<_>>) =
-                        (plan(lefts), plan(rights));
-                    let tuple = tuple_marker(comparison, lefts?, rights?);
-                    conjuncts.push(checked(tuple, clause, schema, Span::empty())?);
+                    (_, comparison, _) => {
+                        let sides =
+                            comparison.map(|_| (left.as_ref().clone(), right.as_ref().clone()));
+                        let whole = SqlExpr::BinaryOp { left, op, right };
+                        let place = whole.span();
+                        let planned = context.sql_to_expr(whole, schema)?;
+                        let planned = checked(planned, clause, schema, place)?;
+                        let span = sides
+                            .and_then(|(l, r)| written_span((&l, &r), &planned, schema, context));
+                        conjuncts.push(match span {
+                            Some(span) => span_marker(planned, span),
+                            None => planned,
+                        });
+                    }
                 }
-                (left, comparison, right) => {
-                    let sides = comparison.map(|_| (left.clone(), right.clone()));
-                    let (left, right) = (Box::new(left), Box::new(right));
-                    let whole = SqlExpr::BinaryOp { left, op, right };
-                    let place = whole.span();
-                    let planned = context.sql_to_expr(whole, schema)?;
-                    let planned = checked(planned, clause, schema, place)?;
-                    let span =
-                        sides.and_then(|(l, r)| written_span((&l, &r), &planned, schema, context));
-                    conjuncts.push(match span {
-                        Some(span) => span_marker(planned, span),
-                        None => planned,
-                    });
-                }
-            },
+            }
             other => {
                 let place = other.span();
                 let planned = context.sql_to_expr(other, schema)?;
@@ -365,6 +368,22 @@ fn conjuncts(
         }
     }
     Ok(conjuncts)
+}
+
+/// The elements of `(a, b)` and `ROW (a, b)`.
+fn row(expr: &SqlExpr) -> Option<Vec<SqlExpr>> {
+    let call = match expr {
+        SqlExpr::Tuple(elements) => return Some(elements.clone()),
+        SqlExpr::Function(call) => call,
+        _ => return None,
+    };
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let is_row = call.name.to_string().eq_ignore_ascii_case("row");
+    let element = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    if is_row { list.args.iter().map(element).collect() } else { None }
 }
 
 /// Whether the operand holds conditions that belong behind the whole: sqlparser reads

@@ -34,6 +34,7 @@ mod ordered_set;
 mod privilege;
 mod regexp;
 mod round;
+mod row_comparison;
 mod row_function;
 mod sequence;
 mod session;

@@ -9,7 +9,9 @@ use datafusion::functions_nested as nested;
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF, cast, lit};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, binary_expr, cast, lit,
+};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::casts::take_type_of;
@@ -18,6 +20,7 @@ use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
 use super::long_value::TEXT_CONCAT;
 use super::numbers::{beside_numeric, chained, exact, unscaled};
+use super::row_comparison;
 use super::unknown_literal;
 use crate::plan::pg_catalog::PG_TYPE_KEY;
 use crate::plan::pg_catalog::array_text;
@@ -109,6 +112,29 @@ impl PostgresOperators {
         Some(self.text_concat.call(vec![text(&left, &expr.left), text(&right, &expr.right)]))
     }
 
+    /// Rows that are compared; None for anything else.
+    fn rows(&self, expr: &RawBinaryExpr, schema: &DFSchema) -> DataFusionResult<Option<Expr>> {
+        let Some(pairs) = row_comparison::elements(&expr.left, &expr.right) else {
+            return Ok(None);
+        };
+        row_comparison::compared(&expr.op, pairs, |op, left, right| {
+            Ok(match self.plan_binary_op(RawBinaryExpr { op, left, right }, schema)? {
+                PlannerResult::Planned(planned) => planned,
+                PlannerResult::Original(RawBinaryExpr { op, left, right }) => {
+                    let op = match op {
+                        BinaryOperator::Eq => Operator::Eq,
+                        BinaryOperator::NotEq => Operator::NotEq,
+                        BinaryOperator::Lt => Operator::Lt,
+                        BinaryOperator::LtEq => Operator::LtEq,
+                        BinaryOperator::Gt => Operator::Gt,
+                        _ => Operator::GtEq,
+                    };
+                    binary_expr(left, op, right)
+                }
+            })
+        })
+    }
+
     /// A chain of texts with one more.
     fn longer(expr: RawBinaryExpr, schema: &DFSchema) -> PlannerResult<RawBinaryExpr> {
         let RawBinaryExpr { op, left, right } = expr;
@@ -139,6 +165,9 @@ impl ExprPlanner for PostgresOperators {
         check()?;
         if matches!(expr.op, BinaryOperator::And | BinaryOperator::Or) {
             return Ok(PlannerResult::Original(expr));
+        }
+        if let Some(rows) = self.rows(&expr, schema)? {
+            return Ok(PlannerResult::Planned(rows));
         }
         let mut expr = match Self::longer(expr, schema) {
             PlannerResult::Original(expr) => expr,

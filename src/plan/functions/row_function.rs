@@ -268,6 +268,17 @@ impl Row<'_> {
         }
     }
 
+    /// Of `a`: the text that it is, where it is one.
+    pub fn written(&self, index: usize) -> Option<&str> {
+        let column = self.column(index)?;
+        match column.data_type() {
+            DataType::Utf8View => Some(column.as_string_view().value(self.row)),
+            DataType::Utf8 => Some(column.as_string::<i32>().value(self.row)),
+            DataType::LargeUtf8 => Some(column.as_string::<i64>().value(self.row)),
+            _ => None,
+        }
+    }
+
     /// Of `a`: its type.
     pub fn data_type(&self, index: usize) -> &DataType {
         self.columns[index].data_type()

@@ -1,5 +1,6 @@
 //! Quoting and formatting text: `quote_ident`, `quote_literal`, `format`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -62,12 +63,12 @@ fn format(row: &Row<'_>, options: &TextOptions) -> Result<Cell> {
     let Some(template) = row.text(0) else {
         return Ok(Cell::Null);
     };
-    let mut out = String::new();
+    let mut out = Pieces::default();
     let mut next = 1;
     let mut chars = template.chars().peekable();
     while let Some(c) = chars.next() {
         if c != '%' {
-            out.push(c);
+            out.push(c.to_string().into())?;
             continue;
         }
         let mut directive = String::new();
@@ -76,7 +77,7 @@ fn format(row: &Row<'_>, options: &TextOptions) -> Result<Cell> {
         }
         let kind = chars.next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
         if kind == '%' {
-            out.push('%');
+            out.push("%".into())?;
             continue;
         }
         let (position, width) = match directive.split_once('$') {
@@ -93,25 +94,49 @@ fn format(row: &Row<'_>, options: &TextOptions) -> Result<Cell> {
         };
         let index = position.unwrap_or(next);
         next = index + 1;
-        pad(&mut out, &argument(row, index, kind, options)?, &width)?;
+        pad(&mut out, argument(row, index, kind, options)?, &width)?;
     }
-    Ok(out.into())
+    Ok(out.pieces.concat().into())
+}
+
+/// What a text will be made of: it is not made where it would be too long.
+#[derive(Default)]
+struct Pieces<'r> {
+    pieces: Vec<Cow<'r, str>>,
+    bytes: usize,
+}
+
+impl<'r> Pieces<'r> {
+    fn push(&mut self, piece: Cow<'r, str>) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(piece.len());
+        check_length(self.bytes)?;
+        self.pieces.push(piece);
+        Ok(())
+    }
 }
 
 fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, message)
 }
 
-fn argument(row: &Row<'_>, index: usize, kind: char, options: &TextOptions) -> Result<String> {
+/// Texts may be long: `%s` does not copy them.
+fn argument<'r>(
+    row: &'r Row<'_>,
+    index: usize,
+    kind: char,
+    options: &TextOptions,
+) -> Result<Cow<'r, str>> {
     if index == 0 || index >= row.len() {
         return Err(invalid("too few arguments for format()"));
     }
-    let value = match row.data_type(index) {
-        DataType::Null => None,
-        _ => row.shown(index, options)?,
+    let value = match (row.data_type(index), row.written(index)) {
+        (DataType::Null, _) => None,
+        (_, Some(text)) => Some(Cow::Borrowed(text)),
+        (_, None) => row.shown(index, options)?.map(Cow::Owned),
     };
     Ok(match (kind, value) {
-        ('s', value) => value.unwrap_or_default(),
+        ('s', Some(value)) => return Ok(value),
+        ('s', None) => String::new(),
         ('I', Some(value)) => quote_ident(&value),
         ('I', None) => return Err(invalid("null values cannot be formatted as an SQL identifier")),
         ('L', Some(value)) => quote_literal(&value),
@@ -119,20 +144,19 @@ fn argument(row: &Row<'_>, index: usize, kind: char, options: &TextOptions) -> R
         (other, _) => {
             return Err(invalid(&format!("unrecognized format() type specifier \"{other}\"")));
         }
-    })
+    }
+    .into())
 }
 
-fn pad(out: &mut String, value: &str, width: &str) -> Result<()> {
+fn pad<'r>(out: &mut Pieces<'r>, value: Cow<'r, str>, width: &str) -> Result<()> {
     let left = width.starts_with('-');
     let width = width.trim_start_matches('-').parse().unwrap_or(0);
     let missing = usize::saturating_sub(width, value.chars().count());
-    check_length(out.len().saturating_add(value.len()).saturating_add(missing))?;
-    let spaces = " ".repeat(missing);
-    let (before, after) = if left { ("", spaces.as_str()) } else { (spaces.as_str(), "") };
-    out.push_str(before);
-    out.push_str(value);
-    out.push_str(after);
-    Ok(())
+    check_length(missing)?;
+    let spaces = Cow::Owned(" ".repeat(missing));
+    let (first, second) = if left { (value, spaces) } else { (spaces, value) };
+    out.push(first)?;
+    out.push(second)
 }
 
 #[cfg(test)]

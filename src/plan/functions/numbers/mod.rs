@@ -4,7 +4,8 @@
 //! rounded, not cut, and so is the quotient of numerics. Arithmetic of two numbers as they are written, `1.1 + 2.2`, is exact. An interval
 //! BETWEEN two is compared by its length.
 //!
-//! [`Numbers`] rewrites expressions after type coercion; the tolerance of ASOF JOIN keeps its form.
+//! [`Numbers`] rewrites expressions after type coercion; what ASOF JOIN tells by their
+//! form, its tolerance above all, it has told before.
 
 mod arithmetic;
 mod constants;
@@ -91,10 +92,6 @@ impl Numbers {
     }
 
     fn rewrite_plan(&self, plan: LogicalPlan) -> DataFusionResult<Transformed<LogicalPlan>> {
-        // Nodes of our own, ASOF JOIN's above all, know operators by their form.
-        if let LogicalPlan::Extension(_) = plan {
-            return Ok(Transformed::no(plan));
-        }
         rewrite_expressions(plan, |expr, schema| self.rewrite_one(expr, schema))
     }
 }
