@@ -62,7 +62,12 @@ impl Coercion<'_> {
 
     fn common(&self, left: Expr, right: Expr) -> Result<(Expr, Expr)> {
         let (l, r) = (self.left_type(&left)?, self.right_type(&right)?);
-        let Some(common) = comparison_coercion(&l, &r) else {
+        // As in PostgreSQL: no numeric is NaN, or as large as a float may be.
+        let common = match l.is_decimal() && r.is_floating() || l.is_floating() && r.is_decimal() {
+            true => Some(DataType::Float64),
+            false => comparison_coercion(&l, &r),
+        };
+        let Some(common) = common else {
             return Err(mismatch(&left, &l, &right, &r));
         };
         let side = |expr: Expr, own: &DataType| {

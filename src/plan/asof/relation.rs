@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, IntervalUnit};
-use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result};
+use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result, ScalarValue};
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
@@ -263,8 +263,11 @@ fn using_column(plan: &LogicalPlan, name: &str) -> Result<(Column, Vec<Column>)>
 /// A condition that two rows decide.
 fn checked(expr: Expr, clause: &str, schema: &DFSchema, place: Span) -> Result<Expr> {
     condition::refuse_undecided(&expr).map_err(|error| placed(error, place))?;
+    let is_literal = matches!(expr, Expr::Literal(..));
     match expr.get_type(schema) {
-        Ok(of) if !matches!(of, DataType::Boolean | DataType::Null) && !of.is_string() => {
+        Ok(DataType::Null) if is_literal => Ok(Expr::Literal(ScalarValue::Boolean(None), None)),
+        Ok(DataType::Boolean | DataType::Null) => Ok(expr),
+        Ok(of) if !(is_literal && of.is_string()) => {
             let name = Type::of_storage(&of).map_or_else(|| of.to_string(), |of| of.to_string());
             let message = format!("argument of {clause} must be type boolean, not type {name}");
             Err(placed(Error::new(ErrorKind::DatatypeMismatch, message), place))
