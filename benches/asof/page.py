@@ -1,6 +1,7 @@
 """docs/benchmarks.md and its chart, from what a run measured."""
 
 import statistics
+from math import log10
 from pathlib import Path
 
 NAMES = {"asofdb": "AsofDB", "duckdb": "DuckDB", "duckdb-parquet": "DuckDB on Parquet", "polars": "Polars",
@@ -61,8 +62,6 @@ def notes(measured):
 
 def chart(measured):
     """Times as multiples of AsofDB's, on bars of a logarithmic scale."""
-    from math import log10
-
     bars, y = [], 30
     for shape, results in measured:
         own = ours(results)

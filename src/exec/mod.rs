@@ -7,7 +7,7 @@ pub mod changes;
 pub mod copy;
 mod eligible;
 mod pass;
-mod prefix;
+pub mod prefix;
 pub mod scan;
 pub mod slice;
 pub mod spool;

@@ -9,7 +9,7 @@ use datafusion::common::{Column, JoinType, Result, ScalarValue, TableReference};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not, when,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, lit, not, when,
 };
 
 /// The column of a join that says whether a row was met.
@@ -70,24 +70,28 @@ pub(super) fn membership(
     };
     let plan = Arc::unwrap_or_clone(subquery.subquery);
     let member = Expr::Column(plan.schema().columns().swap_remove(0));
-    let counts = LogicalPlanBuilder::from(plan.clone()).aggregate(
-        Vec::<Expr>::new(),
-        [count(lit(1)).alias("rows"), count(member.clone()).alias("known")],
-    )?;
-    let (marks, facts) = (qualifier(), qualifier());
-    let members = LogicalPlanBuilder::from(plan)
-        .project([member.alias("member")])?
+    // What is never NULL is met or not; nothing has to be counted for it.
+    let is_known = !value.nullable(input.schema())? && !member.nullable(plan.schema())?;
+    let marks = qualifier();
+    let members = LogicalPlanBuilder::from(plan.clone())
+        .project([member.clone().alias("member")])?
         .alias(marks.clone())?
         .build()?;
     let column = |of: &TableReference, name| Expr::Column(Column::new(Some(of.clone()), name));
     let equal = value.clone().eq(column(&marks, "member"));
-    let joined = LogicalPlanBuilder::from(input)
-        .join_on(members, JoinType::LeftMark, [equal])?
-        .cross_join(counts.alias(facts.clone())?.build()?)?
-        .build()?;
+    let marked = LogicalPlanBuilder::from(input).join_on(members, JoinType::LeftMark, [equal])?;
+    let mark = column(&marks, MARK);
+    if is_known {
+        return Ok((if negated { not(mark) } else { mark }, marked.build()?));
+    }
+    let facts = qualifier();
+    let counts = LogicalPlanBuilder::from(plan)
+        .aggregate(Vec::<Expr>::new(), [count(lit(1)).alias("rows"), count(member).alias("known")])?
+        .alias(facts.clone())?;
+    let joined = marked.cross_join(counts.build()?)?.build()?;
     let (rows, known) = (column(&facts, "rows"), column(&facts, "known"));
     let unknown = rows.clone().gt(lit(0_i64)).and(value.is_null().or(rows.not_eq(known)));
-    let found = when(column(&marks, MARK), lit(true))
+    let found = when(mark, lit(true))
         .when(unknown, lit(ScalarValue::Boolean(None)))
         .otherwise(lit(false))?;
     Ok((if negated { not(found) } else { found }, joined))

@@ -6,6 +6,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 use super::row_function::{Row, RowFunction};
 use crate::error::{Error, ErrorKind, Result};
+use crate::exec::prefix::first_not;
 use crate::fault;
 use crate::plan::pg_catalog::cell::Cell;
 
@@ -61,13 +62,6 @@ fn among(row: &Row<'_>) -> Result<Cell> {
         cast(&values.slice(at, 1), thresholds.data_type()).map_err(fault::of_arrow)?;
     let compare = make_comparator(&thresholds, &value, SortOptions::default());
     let compare = compare.map_err(fault::of_arrow)?;
-    let (mut low, mut high) = (0, thresholds.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match compare(middle, 0).is_le() {
-            true => low = middle + 1,
-            false => high = middle,
-        }
-    }
-    Ok((low as i64).into())
+    let reached = first_not(0..thresholds.len(), |at| compare(at, 0).is_le());
+    Ok((reached as i64).into())
 }

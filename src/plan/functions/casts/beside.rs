@@ -27,29 +27,36 @@ impl FunctionRewrite for ComparedLiterals {
         schema: &DFSchema,
         _: &ConfigOptions,
     ) -> DataFusionResult<Transformed<Expr>> {
-        let mut changed = false;
-        match &mut expr {
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
-                changed |= take_type_of(right, left, schema);
-                changed |= take_type_of(left, right, schema);
-            }
-            Expr::Between(Between { expr, low, high, .. }) => {
-                changed |= take_type_of(low, expr, schema);
-                changed |= take_type_of(high, expr, schema);
-                changed |= take_type_of(expr, low, schema);
-            }
-            Expr::InList(InList { expr, list, .. }) => {
-                for item in list {
-                    changed |= take_type_of(item, expr, schema);
-                }
-            }
-            _ => {}
-        }
+        let changed = each_compared(&mut expr, |one, other| take_type_of(one, other, schema));
         Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
     }
 }
 
-pub(super) fn is_comparison(op: Operator) -> bool {
+/// Calls `change` with each operand that an expression compares, and what it is compared with; whether it
+/// changed one.
+pub fn each_compared(expr: &mut Expr, mut change: impl FnMut(&mut Expr, &Expr) -> bool) -> bool {
+    let mut changed = false;
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            changed |= change(right, left);
+            changed |= change(left, right);
+        }
+        Expr::Between(Between { expr, low, high, .. }) => {
+            changed |= change(low, expr);
+            changed |= change(high, expr);
+            changed |= change(expr, low);
+        }
+        Expr::InList(InList { expr, list, .. }) => {
+            for item in list {
+                changed |= change(item, expr);
+            }
+        }
+        _ => {}
+    }
+    changed
+}
+
+fn is_comparison(op: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }

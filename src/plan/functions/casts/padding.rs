@@ -10,11 +10,10 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::functions::string::rtrim;
-use datafusion::logical_expr::expr::{BinaryExpr, InList};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{Between, Case, Expr, ExprSchemable, ScalarUDF};
+use datafusion::logical_expr::{Case, Expr, ExprSchemable, ScalarUDF};
 
-use super::beside::is_comparison;
+use super::beside::each_compared;
 use super::function::{SessionCast, Way, type_of};
 use crate::plan::functions::SessionFacts;
 use crate::spec::Type;
@@ -83,21 +82,8 @@ impl FunctionRewrite for Padding {
         schema: &DFSchema,
         _: &ConfigOptions,
     ) -> DataFusionResult<Transformed<Expr>> {
-        let mut changed = false;
+        let mut changed = each_compared(&mut expr, |one, other| trim(one, other, schema));
         match &mut expr {
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
-                changed |= trim(right, left, schema);
-                changed |= trim(left, right, schema);
-            }
-            Expr::Between(Between { expr, low, high, .. }) => {
-                changed |= trim(low, expr, schema);
-                changed |= trim(high, expr, schema);
-            }
-            Expr::InList(InList { expr, list, .. }) => {
-                for item in list {
-                    changed |= trim(item, expr, schema);
-                }
-            }
             Expr::Case(Case { expr: Some(expr), when_then_expr, .. }) => {
                 for (when, _) in when_then_expr {
                     changed |= trim(when, expr, schema);
