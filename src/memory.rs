@@ -1,7 +1,7 @@
 //! Memory and its bounds.
 //!
 //! Two accounts are kept. What operators *reserve* goes through a [`MemoryPool`] per statement under
-//! a cap for all of them: an operator that gets no more spills. What the process really *allocates* is
+//! a cap for all of them: an operator that gets no more spills ([`statement`]). What the process really *allocates* is
 //! counted by [`CountingAllocator`], session by session ([`Account`]), because windows, hash tables of
 //! joins and our own buffers reserve nothing: past [`RELIEF_PERCENT`] of the bound the running
 //! statement whose session holds most is cancelled (53200). So it is where freed pieces between used ones
@@ -11,25 +11,22 @@
 //! the reservations alone.
 
 mod account;
+mod statement;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use datafusion::common::Result as DataFusionResult;
-use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{
-    MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
-};
+use datafusion::execution::memory_pool::{MemoryPool, TrackConsumersPool};
 use parking_lot::Mutex;
 
 use self::account::count;
 pub use self::account::{Account, allocated_bytes, charge_tasks, charged};
+use self::statement::StatementPool;
 use crate::activity::{CancelReason, CancelToken};
 
 /// Allocation past this part of the bound costs the largest statement its life.
@@ -63,13 +60,17 @@ unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
         // SAFETY: the caller keeps the contract of `alloc`, which is `System`'s own.
-        unsafe { System.alloc(layout) }
+        let piece = unsafe { System.alloc(layout) };
+        in_large_pages(piece, layout.size());
+        piece
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as i64);
         // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
+        let piece = unsafe { System.alloc_zeroed(layout) };
+        in_large_pages(piece, layout.size());
+        piece
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -108,6 +109,27 @@ fn give_back() {
 /// tables among small pieces, where what they leave serves nobody.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const OWN_PAGES_BYTES: libc::c_int = 1 << 20;
+
+/// Pieces from this size on are asked for in large pages: filling small ones costs a fault each.
+#[cfg(target_os = "linux")]
+const LARGE_PAGES_FROM: usize = 8 << 20;
+#[cfg(target_os = "linux")]
+const LARGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Advice, which the system may not take: the whole large pages of a large piece.
+fn in_large_pages(piece: *mut u8, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    if bytes >= LARGE_PAGES_FROM && !piece.is_null() {
+        let skipped = piece.align_offset(LARGE_PAGE_BYTES);
+        let whole = (bytes - skipped) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+        // SAFETY: the range lies within the piece, and what it holds stays as it is.
+        unsafe {
+            libc::madvise(piece.add(skipped).cast(), whole, libc::MADV_HUGEPAGE);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (piece, bytes);
+}
 
 /// Has the C library keep little of what was freed: for a program that is nothing but the server.
 pub fn keep_little() {
@@ -189,7 +211,7 @@ impl Memory {
         statements.last_id += 1;
         let id = statements.last_id;
         statements.running.insert(id, running.clone());
-        let pool = StatementPool { id, running, memory: self.0.clone() };
+        let pool = StatementPool::new(id, running, self.0.clone());
         StatementMemory { pool: Arc::new(TrackConsumersPool::new(pool, CONSUMERS_NAMED)) }
     }
 
@@ -314,95 +336,9 @@ impl StatementMemory {
     }
 }
 
-#[derive(Debug)]
-struct StatementPool {
-    id: u64,
-    running: Arc<Running>,
-    memory: Arc<Shared>,
-}
-
-impl StatementPool {
-    fn refused(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionError {
-        DataFusionError::ResourcesExhausted(format!(
-            "{} asked for {additional} bytes more; the statement holds {} of {} bytes, all \
-             statements hold {} of {}",
-            reservation.consumer().name(),
-            self.running.reserved_bytes.load(Ordering::Relaxed),
-            self.memory.statement_limit_bytes,
-            self.memory.reserved_bytes.load(Ordering::Relaxed),
-            self.memory.reserve_limit_bytes,
-        ))
-    }
-}
-
-/// The operator that gives rows from one part of a plan to the other. Refused, it puts them into files, and
-/// where two of its inputs do so at once its reader can wait in one file for what is in the other, for
-/// ever. So it gets what it asks for; what it holds counts, so that others spill the earlier.
-const EXCHANGE: &str = "RepartitionExec[";
-
-fn take(counter: &AtomicUsize, additional: usize, limit: usize) -> bool {
-    counter
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(additional).filter(|sum| *sum <= limit)
-        })
-        .is_ok()
-}
-
-impl fmt::Display for StatementPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "statement {}", self.id)
-    }
-}
-
-impl MemoryPool for StatementPool {
-    fn name(&self) -> &str {
-        "statement"
-    }
-
-    fn grow(&self, _: &MemoryReservation, additional: usize) {
-        self.running.reserved_bytes.fetch_add(additional, Ordering::Relaxed);
-        self.memory.reserved_bytes.fetch_add(additional, Ordering::Relaxed);
-    }
-
-    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
-        self.running.reserved_bytes.fetch_sub(shrink, Ordering::Relaxed);
-        self.memory.reserved_bytes.fetch_sub(shrink, Ordering::Relaxed);
-    }
-
-    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionResult<()> {
-        if reservation.consumer().name().starts_with(EXCHANGE) {
-            self.grow(reservation, additional);
-            return Ok(());
-        }
-        let own = &self.running.reserved_bytes;
-        if !take(own, additional, self.memory.statement_limit_bytes) {
-            return Err(self.refused(reservation, additional));
-        }
-        if !take(&self.memory.reserved_bytes, additional, self.memory.reserve_limit_bytes) {
-            own.fetch_sub(additional, Ordering::Relaxed);
-            return Err(self.refused(reservation, additional));
-        }
-        Ok(())
-    }
-
-    fn reserved(&self) -> usize {
-        self.running.reserved_bytes.load(Ordering::Relaxed)
-    }
-
-    fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Finite(self.memory.statement_limit_bytes)
-    }
-}
-
-impl Drop for StatementPool {
-    fn drop(&mut self) {
-        self.memory.statements.lock().running.remove(&self.id);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use datafusion::execution::memory_pool::MemoryConsumer;
+    use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
     use super::*;
 
@@ -462,18 +398,6 @@ mod tests {
         assert!(tokens[1].is_cancelled() && !tokens[0].is_cancelled());
         memory.relieve(901, 0);
         assert!(tokens[0].is_cancelled());
-    }
-
-    #[test]
-    fn an_exchange_is_not_made_to_spill() {
-        let memory = Memory::new(1_000, 500);
-        let statement = memory.begin_statement(CancelToken::new());
-        let held = reserve(&statement, 400);
-        let name = "RepartitionExec[1]";
-        let exchange = MemoryConsumer::new(name).with_can_spill(true).register(&statement.pool());
-        exchange.try_grow(300).expect("it is never refused");
-        assert_eq!(memory.reserved_bytes(), 700);
-        assert!(held.try_grow(1).is_err(), "others are, by what it holds");
     }
 
     #[test]

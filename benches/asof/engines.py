@@ -90,7 +90,9 @@ def polars_(shape, folder, options):
 
     frames = {name: pl.read_parquet(f"{folder}/{name}-*.parquet") for name in ["l", *shape.rights]}
     rights = {name: frames[name] for name in shape.rights}
-    names = {"pl": pl, "l": frames["l"], "rights": rights, "f": rights.get("f")}
+    # The files of one part are in the order of keys and times already, which is all that a join by key needs.
+    in_order = lambda frame: frame if shape.parts == 1 else frame.sort("ts")
+    names = {"pl": pl, "l": frames["l"], "rights": rights, "f": rights.get("f"), "in_order": in_order}
 
     def ask():
         found = dict(names)

@@ -72,7 +72,8 @@ def report(shape, results):
         print(f"  {result['engine']:16} {seconds:8.3f} s   cpu {statistics.median(result['cpu']):7.2f} s   "
               f"{result['rss_mib']:6} MiB", flush=True)
     if len(answers) > 1:
-        sys.exit(f"{shape.name}: the answers differ: {answers}")
+        said = ", ".join(f"{r['engine']} {r['answer']}" for r in results if "answer" in r)
+        sys.exit(f"{shape.name}: the answers differ: {said}")
     ours = [r for r in results if r["engine"] == "asofdb" and "seconds" in r]
     peers = [r for r in results if r["engine"] in page.NAMES and r["engine"] != "asofdb" and "seconds" in r]
     if ours and peers:

@@ -275,13 +275,18 @@ pub(super) fn check_option(name: &str, value: Option<&str>) -> Result<()> {
 }
 
 pub(super) fn check_time(columns: &[Column], id: Option<ColumnId>, clause: &str) -> Result<()> {
+    // A label asks by a moment what was known; events may be numbered too.
+    let (numbered, wanted) = match clause {
+        "KNOWN TIME" => (false, "a date or a timestamp"),
+        _ => (true, "a date, a timestamp or an integer"),
+    };
     let column = id.and_then(|id| columns.iter().find(|c| c.id == id));
     match column.map(|c| &c.data_type) {
         None | Some(Type::Date | Type::Timestamp | Type::Timestamptz) => Ok(()),
-        Some(Type::Int2 | Type::Int4 | Type::Int8) => Ok(()),
+        Some(Type::Int2 | Type::Int4 | Type::Int8) if numbered => Ok(()),
         Some(other) => Err(Error::new(
             ErrorKind::InvalidDefinition,
-            format!("{clause} needs a date, a timestamp or an integer, not {other}"),
+            format!("{clause} needs {wanted}, not {other}"),
         )),
     }
 }

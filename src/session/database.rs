@@ -240,5 +240,10 @@ fn config(settings: &Settings) -> SessionConfig {
     options.sql_parser.collect_spans = true;
     options.sql_parser.enable_ident_normalization = true;
     options.optimizer.prefer_existing_sort = true;
+    // Each of a plan's sorts holds so much before it has read a row.
+    let per_sort =
+        usize::try_from(settings.statement_memory_limit_bytes / 64).unwrap_or(usize::MAX);
+    let execution = &mut options.execution;
+    execution.sort_spill_reservation_bytes = execution.sort_spill_reservation_bytes.min(per_sort);
     config
 }

@@ -114,6 +114,10 @@ impl Session {
                 Told::Json(tell(&plan, analyze), ran_us)
             }
             false => {
+                if !analyze {
+                    // A plan of text says of an error only that there was one.
+                    run::physical(&reading, &self.state, plan.clone(), false).await?;
+                }
                 let plan = explained(plan, explain.verbose, analyze)?;
                 let batches = run::collect(&reading, &self.state, plan).await?;
                 Told::Text(plan_lines(&batches, explain.verbose)?)

@@ -7,6 +7,7 @@
 //! `SQLSTATE: message (DETAIL: …) (HINT: …)`.
 
 mod house;
+mod in_order;
 mod person;
 mod shapes;
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::compute::SortOptions;
 use arrow::datatypes::{FieldRef, Fields, Schema, SchemaRef};
+use arrow::util::display::array_value_to_string;
 use datafusion::common::stats::{ColumnStatistics, Precision};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::equivalence::{EquivalenceProperties, ProjectionMapping};
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::{
     Distribution, LexOrdering, OrderingRequirements, Partitioning, PhysicalExpr, PhysicalSortExpr,
 };
@@ -271,12 +273,14 @@ fn list(items: impl Iterator<Item = String>) -> String {
     items.collect::<Vec<_>>().join(", ")
 }
 
-/// A column by its bare name, anything else as it prints.
+/// A column by its bare name, a constant as it is written, anything else as it prints.
 fn name(expr: &Expr) -> String {
-    match expr.downcast_ref::<datafusion::physical_expr::expressions::Column>() {
-        Some(column) => column.name().trim_start_matches(TIE_PREFIX).to_owned(),
-        None => expr.to_string(),
+    if let Some(column) = expr.downcast_ref::<Column>() {
+        return column.name().trim_start_matches(TIE_PREFIX).to_owned();
     }
+    let constant = expr.downcast_ref::<Literal>().and_then(|of| of.value().to_array().ok());
+    let written = constant.and_then(|array| array_value_to_string(&array, 0).ok());
+    written.unwrap_or_else(|| expr.to_string())
 }
 
 impl ExecutionPlan for AsofJoinExec {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -66,7 +67,7 @@ pub(super) async fn search(
     reject_far(&view, &sorted, bounds.as_ref(), &mut winners, metrics);
     timer.done();
     let timer = metrics.time_fetch.timer();
-    let matched = fetch(&sources, &sorted, &winners, labels.rows, workers).await;
+    let matched = fetch(&sources, &sorted, winners, labels.rows, workers).await;
     timer.done();
     matched
 }
@@ -91,7 +92,7 @@ async fn find(
             true => Asked::all(sorted),
             false => Asked::only(sorted, |label| !winners.is_settled(label, reach)),
         };
-        let mut jobs = Vec::new();
+        let (mut jobs, mut pages) = (Vec::new(), 0);
         for number in wave {
             if asked.keys().is_empty() {
                 metrics.segments_skipped.add(1);
@@ -103,12 +104,15 @@ async fn find(
                 metrics.segments_skipped.add(1);
                 continue;
             }
+            pages += segment.file.pages() as usize;
             jobs.extend(jobs_in(view, *number, &segment, &asked, range, workers)?);
         }
         for (number, nearest) in run(jobs, workers).await? {
             metrics.note(&nearest);
+            pages = pages.saturating_sub(nearest.pages_read);
             winners.offer(number, &nearest);
         }
+        metrics.pages_pruned.add(pages);
     }
     Ok(())
 }
@@ -217,44 +221,97 @@ fn reject_far(
     }
 }
 
-/// Reads the winners' shown columns, each row once.
+/// The rows of one source that some labels get.
+struct Picked {
+    source: u32,
+    /// A row's position and the place of a label that gets it, by position.
+    rows: Vec<(u32, u32)>,
+}
+
+impl Picked {
+    fn of(sorted: &Sorted, winners: &Winners, labels: Range<usize>) -> Vec<Picked> {
+        let mut of_sources: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
+        let (mut source, mut rows) = (LOOSE, Vec::with_capacity(labels.len()));
+        for at in labels {
+            let Some(winner) = winners.place(at) else { continue };
+            if winner.source != source {
+                of_sources.entry(source).or_default().append(&mut rows);
+                source = winner.source;
+            }
+            rows.push((winner.position, sorted.order.places[at]));
+        }
+        of_sources.entry(source).or_default().append(&mut rows);
+        let picked = of_sources.into_iter().filter(|(_, rows)| !rows.is_empty());
+        let in_order = |(source, mut rows): (u32, Vec<(u32, u32)>)| {
+            if !rows.is_sorted_by_key(|(position, _)| *position) {
+                rows.sort_unstable();
+            }
+            Picked { source, rows }
+        };
+        picked.map(in_order).collect()
+    }
+
+    /// The positions, each once.
+    fn positions(&self) -> Vec<u32> {
+        let mut positions: Vec<u32> = self.rows.iter().map(|(position, _)| *position).collect();
+        positions.dedup();
+        positions
+    }
+
+    /// Says of each label where its row will be, where this one's begin at `first`.
+    fn tell(&self, slots: &[AtomicU32], first: u32) {
+        let (mut slot, mut last) = (first, self.rows.first().map(|(position, _)| *position));
+        for (position, place) in &self.rows {
+            if last != Some(*position) {
+                (slot, last) = (slot + 1, Some(*position));
+            }
+            slots[*place as usize].store(slot, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Reads the winners' shown columns, for pieces of the labels side by side; in each piece a row once.
 async fn fetch(
     sources: &Arc<Sources>,
-    sorted: &Sorted,
-    winners: &Winners,
+    sorted: &Arc<Sorted>,
+    winners: Winners,
     labels: usize,
     workers: usize,
 ) -> Result<Matched> {
-    let mut of_sources: BTreeMap<u32, Vec<(u32, u32)>> = BTreeMap::new();
-    for (at, place) in sorted.order.places.iter().enumerate() {
-        if let Some(winner) = winners.place(at) {
-            of_sources.entry(winner.source).or_default().push((winner.position, *place));
+    let winners = Arc::new(winners);
+    let all = sorted.order.keys.len();
+    let share = all.div_ceil(workers * JOBS_PER_WORKER).max(FETCH_ROWS);
+    let picks = (0..all).step_by(share).map(|start| {
+        let (sorted, winners) = (Arc::clone(sorted), Arc::clone(&winners));
+        let part = start..(start + share).min(all);
+        async move {
+            let picked = Picked::of(&sorted, &winners, part);
+            let of = |picked: Picked| (picked.positions(), picked);
+            Ok(picked.into_iter().map(of).collect::<Vec<_>>())
         }
-    }
-    let mut slots = vec![NO_ROW; labels];
+        .boxed()
+    });
+    let picked = run(picks.collect(), workers).await?;
+    drop(winners);
+    let slots: Arc<Vec<AtomicU32>> =
+        Arc::new(std::iter::repeat_with(|| AtomicU32::new(NO_ROW)).take(labels).collect());
     let (mut jobs, mut next) = (Vec::new(), 0_u32);
-    for (source, mut rows) in of_sources {
-        if !rows.is_sorted_by_key(|(position, _)| *position) {
-            rows.sort_unstable();
-        }
-        let mut positions: Vec<u32> = Vec::with_capacity(rows.len());
-        for (position, place) in rows {
-            if positions.last() != Some(&position) {
-                positions.push(position);
-            }
-            slots[place as usize] = next + positions.len() as u32 - 1;
-        }
+    for (positions, picked) in picked.into_iter().flatten() {
+        let (sources, slots, first) = (Arc::clone(sources), Arc::clone(&slots), next);
         next += positions.len() as u32;
-        let share = positions.len().div_ceil(workers * JOBS_PER_WORKER).max(FETCH_ROWS);
-        for part in positions.chunks(share) {
-            let (sources, part) = (Arc::clone(sources), part.to_vec());
-            jobs.push(async move { sources.shown(source, &part).await }.boxed());
-        }
+        jobs.push(
+            async move {
+                picked.tell(&slots, first);
+                sources.shown(picked.source, &positions).await
+            }
+            .boxed(),
+        );
     }
     let parts: Vec<RecordBatch> = run(jobs, workers).await?.into_iter().flatten().collect();
     let rows = match <[RecordBatch; 1]>::try_from(parts) {
         Ok([one]) => one,
         Err(parts) => concat_batches(&sources.shown_schema()?, &parts)?,
     };
-    Ok(Matched { slots, rows })
+    let slots = Arc::try_unwrap(slots).expect("the jobs that shared them are done");
+    Ok(Matched { slots: slots.into_iter().map(AtomicU32::into_inner).collect(), rows })
 }

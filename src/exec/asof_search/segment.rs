@@ -45,6 +45,8 @@ pub(super) struct Nearest {
     pub hits: Vec<Hit>,
     pub pages_read: usize,
     pub rows_read: usize,
+    /// Labels looked up one by one.
+    pub seeks: usize,
 }
 
 /// A label, and the time and the position of its nearest row.
@@ -127,8 +129,9 @@ impl Segment {
             let look = first_look(&self.times, key.clone(), asked.times()[at], direction);
             Ask { at, key, look, held: None, step: 1 }
         });
-        let mut nearest = Nearest::default();
-        self.settle(asked, asks.collect(), &mut nearest).await?;
+        let asks: Vec<Ask> = asks.collect();
+        let mut nearest = Nearest { seeks: asks.len(), ..Nearest::default() };
+        self.settle(asked, asks, &mut nearest).await?;
         nearest.hits.sort_unstable_by_key(|hit| hit.label);
         Ok(nearest)
     }

@@ -1,7 +1,10 @@
 //! Labels in the order of their keys and times, sorted as integers by all workers.
 //!
-//! Where the span of keys and the span of times fit into 64 bits together, a label is one number: a
-//! first pass throws it into a bucket by its leading bits, then workers sort bucket after bucket.
+//! Where the span of keys and the span of times fit into 64 bits together, a label is one number. Each
+//! worker has a share of the buckets that its leading bits choose: it takes those labels out of all, and
+//! sorts bucket after bucket.
+
+use std::sync::Arc;
 
 use arrow::array::BooleanArray;
 use arrow::buffer::ScalarBuffer;
@@ -28,6 +31,10 @@ pub(super) struct InOrder {
 
 /// Bits that choose a bucket.
 const BUCKET_BITS: u32 = 12;
+/// Bits that labels of one bucket are told apart by at once.
+const DIGIT_BITS: u32 = 8;
+/// So many labels are sorted by comparing them.
+const COMPARED_MAX: usize = 64;
 /// Fewer labels than this are sorted where they are.
 const SHARED_FROM: usize = 100_000;
 
@@ -55,15 +62,17 @@ pub(super) async fn sort(columns: Vec<Columns>, workers: usize) -> Result<InOrde
         wide.into_iter().for_each(|(key, time, place)| all.push(key, time, place));
         return Ok(all);
     };
-    let shares = packing.scatter(&columns, if seen.labels < SHARED_FROM { 1 } else { workers });
-    drop(columns);
+    let shares = packing.shares(&columns, if seen.labels < SHARED_FROM { 1 } else { workers });
+    let columns: Arc<[Columns]> = columns.into();
     let mut tasks = JoinSet::new();
     let mut sorted: Vec<Option<InOrder>> = shares.iter().map(|_| None).collect();
     for (n, share) in shares.into_iter().enumerate() {
         // The others are put behind the first.
-        let room = if n == 0 { seen.labels } else { share.labels.len() };
-        tasks.spawn(async move { (n, share.sort(packing, room).await) });
+        let room = if n == 0 { seen.labels } else { share.labels() };
+        let columns = Arc::clone(&columns);
+        tasks.spawn(async move { (n, share.sort(&columns, packing, room).await) });
     }
+    drop(columns);
     while let Some(done) = tasks.join_next().await {
         let (n, part) = done.map_err(|e| DataFusionError::ExecutionJoin(Box::new(e)))?;
         sorted[n] = Some(part);
@@ -127,11 +136,11 @@ impl Seen {
     }
 }
 
-/// What one worker sorts: whole buckets, one behind the other.
+/// What one worker sorts: some buckets, one behind the other.
 struct Share {
-    labels: Vec<(u64, u32)>,
-    /// Where each bucket ends.
-    ends: Vec<usize>,
+    first_bucket: usize,
+    /// Where each bucket begins, and where the last one ends.
+    bounds: Vec<usize>,
 }
 
 impl Packing {
@@ -149,55 +158,84 @@ impl Packing {
         (packed >> self.bits.saturating_sub(BUCKET_BITS)) as usize
     }
 
-    /// Buckets of labels, in order, in about equal shares.
-    fn scatter(&self, columns: &[Columns], shares: usize) -> Vec<Share> {
+    /// The buckets, in order, in about equal shares.
+    fn shares(&self, columns: &[Columns], shares: usize) -> Vec<Share> {
         let mut counts = vec![0_usize; 1 << BUCKET_BITS];
         each(columns, |key, time, _| counts[self.bucket(self.pack(key, time))] += 1);
-        let total: usize = counts.iter().sum();
-        let fair = total.div_ceil(shares.max(1));
+        let fair = counts.iter().sum::<usize>().div_ceil(shares.max(1));
         let mut out: Vec<Share> = Vec::new();
-        // For each bucket, its share and the place of its next label there.
-        let mut next = Vec::with_capacity(counts.len());
-        let mut filled = fair;
-        for count in counts {
-            if filled >= fair {
-                out.push(Share { labels: Vec::new(), ends: Vec::new() });
-                filled = 0;
+        for (bucket, count) in counts.into_iter().enumerate() {
+            if out.last().is_none_or(|share| share.labels() >= fair) {
+                out.push(Share { first_bucket: bucket, bounds: vec![0] });
             }
-            next.push((out.len() - 1, filled));
-            filled += count;
             let share = out.last_mut().expect("pushed above");
-            share.ends.push(filled);
+            share.bounds.push(share.labels() + count);
         }
-        for share in &mut out {
-            share.labels = vec![(0, 0); share.ends.last().copied().unwrap_or(0)];
-        }
-        each(columns, |key, time, place| {
-            let packed = self.pack(key, time);
-            let (share, at) = &mut next[self.bucket(packed)];
-            out[*share].labels[*at] = (packed, place);
-            *at += 1;
-        });
         out
     }
 }
 
 impl Share {
-    async fn sort(mut self, packing: Packing, room: usize) -> InOrder {
-        let mut start = 0;
-        for (n, end) in self.ends.iter().enumerate() {
-            self.labels[start..*end].sort_unstable_by_key(|(packed, _)| *packed);
-            start = *end;
+    fn labels(&self) -> usize {
+        self.bounds.last().copied().unwrap_or(0)
+    }
+
+    async fn sort(self, columns: &[Columns], packing: Packing, room: usize) -> InOrder {
+        let mut labels = vec![(0_u64, 0_u32); self.labels()];
+        // The place of each bucket's next label.
+        let mut next = self.bounds[..self.bounds.len() - 1].to_vec();
+        each(columns, |key, time, place| {
+            let packed = packing.pack(key, time);
+            let bucket = packing.bucket(packed).checked_sub(self.first_bucket);
+            if let Some(next) = bucket.and_then(|bucket| next.get_mut(bucket)) {
+                labels[*next] = (packed, place);
+                *next += 1;
+            }
+        });
+        let largest = self.bounds.windows(2).map(|bucket| bucket[1] - bucket[0]).max();
+        let mut scratch = vec![(0_u64, 0_u32); largest.unwrap_or(0)];
+        let bits = packing.bits.saturating_sub(BUCKET_BITS);
+        for (n, bucket) in self.bounds.windows(2).enumerate() {
+            sort_packed(&mut labels[bucket[0]..bucket[1]], &mut scratch, bits);
             if n % 64 == 63 {
                 tokio::task::yield_now().await;
             }
         }
         let mut sorted = InOrder::with_capacity(room);
-        for (packed, place) in self.labels {
+        for (packed, place) in labels {
             let (key, time) = packing.unpack(packed);
             sorted.push(key, time, place);
         }
         sorted
+    }
+}
+
+/// Sorts labels that differ in their last `bits` bits only, by eight bits after eight until few are left.
+fn sort_packed(labels: &mut [(u64, u32)], scratch: &mut [(u64, u32)], bits: u32) {
+    if labels.len() <= COMPARED_MAX || bits == 0 {
+        labels.sort_unstable_by_key(|(packed, _)| *packed);
+        return;
+    }
+    let rest = bits.saturating_sub(DIGIT_BITS);
+    let digit = |packed: u64| (packed >> rest) as usize % (1 << DIGIT_BITS);
+    let mut ends = [0_usize; 1 << DIGIT_BITS];
+    labels.iter().for_each(|(packed, _)| ends[digit(*packed)] += 1);
+    let mut end = 0;
+    for count in &mut ends {
+        (*count, end) = (end, end + *count);
+    }
+    for label in labels.iter() {
+        let at = &mut ends[digit(label.0)];
+        scratch[*at] = *label;
+        *at += 1;
+    }
+    labels.copy_from_slice(&scratch[..labels.len()]);
+    let mut start = 0;
+    for end in ends {
+        if end - start > 1 {
+            sort_packed(&mut labels[start..end], scratch, rest);
+        }
+        start = end;
     }
 }
 
@@ -247,6 +285,17 @@ mod tests {
         fn sorts_by_key_then_time_however_far_apart(
             batches in prop::collection::vec(prop::collection::vec(label(), 0..20), 0..4),
         ) {
+            let mut expected: Vec<_> = batches.concat();
+            expected.sort_unstable();
+            prop_assert_eq!(sorted(batches), expected);
+        }
+
+        /// One label far off, so that all others are in one bucket.
+        #[test]
+        fn sorts_a_bucket_of_many(
+            near in prop::collection::vec((0..3i64, 0..100_000i64), 0..900), far in 20..50_u32,
+        ) {
+            let batches = vec![near, vec![(0, 1 << far)]];
             let mut expected: Vec<_> = batches.concat();
             expected.sort_unstable();
             prop_assert_eq!(sorted(batches), expected);

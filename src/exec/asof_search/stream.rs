@@ -241,6 +241,8 @@ impl Search {
                     let timer = self.metrics.time_sort.timer();
                     let sorted = Arc::new(labels.sorted(view, workers).await?);
                     timer.done();
+                    let keys = sorted.order.keys.chunk_by(|a, b| a == b).count();
+                    self.metrics.distinct_keys.add(keys);
                     sorts.push((view, Arc::clone(&sorted)));
                     sorted
                 }
@@ -272,9 +274,10 @@ impl Search {
         let kept = self.views.iter().zip(&slots).fold(None, |kept, (view, slots)| {
             NullBuffer::union(kept.as_ref(), kept_by(view.condition.kind, slots).as_ref())
         });
-        let matched = rows - slots.first().map_or(0, |slots| slots.null_count());
-        self.metrics.matched.add(matched);
-        self.metrics.unmatched.add(rows - matched);
+        for slots in &slots {
+            self.metrics.matched.add(rows - slots.null_count());
+            self.metrics.unmatched.add(slots.null_count());
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let Some(kept) = kept else {
             let schema = Arc::clone(&self.schema);

@@ -11,6 +11,7 @@ use super::moved::moved;
 use super::node::{AsofOn, ToleranceExpr};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::asof_join::Comparison;
+use crate::plan::functions::below_clock;
 
 /// Whose columns an expression reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +115,9 @@ impl Sorted {
                         self.on.push(key);
                     }
                 } else if let Some(inequality) = as_inequality(&expr, scope) {
-                    self.inequalities.push(inequality);
+                    if self.inequalities.iter().all(|known| known.source != inequality.source) {
+                        self.inequalities.push(inequality);
+                    }
                 } else {
                     self.mixed.push(expr);
                 }
@@ -187,11 +190,17 @@ impl Scope<'_> {
 impl Scope<'_> {
     /// A date that is compared with a time is written as the midnight it begins with: the date.
     fn day<'a>(&self, expr: &'a Expr) -> &'a Expr {
-        let Expr::Cast(cast) = expr else { return expr };
-        let is_day =
-            |schema: &DFSchema| cast.expr.get_type(schema).is_ok_and(|of| of == DataType::Date32);
-        let to_time = matches!(cast.field.data_type(), DataType::Timestamp(..));
-        if to_time && (is_day(self.left) || is_day(self.right)) { &cast.expr } else { expr }
+        let below = match expr {
+            Expr::Cast(cast) if matches!(cast.field.data_type(), DataType::Timestamp(..)) => {
+                Some(cast.expr.as_ref())
+            }
+            other => below_clock(other),
+        };
+        let is_day = |of: &&Expr| {
+            let in_schema = |schema| of.get_type(schema).is_ok_and(|of| of == DataType::Date32);
+            in_schema(self.left) || in_schema(self.right)
+        };
+        below.filter(is_day).unwrap_or(expr)
     }
 
     fn is_same(&self, a: &Expr, b: &Expr) -> bool {
@@ -335,9 +344,9 @@ fn find_match(inequalities: &[Inequality], scope: &Scope<'_>) -> Result<usize> {
 }
 
 /// Whether `other` can only narrow what `matched` finds, be it a tolerance or, with months, a
-/// residual condition.
+/// residual condition. A bound of a tuple is one of its first element.
 fn is_bound(matched: &Inequality, other: &Inequality, scope: &Scope<'_>) -> bool {
-    let ([(left, right)], [(l, r)]) = (matched.pairs.as_slice(), other.pairs.as_slice()) else {
+    let ([(left, right), ..], [(l, r)]) = (matched.pairs.as_slice(), other.pairs.as_slice()) else {
         return false;
     };
     let forward = matched.comparison.is_forward();

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
@@ -129,7 +130,12 @@ impl ExtensionPlanner for AsofExtensionPlanner {
         let shown = node.shown().into_iter().map(|column| left_width + column);
         let projection: Vec<usize> = (0..left_width).chain(shown).collect();
         let [left, right] = [0, 1].map(|input| Arc::clone(&physical_inputs[input]));
-        let sides = Sides { left, right, condition: Arc::new(condition), projection };
+        let memory_bytes = match session.runtime_env().memory_pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes,
+            MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+        };
+        let condition = Arc::new(condition);
+        let sides = Sides { left, right, condition, projection, memory_bytes };
         let joined = sides.plan(self.0.asof_mode())?;
         Ok(Some(match &node.output_filter {
             Some(filter) => {
@@ -146,6 +152,8 @@ struct Sides {
     right: Arc<dyn ExecutionPlan>,
     condition: Arc<AsofCondition>,
     projection: Vec<usize>,
+    /// What the statement may hold.
+    memory_bytes: usize,
 }
 
 impl Sides {
@@ -166,7 +174,10 @@ impl Sides {
     /// of anything else both sides are sorted.
     fn choose(self) -> Result<Arc<dyn ExecutionPlan>> {
         let (left, right) = (rows_of(&self.left), rows_of(&self.right));
-        let is_small = right.is_some_and(|right| right <= HELD_ROWS_MAX);
+        let is_small = right.is_some_and(|right| {
+            let bytes = right.saturating_mul(held_row_bytes(&self.right.schema()));
+            right <= HELD_ROWS_MAX && bytes <= self.memory_bytes / HELD_PART
+        });
         let is_beside = matches!((left, right), (Some(l), Some(r)) if r.saturating_mul(8) <= l);
         if is_small && is_beside {
             return self.join(How::Hash);
@@ -188,13 +199,25 @@ impl Sides {
     }
 
     fn join(self, how: How) -> Result<Arc<dyn ExecutionPlan>> {
-        let Sides { left, right, condition, projection } = self;
+        let Sides { left, right, condition, projection, .. } = self;
         Ok(Arc::new(AsofJoinExec::try_new(left, right, condition, how, projection)?))
     }
 }
 
 /// Rows of a right side that is held without a second thought.
 const HELD_ROWS_MAX: usize = 2_000_000;
+/// A right side that is held may take such a part of the statement's memory: the left side and what stands
+/// above the join need some too.
+const HELD_PART: usize = 2;
+
+/// About what a row of a held right side takes while it is put in order: as it comes, put together, and
+/// sorted, and its place in the table of keys.
+fn held_row_bytes(schema: &Schema) -> usize {
+    const TEXT: usize = 32;
+    const PLACE: usize = 80;
+    let width = |of: &DataType| of.primitive_width().unwrap_or(TEXT);
+    3 * schema.fields().iter().map(|field| width(field.data_type())).sum::<usize>() + PLACE
+}
 
 /// How many rows a plan has, as far as it is known before it runs.
 fn rows_of(plan: &Arc<dyn ExecutionPlan>) -> Option<usize> {

@@ -125,17 +125,17 @@ struct Joints {
 }
 
 /// Where two branches took each other over before either knew, there are several bases; what was changed
-/// on which side shows in the state where these part.
+/// on which side shows in the state where these part. Branches that joined nothing since they parted have one.
 fn crossed(records: &impl Records, branches: &[&Ref]) -> Result<Joints> {
     let mut heads = Vec::new();
     for target in branches {
         let head = ancestry::find(records, target.commit)?;
-        heads.extend(head.filter(|head| head.joined.is_some()).map(|head| head.id));
+        heads.extend(head.filter(|head| head.joined.is_some()));
     }
     let mut found = Joints::default();
     for (at, a) in heads.iter().enumerate() {
-        for b in &heads[at + 1..] {
-            let bases = ancestry::merge_bases(records, *a, *b, None)?;
+        for b in heads[at + 1..].iter().filter(|b| b.joined != a.joined) {
+            let bases = ancestry::merge_bases(records, a.id, b.id, None)?;
             if let [first, second, ..] = bases.as_slice() {
                 found.bases.extend(ancestry::merge_base(records, *first, *second, None)?);
                 found.bases.extend(&bases);

@@ -1,10 +1,11 @@
 //! Every file of `sql/asof` in every mode, with 1, 2 and 8 partitions, batches of 1, 2, 3 and 8192 rows, and
-//! its tables laid out in four ways: whatever the plan, the answers are those the file states.
+//! its tables laid out in four ways, as they are declared and in the order of key and time: whatever the
+//! plan, the answers are those the file states.
 //!
-//! A mode that cannot serve a join refuses it; the files in which that happens are listed in
-//! `sql/asof/exempt.txt`. A pair listed there in which nothing was refused fails, so that the list stays
-//! true. An ordinary run takes some partitions and batch sizes for each statement, others for each file and
-//! mode; `ASOFDB_SHAPES=all` takes all of them.
+//! A mode that cannot serve a join refuses it; the files in which that happens though all tables are in
+//! order are listed in `sql/asof/exempt.txt`. A pair listed there in which nothing was refused fails, so that
+//! the list stays true. An ordinary run takes some partitions and batch sizes for each statement, others for
+//! each file and mode; `ASOFDB_SHAPES=all` takes all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::path::Path;
 use sqllogictest::{DefaultColumnType, MakeConnection, Record, RecordOutput, Runner};
 
 use super::house::{House, Layout, Mode};
+use super::in_order::put_in_order;
 use super::person::Person;
 use super::{ONLY, columns_fit, on_large_stack, slt_files};
 
@@ -27,6 +29,17 @@ const BATCHES: [usize; 4] = [1, 2, 3, 8192];
 const OF_THEIR_TIME: &str = "known_";
 const REFUSED: &str = "cannot serve this join";
 
+/// What needs a table in order.
+const ORDERED: [&str; 2] = ["seek", "merge"];
+
+/// How the tables of a file lie.
+#[derive(Clone, Copy, Debug)]
+struct Tables {
+    layout: Layout,
+    /// Those without an order get one.
+    in_order: bool,
+}
+
 /// How one statement is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Shape {
@@ -36,11 +49,12 @@ struct Shape {
 }
 
 /// A statement's shapes in one layout: all; or half of the modes, the other half in the next layout, each with
-/// one of twelve sizes that the number picks.
-fn shapes(number: usize, layout: Layout, all: bool) -> Vec<Shape> {
+/// one of twelve sizes that the number picks. Modes that need tables in order are tried wherever they are.
+fn shapes(number: usize, tables: Tables, all: bool) -> Vec<Shape> {
     let mut shapes = Vec::new();
     for (at, mode) in MODES.into_iter().enumerate() {
-        if !all && (number + at + layout as usize) % 2 == 1 {
+        let needed = all || tables.in_order && ORDERED.contains(&mode);
+        if !needed && (number + at + tables.layout as usize) % 2 == 1 {
             continue;
         }
         let sizes = PARTITIONS.len() * BATCHES.len();
@@ -60,8 +74,8 @@ fn shapes(number: usize, layout: Layout, all: bool) -> Vec<Shape> {
 fn consecutive_statements_get_all_sizes_in_all_modes() {
     for mode in MODES {
         let of = |number| {
-            let both =
-                [Layout::Inline, Layout::Segments].map(|layout| shapes(number, layout, false));
+            let both = [Layout::Inline, Layout::Segments]
+                .map(|layout| shapes(number, Tables { layout, in_order: false }, false));
             both.into_iter().flatten().find(|shape| shape.mode == mode)
         };
         let sizes: BTreeSet<_> =
@@ -100,7 +114,11 @@ struct Run<M: MakeConnection<Conn = Person>> {
     runner: Runner<Person, M>,
     seen: Seen,
     shape: Option<Shape>,
+    tables: Tables,
+    /// Modes that may refuse a join.
     allowed: BTreeSet<String>,
+    /// Modes in which the file is run.
+    modes: &'static [&'static str],
 }
 
 impl<M: MakeConnection<Conn = Person>> Run<M> {
@@ -129,9 +147,14 @@ impl<M: MakeConnection<Conn = Person>> Run<M> {
         };
         if let Err(error) = self.runner.run_async(record).await {
             let why = error.display(false).to_string();
-            if why.contains(REFUSED) && self.allowed.contains(shape.mode) {
-                self.seen.refused.insert(shape.mode);
-                return Ok(());
+            if why.contains(REFUSED) {
+                if !self.tables.in_order && ORDERED.contains(&shape.mode) {
+                    return Ok(());
+                }
+                if self.allowed.contains(shape.mode) {
+                    self.seen.refused.insert(shape.mode);
+                    return Ok(());
+                }
             }
             return Err(format!("{shape:?}: {why}"));
         }
@@ -174,16 +197,29 @@ fn record(text: &str) -> Record<DefaultColumnType> {
     records.into_iter().next().expect("one record")
 }
 
-fn mentions_asof(sql: &str) -> bool {
-    sql.to_ascii_lowercase().contains("asof")
+fn mentions(record: &Record<DefaultColumnType>, word: &str) -> bool {
+    match record {
+        Record::Query { sql, .. } | Record::Statement { sql, .. } => {
+            sql.to_ascii_lowercase().contains(word)
+        }
+        _ => false,
+    }
+}
+
+fn mentions_asof(record: &Record<DefaultColumnType>) -> bool {
+    mentions(record, "asof")
+}
+
+fn is_explained(record: &Record<DefaultColumnType>) -> bool {
+    mentions(record, "explain")
 }
 
 /// Whether the answer does not depend on how often it was asked before.
 fn is_repeatable(record: &Record<DefaultColumnType>) -> bool {
     match record {
-        Record::Query { sql, .. } => !sql.to_ascii_lowercase().contains("explain"),
-        Record::Statement { sql, expected: sqllogictest::StatementExpect::Error(_), .. } => {
-            mentions_asof(sql)
+        Record::Query { .. } => !is_explained(record),
+        Record::Statement { expected: sqllogictest::StatementExpect::Error(_), .. } => {
+            mentions_asof(record)
         }
         _ => false,
     }
@@ -192,17 +228,26 @@ fn is_repeatable(record: &Record<DefaultColumnType>) -> bool {
 async fn run_records<M: MakeConnection<Conn = Person>>(
     house: &House,
     run: &mut Run<M>,
-    records: Vec<Record<DefaultColumnType>>,
-    layout: Layout,
+    mut records: Vec<Record<DefaultColumnType>>,
     all: bool,
 ) -> Result<(), String> {
-    let mut changed = true;
+    let (mut changed, tables) = (true, run.tables);
+    if tables.in_order {
+        // Plans tell of the order.
+        records.retain(|record| !is_explained(record));
+        if put_in_order(&mut records) {
+            records.retain(|record| !is_repeatable(record) || mentions_asof(record));
+            run.modes = &ORDERED;
+        }
+    }
     for (number, record) in records.into_iter().enumerate() {
         if is_repeatable(&record) {
             if std::mem::take(&mut changed) {
                 house.lay_out().await.map_err(|error| format!("{error:?}"))?;
             }
-            for shape in shapes(number, layout, all) {
+            let shapes = shapes(number, tables, all).into_iter();
+            for shape in shapes.filter(|shape| run.modes.contains(&shape.mode)).collect::<Vec<_>>()
+            {
                 run.ask(record.clone(), shape).await?;
             }
             continue;
@@ -217,8 +262,8 @@ async fn run_records<M: MakeConnection<Conn = Person>>(
     Ok(())
 }
 
-fn run_file(file: &Path, layout: Layout, allowed: BTreeSet<String>) -> Result<Seen, String> {
-    let house = House::build_in(Mode::Embedded, layout);
+fn run_file(file: &Path, tables: Tables, allowed: BTreeSet<String>) -> Result<Seen, String> {
+    let house = House::build_in(Mode::Embedded, tables.layout);
     let runtime = house.runtime();
     let seen = runtime.block_on(async {
         let mut runner = Runner::new(|| Person::arrive(house.clone()));
@@ -227,8 +272,9 @@ fn run_file(file: &Path, layout: Layout, allowed: BTreeSet<String>) -> Result<Se
         runner.set_var("FOLDER".to_owned(), house.exchange_folder());
         let records: Vec<Record<DefaultColumnType>> =
             sqllogictest::parse_file(file).map_err(|error| error.to_string())?;
-        let mut run = Run { runner, seen: Seen::default(), shape: None, allowed };
-        run_records(&house, &mut run, records, layout, is_all()).await?;
+        let mut run =
+            Run { runner, seen: Seen::default(), shape: None, tables, allowed, modes: &MODES };
+        run_records(&house, &mut run, records, is_all()).await?;
         run.runner.shutdown_async().await;
         Ok::<_, String>(run.seen)
     })?;
@@ -241,24 +287,28 @@ fn is_all() -> bool {
     std::env::var(ALL).is_ok_and(|which| which == "all")
 }
 
-/// Two layouts for a file, others for the next, or all.
-fn layouts(number: usize) -> Vec<Layout> {
+/// Two layouts for a file, one of them in order, others for the next, or all.
+fn layouts(number: usize) -> Vec<Tables> {
     let all = [Layout::Inline, Layout::Segments, Layout::Folded, Layout::Compacted];
-    let count = if is_all() { all.len() } else { 2 };
-    all.into_iter().cycle().skip(number % all.len()).take(count).collect()
+    let both = |layout| [false, true].map(|in_order| Tables { layout, in_order });
+    if is_all() {
+        return all.into_iter().flat_map(both).collect();
+    }
+    let of = |number: usize, in_order| Tables { layout: all[number % all.len()], in_order };
+    vec![of(number, false), of(number + 1, true)]
 }
 
 /// Every layout of a file; what is wrong with it, if anything is.
 fn run_layouts(file: &Path, number: usize, allowed: &BTreeSet<String>) -> (usize, String) {
     let mut all = Seen::default();
-    for layout in layouts(number) {
+    for tables in layouts(number) {
         let (path, modes) = (file.to_owned(), allowed.clone());
-        match on_large_stack(move || run_file(&path, layout, modes)) {
+        match on_large_stack(move || run_file(&path, tables, modes)) {
             Ok(seen) => {
                 all.forced += seen.forced;
                 all.refused.extend(seen.refused);
             }
-            Err(why) => return (all.forced, format!("{layout:?}: {why}\n")),
+            Err(why) => return (all.forced, format!("{tables:?}: {why}\n")),
         }
     }
     let served = allowed.iter().filter(|mode| !all.refused.contains(mode.as_str()));

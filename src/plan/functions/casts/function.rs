@@ -19,7 +19,7 @@ use crate::spec::Type;
 use crate::spec::length::{Beyond, fit, is_limited};
 use crate::spec::text::{TextBuilder, TextFormatter, TextOptions};
 
-/// From text to a type, from a type to text, or from one clock to another.
+/// From text to a type, from a type to text, from one clock to another, or between days and times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Way {
     Read(Type),
@@ -28,6 +28,8 @@ pub enum Way {
     Local,
     /// The other way.
     Instant,
+    /// From a day to the midnight it begins with, on the same clocks, or from a time to its day.
+    Clock,
     /// From a type to text of a limited length.
     Fit(Type, Type),
     /// Each item of an array so.
@@ -65,6 +67,7 @@ pub fn way(from: &Field, to: &Field) -> Option<Way> {
     match (&source, &target) {
         (Type::Timestamptz, Type::Timestamp | Type::Date | Type::Time) => return Some(Way::Local),
         (Type::Timestamp | Type::Date, Type::Timestamptz) => return Some(Way::Instant),
+        (Type::Date, Type::Timestamp) | (Type::Timestamp, Type::Date) => return Some(Way::Clock),
         _ => {}
     }
     if source != target && is_text(to.data_type()) && is_limited(&target) {
@@ -97,6 +100,13 @@ pub struct SessionCast {
     lenient: bool,
     signature: Signature,
     facts: Arc<SessionFacts>,
+}
+
+/// What stands below a cast from a day to a time or back.
+pub fn below_clock(expr: &Expr) -> Option<&Expr> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    let cast = call.func.inner().downcast_ref::<SessionCast>()?;
+    call.args.first().filter(|_| cast.way == Way::Clock)
 }
 
 // Plans do not cross sessions, so the facts are the same.
@@ -140,12 +150,13 @@ impl SessionCast {
             }
             (Way::Local, to) => {
                 let zone = self.facts.text_options().zone();
-                shifted(values, (&instant(), &local()), |us| zone.local_us(us), to)
+                self.shifted(values, (&instant(), &local()), |us| zone.local_us(us), to)
             }
             (Way::Instant, to) => {
                 let zone = self.facts.text_options().zone();
-                shifted(values, (&local(), &instant()), |us| zone.utc_us(us), to)
+                self.shifted(values, (&local(), &instant()), |us| zone.utc_us(us), to)
             }
+            (Way::Clock, to) => self.shifted(values, (&local(), &local()), |us| us, to),
             (Way::Items(items), DataType::List(item)) => {
                 let lists = values.as_list::<i32>();
                 let (first, last) = (lists.offsets()[0], lists.offsets()[lists.len()]);
@@ -200,6 +211,31 @@ impl SessionCast {
         let texts: ArrayRef = Arc::new(texts.finish());
         cast(&texts, to).map_err(crate::fault::of_arrow)
     }
+
+    /// Times in µs, each moved, on the way from one type to another.
+    fn shifted(
+        &self,
+        values: &ArrayRef,
+        (from, via): (&DataType, &DataType),
+        shift: impl Fn(i64) -> i64,
+        to: &DataType,
+    ) -> Result<ArrayRef> {
+        let strict = CastOptions { safe: self.lenient, ..CastOptions::default() };
+        let of_arrow = crate::fault::of_arrow;
+        let times: ArrayRef = match values.as_primitive_opt::<Date32Type>() {
+            Some(days) if self.lenient => {
+                Arc::new(days.unary_opt::<_, TimestampMicrosecondType>(|day| midnight_us(day).ok()))
+            }
+            Some(days) => Arc::new(days.try_unary::<_, TimestampMicrosecondType, _>(midnight_us)?),
+            None => cast_with_options(values, from, &strict).map_err(of_arrow)?,
+        };
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let times = times.unary::<_, TimestampMicrosecondType>(shift).with_data_type(via.clone());
+        match to {
+            DataType::Date32 => Ok(Arc::new(times.unary::<_, Date32Type>(day_of))),
+            to => cast_with_options(&times, to, &strict).map_err(of_arrow),
+        }
+    }
 }
 
 fn of_any_length(of: &Type) -> Type {
@@ -217,35 +253,16 @@ fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-/// Times in µs, each moved, on the way from one type to another.
-fn shifted(
-    values: &ArrayRef,
-    (from, via): (&DataType, &DataType),
-    shift: impl Fn(i64) -> i64,
-    to: &DataType,
-) -> Result<ArrayRef> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let of_arrow = crate::fault::of_arrow;
-    let times: ArrayRef = match values.as_primitive_opt::<Date32Type>() {
-        Some(days) => Arc::new(days.unary::<_, TimestampMicrosecondType>(midnight_us)),
-        None => cast_with_options(values, from, &strict).map_err(of_arrow)?,
-    };
-    let times = times.as_primitive::<TimestampMicrosecondType>();
-    let times = times.unary::<_, TimestampMicrosecondType>(shift).with_data_type(via.clone());
-    match to {
-        DataType::Date32 => Ok(Arc::new(times.unary::<_, Date32Type>(day_of))),
-        to => cast_with_options(&times, to, &strict).map_err(of_arrow),
-    }
-}
-
 const DAY_US: i64 = 86_400_000_000;
 
-/// Infinities stay.
-fn midnight_us(day: i32) -> i64 {
+/// Infinities stay; days are counted farther than microseconds.
+fn midnight_us(day: i32) -> Result<i64> {
     match day {
-        i32::MIN => i64::MIN,
-        i32::MAX => i64::MAX,
-        day => i64::from(day) * DAY_US,
+        i32::MIN => Ok(i64::MIN),
+        i32::MAX => Ok(i64::MAX),
+        day => i64::from(day).checked_mul(DAY_US).ok_or_else(|| {
+            Error::new(ErrorKind::DatetimeOutOfRange, "date out of range for timestamp")
+        }),
     }
 }
 
@@ -265,6 +282,7 @@ fn volatility(way: &Way) -> Volatility {
         Way::Read(of) | Way::Write(of) | Way::Fit(of, _) => of,
         Way::Items(items) => return volatility(items),
         Way::Local | Way::Instant => return Volatility::Stable,
+        Way::Clock => return Volatility::Immutable,
     };
     match (way, of) {
         (_, Type::Timestamptz) => Volatility::Stable,
@@ -315,6 +333,7 @@ impl ScalarUDFImpl for SessionCast {
             Way::Items(_) => "cast_items",
             Way::Local => "cast_to_local",
             Way::Instant => "cast_to_instant",
+            Way::Clock => "cast_to_clock",
         }
     }
 

@@ -1,5 +1,5 @@
-//! Casts between text and other types, and between times with and without a zone, as PostgreSQL does
-//! them: they go by the session's settings.
+//! Casts between text and other types, between times with and without a zone, and between days and times,
+//! as PostgreSQL does them: they go by the session's settings, and infinity stays.
 //!
 //! DataFusion leaves a cast to Arrow, which reads fewer texts than PostgreSQL and writes others. So
 //! every cast from or to text becomes a call of [`function::SessionCast`], which reads and writes as the wire and
@@ -31,7 +31,7 @@ use datafusion::execution::session_state::SessionState;
 use super::SessionFacts;
 
 pub use beside::take_type_of;
-pub use function::type_of;
+pub use function::{below_clock, type_of};
 
 /// Adds both rewrites to a state whose analyzer has all rules that add casts.
 pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusionResult<()> {
