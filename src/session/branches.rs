@@ -34,7 +34,7 @@ pub(super) fn changes_refs(statement: &Statement) -> bool {
 
 impl Session {
     pub(super) async fn change_refs(&mut self, statement: &Statement) -> Result<Outcome> {
-        self.need_no_block("a change of branches or tags")?;
+        self.need_no_transaction("a change of branches or tags")?;
         let reading = self.reading(None)?;
         match statement {
             Statement::CreateRef(create) => {
@@ -101,7 +101,7 @@ impl Session {
 
     /// ALTER TABLE t CREATE / DROP BRANCH / TAG.
     pub(super) async fn change_table_refs(&mut self, alter: &AlterTable) -> Result<Outcome> {
-        self.need_no_block("a change of branches or tags")?;
+        self.need_no_transaction("a change of branches or tags")?;
         if alter.version.is_some() {
             let message = "branches and tags are of a table, not of one of its versions";
             return Err(Error::new(ErrorKind::NotSupported, message)

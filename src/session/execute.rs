@@ -230,7 +230,7 @@ impl Session {
     }
 
     async fn call(&mut self, call: &Call, parameters: Parameters) -> Result<Outcome> {
-        self.need_no_block("CALL")?;
+        self.need_no_transaction("CALL")?;
         let reading = self.reading(parameters)?;
         let options = self.commit_options();
         let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
@@ -248,7 +248,7 @@ impl Session {
     }
 
     async fn vacuum(&mut self, vacuum: &Vacuum) -> Result<Outcome> {
-        self.need_no_block("VACUUM")?;
+        self.need_no_transaction("VACUUM")?;
         let reading = self.reading(None)?;
         match maintain::vacuum(&reading, &self.state, vacuum).await? {
             Some(batch) => Ok(rows_of(batch, RowsTag::Tagged("VACUUM"))),
