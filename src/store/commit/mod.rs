@@ -14,6 +14,7 @@ mod compact;
 mod counters;
 mod depend;
 mod joined;
+mod namespaces;
 mod objects;
 mod proposal;
 mod refs;
