@@ -18,6 +18,7 @@ mod namespaces;
 mod objects;
 mod proposal;
 mod refs;
+mod table_refs;
 mod tables;
 mod take;
 mod upkeep;
