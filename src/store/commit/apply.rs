@@ -82,12 +82,10 @@ impl<'a> Batch<'a> {
             Err(refused) if refused.kind() == ErrorKind::Corrupt => return Err(refused),
             Err(refused) => return Ok(Err(refused)),
         }
-        let going = self.refs_that_go(&proposal)?;
-        for target in &going {
-            if let Err(refused) = check_unprotected(target, "dropped with its table") {
-                return Ok(Err(refused));
-            }
-        }
+        let going = match self.refs_of_dropped(&proposal)? {
+            Ok(going) => going,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let id = self.next_commit();
         let line = self.line(&head, id, self.needs_line(&proposal, &head)?)?;
         let (changes, mut entries, tables) = self.write_tables(&proposal, &head, id, line)?;
@@ -265,7 +263,7 @@ impl<'a> Batch<'a> {
         to: CommitId,
         action: ReflogAction,
     ) -> Result<Result<Answer>> {
-        let (target, _) = match self.branch(name)? {
+        let (target, head) = match self.branch(name)? {
             Ok(found) => found,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -283,7 +281,20 @@ impl<'a> Batch<'a> {
         }
         let old = target.commit;
         let commit = ancestry::commit(&self.transaction, to)?;
-        let moved = ReflogEntry { time_us: self.next_time(), action, commit: to };
+        let going = match (action, target.table()) {
+            (ReflogAction::FastForward, None) => {
+                match self.refs_of_lost(name, head.root, Some(Point::of(&commit).root))? {
+                    Ok(going) => going,
+                    Err(refused) => return Ok(Err(refused)),
+                }
+            }
+            _ => Vec::new(),
+        };
+        let time_us = self.next_time();
+        for own in &going {
+            self.remove_ref(own, time_us)?;
+        }
+        let moved = ReflogEntry { time_us, action, commit: to };
         refs::put(&self.transaction, refs::DATABASE, &Ref { commit: to, ..target }, &moved)?;
         self.heads.insert(name.to_owned(), Some(Arc::new(Point::of(&commit))));
         if action == ReflogAction::FastForward {

@@ -122,8 +122,18 @@ impl Batch<'_> {
         if at.is_some_and(|at| at != target.commit) {
             return Ok(Ok(Answer::Stale));
         }
+        let going = match (self.branch(name)?, target.table()) {
+            (Ok((_, head)), None) => match self.refs_of_lost(name, head.root, None)? {
+                Ok(going) => going,
+                Err(refused) => return Ok(Err(refused)),
+            },
+            // A tag is nobody's to write, and a table's own branch has the table from the database's.
+            _ => Vec::new(),
+        };
         let time_us = self.next_time();
-        self.remove_ref(&target, time_us)?;
+        for target in going.iter().chain([&target]) {
+            self.remove_ref(target, time_us)?;
+        }
         Ok(Ok(Answer::Done(target.commit)))
     }
 }

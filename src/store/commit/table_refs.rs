@@ -1,7 +1,6 @@
-//! Branches and tags of one table go when the table is dropped and no branch of the database has it any
-//! more: nothing could name them then, and their names would stay taken.
-
-use std::collections::BTreeSet;
+//! Branches and tags of one table go when the last branch of the database that has the table drops it, goes
+//! forward to where it is dropped, or goes itself: nothing could name them then, and their names would stay
+//! taken. A branch that is moved back can be moved again, and loses nothing.
 
 use super::apply::Batch;
 use super::proposal::{CatalogWrite, Proposal};
@@ -9,28 +8,51 @@ use crate::error::Result;
 use crate::log::refs;
 use crate::spec::{Ref, RefKind, ReflogAction, ReflogEntry, TableId};
 use crate::store::catalog;
+use crate::store::refs::check_unprotected;
 
 impl Batch<'_> {
     /// The branches and tags that go with the tables that a proposal drops.
-    pub(super) fn refs_that_go(&self, proposal: &Proposal) -> Result<Vec<Ref>> {
-        let mut dropped: BTreeSet<TableId> = BTreeSet::new();
-        for write in &proposal.catalog {
-            if let CatalogWrite::Drop { id, .. } = write {
-                dropped.insert(*id);
-            }
+    pub(super) fn refs_of_dropped(&self, proposal: &Proposal) -> Result<Result<Vec<Ref>>> {
+        let drops = |write: &CatalogWrite| matches!(write, CatalogWrite::Drop { .. });
+        if !proposal.catalog.iter().any(drops) {
+            return Ok(Ok(Vec::new()));
         }
-        if dropped.is_empty() {
-            return Ok(Vec::new());
-        }
+        let dropped = |id| Ok(proposal.catalog.iter().any(|write| write.drops(id)));
+        self.refs_that_go(&proposal.branch, dropped)
+    }
+
+    /// Those that go where a branch goes from one catalog to another, or to none.
+    pub(super) fn refs_of_lost(
+        &self,
+        branch: &str,
+        before: u64,
+        after: Option<u64>,
+    ) -> Result<Result<Vec<Ref>>> {
+        let has = |root, id| Ok(catalog::object(&self.transaction, root, id)?.is_some());
+        self.refs_that_go(branch, |id| {
+            Ok(has(before, id)? && !after.map_or(Ok(false), |root| has(root, id))?)
+        })
+    }
+
+    /// Those of the tables that a branch loses. The inner error is a protected one's.
+    fn refs_that_go(
+        &self,
+        branch: &str,
+        loses: impl Fn(TableId) -> Result<bool>,
+    ) -> Result<Result<Vec<Ref>>> {
         let all = refs::list(&self.transaction, refs::DATABASE)?;
-        let mut going: Vec<Ref> = Vec::new();
-        for own in all.iter().filter(|r| r.table().is_some_and(|id| dropped.contains(&id))) {
-            let table = own.table().expect("it is of one of the dropped");
-            if !self.is_elsewhere(&all, &proposal.branch, table)? {
-                going.push(own.clone());
+        let mut going = Vec::new();
+        for own in &all {
+            let Some(table) = own.table() else { continue };
+            if !loses(table)? || self.is_elsewhere(&all, branch, table)? {
+                continue;
             }
+            if let Err(refused) = check_unprotected(own, "dropped with its table") {
+                return Ok(Err(refused));
+            }
+            going.push(own.clone());
         }
-        Ok(going)
+        Ok(Ok(going))
     }
 
     /// Whether a branch of the database but this one has the table.
