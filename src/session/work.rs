@@ -225,6 +225,8 @@ impl Session {
         };
         if block != Block::Explicit {
             self.warning("25P01", "there is no transaction in progress");
+        }
+        if block == Block::None {
             return Ok(true);
         }
         if failed {
@@ -362,6 +364,24 @@ impl Session {
         }
         let message = format!("{what} cannot run inside a transaction block");
         Err(Error::new(ErrorKind::ActiveTransaction, message).hint("COMMIT or ROLLBACK first"))
+    }
+
+    /// A statement that is a transaction of its own begins. Statements before it in one message that
+    /// only read are done with.
+    ///
+    /// # Errors
+    /// ActiveTransaction inside a block, and behind statements of one message that wrote.
+    pub(super) fn need_no_transaction(&self, what: &str) -> Result<()> {
+        self.need_no_block(what)?;
+        let mut work = self.work.lock();
+        if work.transaction.is_some() {
+            let message = format!("{what} cannot run behind statements of one message that wrote");
+            return Err(Error::new(ErrorKind::ActiveTransaction, message)
+                .hint("the statements of one message are one transaction: send it by itself"));
+        }
+        work.block = Block::None;
+        work.snapshot = None;
+        Ok(())
     }
 
     pub(super) fn shared_work(&self) -> Arc<parking_lot::Mutex<Work>> {

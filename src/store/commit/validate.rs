@@ -4,7 +4,7 @@ use super::apply::Batch;
 use super::depend::Dependence;
 use super::proposal::{CatalogWrite, Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::CommitId;
+use crate::spec::{CommitId, SchemaId, TableSchema};
 use crate::store::catalog;
 use crate::store::keys::{conflict, duplicate, keys_of};
 use crate::store::snapshot::Point;
@@ -47,7 +47,7 @@ impl Batch<'_> {
             };
             let old = self.table(base.root, *id)?;
             if let Some(old) = &old {
-                same_shape(old, &table)?;
+                same_shape(old, &table, &proposal.catalog)?;
             }
             // Checked first: what was deleted since is a conflict wherever it lies.
             table.check_living(&change.deleted, proposal.base)?;
@@ -140,9 +140,16 @@ impl Batch<'_> {
     }
 }
 
-/// Whether the table's shape is still the one the rows were made for.
-pub(in crate::store) fn same_shape(base: &Table, head: &Table) -> Result<()> {
-    if base.schema().id == head.schema().id {
+/// Whether the table's shape is still the one the rows were made for. Comments and options are nothing
+/// to rows; to another change of the shape they are something that it would undo.
+pub(in crate::store) fn same_shape(
+    base: &Table,
+    head: &Table,
+    catalog: &[CatalogWrite],
+) -> Result<()> {
+    let (seen, there) = (base.schema(), head.schema());
+    let alters = catalog.iter().any(|write| write.alters() == Some(there.table));
+    if seen.id == there.id || !alters && bare(seen) == bare(there) {
         return Ok(());
     }
     Err(serialization("the definition of a table it writes was changed"))
@@ -154,6 +161,14 @@ pub(in crate::store) fn same_rows(base: &Table, head: &Table) -> Result<()> {
         return Ok(());
     }
     Err(serialization("rows came to a table while its definition was changed"))
+}
+
+/// What matters to rows.
+fn bare(schema: &TableSchema) -> TableSchema {
+    let mut bare = schema.clone();
+    (bare.id, bare.comment, bare.options) = (SchemaId(0), None, Vec::new());
+    bare.columns.iter_mut().for_each(|column| column.comment = None);
+    bare
 }
 
 fn changed_since(head: &Table, base: CommitId) -> bool {
