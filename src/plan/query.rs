@@ -9,7 +9,6 @@ use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Query, SelectItem, SetExpr, Statement, TableWithJoins, With,
 };
 
-use super::clauses;
 use super::extent::{check_plan, check_query};
 use super::given::Given;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
@@ -17,6 +16,7 @@ use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
 use super::thread::apart;
 use super::type_resolution::with_types_resolved;
+use super::clauses;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
