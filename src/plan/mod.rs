@@ -34,6 +34,7 @@ pub mod time_travel;
 mod type_resolution;
 mod using;
 pub mod version_parameters;
+mod windows;
 
 pub use addressed::{Addressed, SaidBy, addressed, addressed_table};
 pub use given::Given;
