@@ -21,6 +21,7 @@ pub mod given;
 mod known;
 pub mod long_values;
 pub mod metadata;
+mod multiplicity;
 pub mod names;
 pub mod parameters;
 pub mod pg_catalog;

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::extent::{check_plan, check_query};
 use super::given::Given;
+use super::multiplicity::counted;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
@@ -93,6 +94,7 @@ fn plan_named(
     let plan = planner
         .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
         .and_then(with_types_resolved)
+        .and_then(counted)
         .map_err(fault::of_datafusion)?;
     check_plan(&plan)?;
     Ok(Planned { plan })
