@@ -36,6 +36,7 @@ mod type_resolution;
 mod using;
 pub mod version_parameters;
 mod windows;
+mod with_versions;
 
 pub use addressed::{Addressed, SaidBy, addressed, addressed_table};
 pub use given::Given;

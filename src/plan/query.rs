@@ -17,7 +17,7 @@ use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
 use super::thread::apart;
 use super::type_resolution::with_types_resolved;
-use super::clauses;
+use super::{clauses, with_versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
@@ -86,6 +86,7 @@ fn plan_named(
     given: &[Given],
 ) -> Result<Planned> {
     check_query(&query)?;
+    with_versions::check(&query)?;
     clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state).with_given(given);
