@@ -11,6 +11,7 @@ pub mod addressed;
 mod apply;
 pub mod asof;
 mod attentive;
+mod call_clauses;
 pub mod changes;
 pub mod clauses;
 pub mod expressions;

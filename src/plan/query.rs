@@ -17,7 +17,7 @@ use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
 use super::thread::apart;
 use super::type_resolution::with_types_resolved;
-use super::{clauses, with_versions};
+use super::{call_clauses, clauses, with_versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
@@ -87,6 +87,7 @@ fn plan_named(
 ) -> Result<Planned> {
     check_query(&query)?;
     with_versions::check(&query)?;
+    call_clauses::check(&query, state)?;
     clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
     let scope = Scope::new(reading.clone(), state).with_given(given);
