@@ -20,6 +20,7 @@ mod float_keys;
 pub mod functions;
 pub mod given;
 mod known;
+mod like_named;
 pub mod long_values;
 pub mod metadata;
 mod multiplicity;

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::extent::{check_plan, check_query};
 use super::given::Given;
+use super::like_named::tell_apart;
 use super::multiplicity::counted;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
@@ -90,6 +91,7 @@ fn plan_named(
     call_clauses::check(&query, state)?;
     clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
+    tell_apart(&mut query, state);
     let scope = Scope::new(reading.clone(), state).with_given(given);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
     let mut context = context_of(reading);
