@@ -63,7 +63,7 @@ use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub use casts::{below_clock, type_of};
+pub use casts::{below_clock, is_as_written, type_of};
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use folding::while_planning;
 pub use named_cast::NAMED_CAST;
