@@ -19,6 +19,7 @@ mod date_part;
 mod domain;
 mod facts;
 mod folding;
+mod in_range;
 mod interval;
 mod json;
 mod json_build;
@@ -26,6 +27,7 @@ mod json_change;
 mod justify;
 mod long_value;
 mod make_time;
+mod members;
 mod named_cast;
 mod number_format;
 mod number_picture;
@@ -102,6 +104,8 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
     for function in ordered_set::functions() {
         state.register_udaf(Arc::new(function))?;
     }
+    state.register_function_rewrite(Arc::new(members::UnknownMembers::new()))?;
+    state.register_function_rewrite(Arc::new(row_comparison::RowsOfNulls))?;
     casts::install(state, facts)?;
     state.add_analyzer_rule(Arc::new(numbers::Numbers::new()));
     Ok(())
@@ -122,6 +126,7 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(width_bucket::functions());
     functions.extend(domain::functions());
     functions.extend(array::functions());
+    functions.extend(in_range::functions());
     functions.extend(long_value::functions(facts.call_bytes_max));
     functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
