@@ -62,8 +62,51 @@ impl Batch<'_> {
                     return Ok(Verdict::Stale);
                 }
             }
-            if let Verdict::Stale = judge_keys(proposal, change, &table)? {
+            if let Verdict::Stale = self.judge_keys(proposal, change, &table)? {
                 return Ok(Verdict::Stale);
+            }
+        }
+        Ok(Verdict::Stands)
+    }
+
+    /// Judges the keys that a change brings to a table.
+    fn judge_keys(
+        &self,
+        proposal: &Proposal,
+        change: &TableProposal,
+        head: &Table,
+    ) -> Result<Verdict> {
+        let brings = change.inline.is_some() || !change.segments.is_empty();
+        if !brings
+            || head.schema().enforced_keys().is_empty()
+            || !changed_since(head, proposal.base)
+        {
+            return Ok(Verdict::Stands);
+        }
+        let came = head.segments().iter().any(|s| s.entry.commit > proposal.base);
+        // Keys of rows that were folded since are in a file, which the committer does not read.
+        if came || !change.segments.is_empty() || head.is_folded_since(proposal.base) {
+            return Ok(Verdict::Stale);
+        }
+        if let Some(rows) = &change.inline {
+            let batches = keys_of(head.schema(), std::slice::from_ref(&rows.batch))?;
+            let inline = head.inline_keys_in(&self.transaction)?;
+            for (at, (key, keys)) in
+                head.schema().enforced_keys().into_iter().zip(&batches).enumerate()
+            {
+                let Some(map) = inline.of(at) else { continue };
+                for (row, encoded) in keys.encoded.iter().enumerate() {
+                    if let Some((commit, id)) = map.get(encoded)
+                        && commit > proposal.base
+                        && !head.hides(id, commit)
+                        && !rows.row_ids.contains(&id)
+                    {
+                        return Err(match change.reruns {
+                            true => conflict(&head.schema().name),
+                            false => duplicate(head.schema(), key, keys, row),
+                        });
+                    }
+                }
             }
         }
         Ok(Verdict::Stands)
@@ -95,40 +138,6 @@ impl Batch<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Judges the keys that a change brings to a table.
-fn judge_keys(proposal: &Proposal, change: &TableProposal, head: &Table) -> Result<Verdict> {
-    let brings = change.inline.is_some() || !change.segments.is_empty();
-    if !brings || head.schema().enforced_keys().is_empty() || !changed_since(head, proposal.base) {
-        return Ok(Verdict::Stands);
-    }
-    let came = head.segments().iter().any(|s| s.entry.commit > proposal.base);
-    // Keys of rows that were folded since are in a file, which the committer does not read.
-    if came || !change.segments.is_empty() || head.is_folded_since(proposal.base) {
-        return Ok(Verdict::Stale);
-    }
-    if let Some(rows) = &change.inline {
-        let batches = keys_of(head.schema(), std::slice::from_ref(&rows.batch))?;
-        let inline = head.inline_keys()?;
-        for (at, (key, keys)) in head.schema().enforced_keys().into_iter().zip(&batches).enumerate()
-        {
-            let Some(map) = inline.of(at) else { continue };
-            for (row, encoded) in keys.encoded.iter().enumerate() {
-                if let Some((commit, id)) = map.get(encoded)
-                    && commit > proposal.base
-                    && !head.hides(id, commit)
-                    && !rows.row_ids.contains(&id)
-                {
-                    return Err(match change.reruns {
-                        true => conflict(&head.schema().name),
-                        false => duplicate(head.schema(), key, keys, row),
-                    });
-                }
-            }
-        }
-    }
-    Ok(Verdict::Stands)
 }
 
 /// Whether the table's shape is still the one the rows were made for.
