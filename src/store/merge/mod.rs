@@ -244,7 +244,7 @@ impl Store {
         prefer: Prefer,
         only: Option<TableId>,
     ) -> Result<Merged> {
-        let base = self.snapshot_of(base)?;
+        let base = self.begins_merge(base)?;
         let mut merged = Merged {
             transaction: self.begin(ours)?,
             changes: Vec::new(),
