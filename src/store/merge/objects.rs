@@ -81,7 +81,7 @@ pub(super) fn merge(
         };
         merging.object(id, (before, mine.get(&id).copied(), other.get(&id).copied()))?;
     }
-    let dangling = views::dangling(&merged.transaction, ours, theirs)?;
+    let dangling = views::dangling(&merged.transaction, ours, theirs, only)?;
     merged.conflicts.extend(dangling);
     Ok(())
 }
