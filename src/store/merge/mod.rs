@@ -21,6 +21,7 @@ mod objects;
 mod ranges;
 mod returned;
 mod rows;
+mod rules;
 mod shape;
 mod table;
 mod views;

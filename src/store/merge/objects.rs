@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::crossed::Crossed;
-use super::shape::new_rules;
+use super::rules::new_rules;
 use super::table::{count, join, whole, write_again};
 use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
 use crate::error::Result;
@@ -325,7 +325,7 @@ impl Merging<'_> {
         let joined = join(&base, (ours, theirs), since, self.crossed, self.prefer)?;
         self.merged.conflicts.extend(joined.conflicts);
         let Some(taken) = joined.taken else { return Ok(()) };
-        let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema());
+        let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema())?;
         if rules != (NewRules { table: rules.table, ..NewRules::default() }) {
             self.merged.rules.push(rules);
         }
