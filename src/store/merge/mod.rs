@@ -75,6 +75,24 @@ impl Prefer {
     }
 }
 
+/// What the base is to the two sides.
+#[derive(Clone, Copy)]
+enum Base<'a> {
+    /// Their newest common past, and the other bases, where there are several.
+    Common(Option<&'a Crossed>),
+    /// What one commit of theirs was made on, of which ours may know nothing.
+    Parent,
+}
+
+impl<'a> Base<'a> {
+    fn crossed(self) -> Option<&'a Crossed> {
+        match self {
+            Base::Common(crossed) => crossed,
+            Base::Parent => None,
+        }
+    }
+}
+
 /// Something that both sides changed in different ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
@@ -212,7 +230,8 @@ impl Store {
         only: Option<TableId>,
     ) -> Result<Merged> {
         let crossed = self.crossed(base, (ours.commit(), theirs.commit()), only)?;
-        let mut merged = self.join(base, crossed.as_ref(), (ours, theirs), prefer, only)?;
+        let mut merged =
+            self.join((base, Base::Common(crossed.as_ref())), (ours, theirs), prefer, only)?;
         // Where all of it was here already, that it was joined is still worth knowing.
         if changed::any(&self.shared.log.read()?, base, theirs.commit())? {
             merged.transaction.joins(theirs.commit(), only);
@@ -234,13 +253,12 @@ impl Store {
             let message = format!("commit {} is the first and changed nothing", commit.commit());
             return Err(Error::new(ErrorKind::WrongState, message));
         };
-        self.join(parent, None, (ours, commit), Prefer::Neither, table)
+        self.join((parent, Base::Parent), (ours, commit), Prefer::Neither, table)
     }
 
     fn join(
         &self,
-        base: CommitId,
-        crossed: Option<&Crossed>,
+        (base, of): (CommitId, Base<'_>),
         (ours, theirs): (&Snapshot, &Snapshot),
         prefer: Prefer,
         only: Option<TableId>,
@@ -252,7 +270,7 @@ impl Store {
             conflicts: Vec::new(),
             rules: Vec::new(),
         };
-        objects::merge(&mut merged, (&base, crossed), ours, theirs, prefer, only)?;
+        objects::merge(&mut merged, (&base, of), ours, theirs, prefer, only)?;
         let snapshot = merged.transaction.snapshot();
         if let Some(table) = only.map(|id| snapshot.table_by_id(id)).transpose()?.flatten() {
             // Of all else the other side may have, what the table's columns count with.

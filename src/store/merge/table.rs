@@ -6,13 +6,12 @@ use std::sync::Arc;
 use arrow::array::UInt64Array;
 
 use super::compose::{Composed, compose, unwritten};
-use super::crossed::Crossed;
 use super::diff::{Version, diff, ranges_of};
 use super::fetch::rows_at;
 use super::ranges::stamped;
 use super::returned::columns_back;
 use super::rows::{Sides, decide, settle};
-use super::{Conflict, Pick, Prefer, keys, lost, shape};
+use super::{Base, Conflict, Pick, Prefer, keys, lost, shape};
 use crate::error::Result;
 use crate::spec::{ColumnId, CommitId, LineRange, SegmentEntry, SegmentId, TableSchema};
 use crate::store::commit::Taken;
@@ -29,12 +28,12 @@ pub(super) struct Joined {
     pub rewritten: Vec<(Pick, Version)>,
 }
 
-/// Joins what both sides changed. `since` is the commit of the base; `crossed` are the other bases.
+/// Joins what both sides changed. `since` is the commit of the base.
 pub(super) fn join(
     base: &Table,
     (ours, theirs): (&Table, &Table),
     since: CommitId,
-    crossed: Option<&Crossed>,
+    of: Base<'_>,
     prefer: Prefer,
 ) -> Result<Joined> {
     let next_id = || ours.store().next_id();
@@ -50,7 +49,7 @@ pub(super) fn join(
     our_diff.list_shared(ours, &their_diff)?;
 
     let (mut rows, mut contested) = decide(&our_diff, &their_diff);
-    if let Some(crossed) = crossed {
+    if let Base::Common(Some(crossed)) = of {
         let states = crossed.states(base)?;
         crossed.decide(&sides, (since, &states), &mut rows, &mut contested)?;
     }
@@ -66,6 +65,9 @@ pub(super) fn join(
     conflicts.extend(keys::settle(&sides, diffs, &mut rows, &mut hidden, prefer)?);
     conflicts.extend(lost::unfilled(&sides, diffs, &rows, &hidden)?);
     conflicts.extend(lost::dropped(&sides, &rows, prefer)?);
+    if let Base::Parent = of {
+        conflicts.extend(lost::unpicked(&sides, &their_diff, &rows, &hidden)?);
+    }
     let short = rows.iter().any(|row| row.short);
     if their_diff.is_empty() && !short && schema.id == ours.schema().id {
         return Ok(Joined { taken: None, conflicts, rewritten: Vec::new() });
