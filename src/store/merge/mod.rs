@@ -14,6 +14,7 @@ mod compose;
 mod crossed;
 mod diff;
 mod fetch;
+mod follow;
 mod keys;
 mod lost;
 mod names;

@@ -11,7 +11,7 @@ use super::fetch::rows_at;
 use super::ranges::stamped;
 use super::returned::columns_back;
 use super::rows::{Sides, decide, settle};
-use super::{Base, Conflict, Pick, Prefer, keys, lost, shape};
+use super::{Base, Conflict, Pick, Prefer, follow, keys, lost, shape};
 use crate::error::Result;
 use crate::spec::{ColumnId, CommitId, LineRange, SegmentEntry, SegmentId, TableSchema};
 use crate::store::commit::Taken;
@@ -43,6 +43,8 @@ pub(super) fn join(
     let sides = Sides { base, ours, theirs, schema: &schema };
     let mut our_diff = diff(base, ours, since)?;
     let mut their_diff = diff(base, theirs, since)?;
+    follow::list_again(&sides, ours, &mut our_diff)?;
+    follow::list_again(&sides, theirs, &mut their_diff)?;
     our_diff.list_shared(ours, &their_diff)?;
     their_diff.list_shared(theirs, &our_diff)?;
     // What was listed there only now may have been counted as new here.
@@ -54,6 +56,7 @@ pub(super) fn join(
         crossed.decide(&sides, (since, &states), &mut rows, &mut contested)?;
     }
     columns_back(&sides, &our_diff, &their_diff, &mut rows)?;
+    follow::by_key(&sides, &mut rows, &mut contested)?;
     let mut conflicts: Vec<Conflict> = shaped
         .conflicts
         .into_iter()
@@ -73,7 +76,7 @@ pub(super) fn join(
         return Ok(Joined { taken: None, conflicts, rewritten: Vec::new() });
     }
     let Composed { table, added_rows, deleted_rows, rewritten } =
-        compose(&sides, &their_diff, &rows, &hidden)?;
+        compose(&sides, &their_diff, &follow::apart(rows), &hidden)?;
     let taken =
         Taken { table: Arc::new(table), united: true, added_rows, deleted_rows, instead_of: None };
     Ok(Joined { taken: Some(taken), conflicts, rewritten })
