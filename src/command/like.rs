@@ -6,7 +6,7 @@ use super::{Writing, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{Check, ColumnSpec, CreateTable, Identity, KeySpec, Like, TableClauses};
 use crate::plan::addressed_table;
-use crate::spec::{Column, ColumnId, Generated, SchemaId, TableId, TableSchema};
+use crate::spec::{Column, ColumnId, Generated, RETENTION, SchemaId, TableId, TableSchema};
 use crate::store::{Snapshot, Table};
 
 /// The model and where it is, at its version where one is said.
@@ -101,7 +101,7 @@ pub fn as_created(create: &CreateTable, like: &Like, model: &TableSchema) -> Cre
             event_time: model.event_time.as_ref().and_then(name),
             known_time: model.known_time.as_ref().and_then(name),
             ties: Some(names(&model.ties)),
-            options: model.options.clone(),
+            options: model.options.iter().filter(|(name, _)| name == RETENTION).cloned().collect(),
             ..create.clauses.clone()
         };
     }

@@ -19,8 +19,9 @@ use self::snapshots::time_of_first_kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::scan::TableScan;
 use crate::fault;
-use crate::parse::{Call, Vacuum};
-use crate::plan::query::plan_constant;
+use crate::parse::{self, Call, Vacuum};
+use crate::plan::query::{plan_constant, plan_expression};
+use crate::plan::rows::of_one_row;
 use crate::plan::time_travel::{constant, name_parts, time_of};
 use crate::plan::{Reading, names};
 use crate::spec::{RefKind, SegmentId};
@@ -258,9 +259,13 @@ impl Upkeep<'_> {
     /// The segments that may hold rows for which a condition holds.
     fn segments_matching(&self, table: &Arc<Table>, condition: &str) -> Result<Vec<SegmentId>> {
         let schema = DFSchema::try_from(table.schema().arrow()).map_err(fault::of_datafusion)?;
-        let expr = self.state.create_logical_expr(condition, &schema);
+        let expr = parse::expression(condition)
+            .and_then(|tree| plan_expression(self.reading, self.state, &schema, &tree))
+            .and_then(|expr| of_one_row(&expr, "where").map(|()| expr))
+            // Where an error is in the condition tells nothing about the statement's text.
+            .map_err(Error::nowhere)?;
         let scan = TableScan::new(Arc::clone(table));
-        let found = scan.matching(self.state, &expr.map_err(fault::of_datafusion)?);
+        let found = scan.matching(self.state, &expr);
         Ok(found.map_err(fault::of_datafusion)?.iter().map(|s| s.meta.id).collect())
     }
 

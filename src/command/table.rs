@@ -266,11 +266,19 @@ pub(super) fn ordered(columns: &[Column], names: &[String], clause: &str) -> Res
     Ok(found)
 }
 
-/// An option of WITH (…) that is acted on says what can be acted on.
+/// Options of WITH (…) are those that are acted on. RESET takes away any that there is.
+///
+/// # Errors
+/// InvalidValue for another, and for a value that cannot be acted on.
 pub(super) fn check_option(name: &str, value: Option<&str>) -> Result<()> {
     match value {
+        None => Ok(()),
         Some(said) if name == RETENTION => retention_us(said).map(drop),
-        _ => Ok(()),
+        Some(_) => {
+            let message = format!("unrecognized parameter \"{name}\"");
+            Err(Error::new(ErrorKind::InvalidValue, message)
+                .hint("tables have one: retention, as in WITH (retention = '30 days')"))
+        }
     }
 }
 

@@ -87,6 +87,25 @@ pub fn addressed_table(
     table_of(reading, &parts, found).map(|found| (found.0, found.1))
 }
 
+/// As [`addressed_table`]; while a parameter without a value says the version, the table is described as
+/// the session has it.
+///
+/// # Errors
+/// As [`addressed_table`].
+pub fn described_table(
+    reading: &Reading,
+    state: &SessionState,
+    name: &ObjectName,
+    version: Option<&TableVersionSpec>,
+) -> Result<(Arc<Table>, Snapshot)> {
+    match addressed_table(reading, state, name, version) {
+        Err(error) if error.kind() == ErrorKind::UndefinedParameter => {
+            addressed_table(reading, state, name, None)
+        }
+        found => found,
+    }
+}
+
 /// The table of a name that no version follows, and where it is if that is not where the session is.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ mod type_resolution;
 mod using;
 pub mod version_parameters;
 
-pub use addressed::{Addressed, SaidBy, addressed, addressed_table};
+pub use addressed::{Addressed, SaidBy, addressed, addressed_table, described_table};
 pub use given::Given;
 pub use parameters::Parameters;
 pub use query::{Planned, Selecting, plan_apart, plan_query, plan_selecting};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
@@ -182,11 +183,23 @@ pub fn plan_selecting(
 /// # Errors
 /// As [`plan_query`].
 pub fn plan_constant(reading: &Reading, state: &SessionState, expr: &SqlExpr) -> Result<Expr> {
+    plan_expression(reading, state, &DFSchema::empty(), expr)
+}
+
+/// An expression over these columns.
+///
+/// # Errors
+/// UndefinedColumn and whatever else planning gives.
+pub fn plan_expression(
+    reading: &Reading,
+    state: &SessionState,
+    columns: &DFSchema,
+    expr: &SqlExpr,
+) -> Result<Expr> {
     let scope = Scope::new(reading.clone(), state);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
-    let schema = datafusion::common::DFSchema::empty();
     let mut context = context_of(reading);
-    planner.sql_to_expr(expr.clone(), &schema, &mut context).map_err(fault::of_datafusion)
+    planner.sql_to_expr(expr.clone(), columns, &mut context).map_err(fault::of_datafusion)
 }
 
 /// What is said where a prepared statement would show other columns than it was described with.

@@ -50,7 +50,7 @@ impl RowExpression {
         let expr = planner
             .sql_to_expr(tree, &columns, &mut PlannerContext::new())
             .map_err(fault::of_datafusion)?;
-        refuse(&expr, what)?;
+        of_one_row(&expr, what)?;
         let volatile = expr.is_volatile();
         let rows = LogicalPlan::EmptyRelation(EmptyRelation {
             produce_one_row: false,
@@ -119,7 +119,9 @@ pub fn constant(state: &SessionState, expr: Expr) -> DataFusionResult<ScalarValu
     ScalarValue::try_from_array(&value.into_array(1)?, 0)
 }
 
-fn refuse(expr: &Expr, what: &str) -> Result<()> {
+/// # Errors
+/// NotSupported for a subquery, Grouping for an aggregate or a window: one row does not tell their value.
+pub fn of_one_row(expr: &Expr, what: &str) -> Result<()> {
     let has = |test: fn(&Expr) -> bool| expr.exists(|e| Ok(test(e))).unwrap_or(false);
     if has(|e| {
         matches!(e, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_))

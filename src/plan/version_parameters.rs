@@ -10,7 +10,7 @@ use crate::parse::{Call, Slot, TableVersionSpec};
 use crate::spec::Type;
 
 /// What each parameter of a version clause is, where nothing has told it yet.
-pub(super) fn version_types(spec: &TableVersionSpec, found: &mut [Option<FieldRef>]) {
+pub fn version_types(spec: &TableVersionSpec, found: &mut [Option<FieldRef>]) {
     match spec.slot {
         // A number, a name or a time: text can say each.
         Slot::Version | Slot::Branch | Slot::Tag | Slot::Ref | Slot::Statement => {

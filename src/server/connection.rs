@@ -132,6 +132,8 @@ pub(super) struct Client {
     pub(super) cancel: CancelToken,
     pub(super) queries: Handle,
     pub(super) bounds: WireSettings,
+    /// The client waits for replies that were held back because more of its messages had come.
+    pub(super) owes: bool,
 }
 
 impl Client {
@@ -155,8 +157,10 @@ impl Client {
             false => self.run_apart(backend, batch.messages).await?,
         };
         let over = batch.fatal.is_some() || flow == Flow::End;
-        let waits = batch.flush && !frame::is_ready(&self.connection.input, &self.bounds);
+        self.owes |= batch.flush;
+        let waits = self.owes && !frame::is_ready(&self.connection.input, &self.bounds);
         if over || waits || backend.sink.room() == 0 {
+            self.owes = false;
             let mut out = std::mem::take(&mut backend.sink.out);
             self.connection.write(&out).await?;
             // The buffer stays, unless one large answer made it large.

@@ -234,7 +234,7 @@ async fn serve(stream: TcpStream, client: SocketAddr, seat: Arc<Seat>, shared: A
     };
     let cancel = backend.cancel.clone();
     let (queries, bounds) = (shared.queries.clone(), shared.settings.wire.clone());
-    let mut client = Client { connection, forward, cancel, queries, bounds };
+    let mut client = Client { connection, forward, cancel, queries, bounds, owes: false };
     let over = client.serve(backend).await;
     client.connection.end(over).await;
 }

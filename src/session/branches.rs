@@ -1,7 +1,7 @@
 //! Statements about branches and tags.
 
 use super::answer::rows_of;
-use super::execute::{done, refuse};
+use super::execute::{Parameters, done, refuse};
 use super::{Outcome, RowsTag, Session};
 use crate::command::{call, merge, publish, refs, table_refs};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,9 +33,13 @@ pub(super) fn changes_refs(statement: &Statement) -> bool {
 }
 
 impl Session {
-    pub(super) async fn change_refs(&mut self, statement: &Statement) -> Result<Outcome> {
-        self.need_no_block("a change of branches or tags")?;
-        let reading = self.reading(None)?;
+    pub(super) async fn change_refs(
+        &mut self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<Outcome> {
+        self.need_no_transaction("a change of branches or tags")?;
+        let reading = self.reading(parameters)?;
         match statement {
             Statement::CreateRef(create) => {
                 let made = refs::create(&reading, &self.state, create).await?;
@@ -100,15 +104,19 @@ impl Session {
     }
 
     /// ALTER TABLE t CREATE / DROP BRANCH / TAG.
-    pub(super) async fn change_table_refs(&mut self, alter: &AlterTable) -> Result<Outcome> {
-        self.need_no_block("a change of branches or tags")?;
+    pub(super) async fn change_table_refs(
+        &mut self,
+        alter: &AlterTable,
+        parameters: Parameters,
+    ) -> Result<Outcome> {
+        self.need_no_transaction("a change of branches or tags")?;
         if alter.version.is_some() {
             let message = "branches and tags are of a table, not of one of its versions";
             return Err(Error::new(ErrorKind::NotSupported, message)
                 .hint("say where it starts behind its name: CREATE BRANCH b AT BRANCH a"));
         }
         for operation in &alter.operations {
-            let reading = self.reading(None)?;
+            let reading = self.reading(parameters.clone())?;
             match operation {
                 AlterOperation::CreateRef(create) => {
                     let made =

@@ -12,7 +12,7 @@ use super::prepare::output_columns;
 use super::writes::row_word;
 use crate::command::write::{self, Scene};
 use crate::error::Result;
-use crate::parse::{CopyTarget, Statement};
+use crate::parse::{AlterOperation, CopyTarget, History, Statement, TableVersionSpec};
 use crate::plan::parameters::{cast_types, inferred_types};
 use crate::plan::query::Planned;
 use crate::plan::{Parameters, Reading, plan_query};
@@ -168,4 +168,50 @@ fn returns(statement: &Statement) -> bool {
         }
         _ => false,
     }
+}
+
+/// The versions that a statement names which is not planned.
+pub(super) fn said_versions(statement: &Statement) -> impl Iterator<Item = &TableVersionSpec> {
+    let mut said: Vec<Option<&TableVersionSpec>> = Vec::new();
+    match statement {
+        Statement::CreateRef(create) => said.push(create.from.as_ref()),
+        Statement::RollbackBranch(roll_back) => said.push(Some(&roll_back.to)),
+        Statement::RestoreTable(restore) => {
+            said.extend([restore.table.version.as_ref(), Some(&restore.to)]);
+        }
+        Statement::Begin(modes) | Statement::SetTransaction { modes, .. } => {
+            said.push(modes.as_of.as_ref());
+        }
+        Statement::CreateTable(create) => {
+            said.push(create.like.as_ref().and_then(|like| like.table.version.as_ref()));
+        }
+        Statement::AlterTable(alter) => {
+            said.extend(alter.operations.iter().map(|operation| match operation {
+                AlterOperation::CreateRef(create) => create.from.as_ref(),
+                _ => None,
+            }));
+        }
+        Statement::Describe(target)
+        | Statement::History(
+            History::Branches(Some(target))
+            | History::Tags(Some(target))
+            | History::Log { table: Some(target), .. }
+            | History::Table { table: target, .. },
+        ) => said.push(target.version.as_ref()),
+        _ => {}
+    }
+    said.into_iter().flatten()
+}
+
+/// A history of the table as it is.
+pub(super) fn without_version(what: &History) -> History {
+    let mut what = what.clone();
+    if let History::Branches(Some(target))
+    | History::Tags(Some(target))
+    | History::Log { table: Some(target), .. }
+    | History::Table { table: target, .. } = &mut what
+    {
+        target.version = None;
+    }
+    what
 }

@@ -68,6 +68,9 @@ impl Session {
         if work.block != Block::Explicit {
             work.read_only = self.settings.lock().is("default_transaction_read_only", "on");
         }
+        if work.block == Block::None {
+            self.settings.lock().commit();
+        }
         if work.block == Block::None || work.began_us == 0 {
             work.began_us = now_us;
         }
@@ -132,7 +135,7 @@ impl Session {
             Statement::Explain(explain) => self.explain(explain, parsed, parameters).await,
             Statement::Copy(copy) => self.copy(copy, parameters).await,
             Statement::AlterTable(alter) if is_about_refs(alter) => {
-                self.change_table_refs(alter).await
+                self.change_table_refs(alter, parameters).await
             }
             Statement::Insert(_)
             | Statement::Update(_)
@@ -153,9 +156,9 @@ impl Session {
             | Statement::Comment(_)
             // What writing keeps on its way is large; on the stack it would lie once for each caller.
             | Statement::Drop(_) => Box::pin(self.write(&parsed.statement, parameters)).await,
-            statement if changes_refs(statement) => self.change_refs(statement).await,
-            Statement::History(what) => self.history(what),
-            Statement::Describe(target) => self.describe_table(target),
+            statement if changes_refs(statement) => self.change_refs(statement, parameters).await,
+            Statement::History(what) => self.history(what, parameters),
+            Statement::Describe(target) => self.describe_table(target, parameters),
             Statement::Call(procedure) => self.call(procedure, parameters).await,
             Statement::Begin(_)
             | Statement::Commit { .. }
@@ -164,7 +167,7 @@ impl Session {
             | Statement::Release(_)
             | Statement::RollbackTo(_)
             | Statement::SetTransaction { .. } => {
-                self.transaction_statement(&parsed.statement).await
+                self.transaction_statement(&parsed.statement, parameters).await
             }
             Statement::Set(_)
             | Statement::Reset(_)
@@ -185,9 +188,13 @@ impl Session {
         }
     }
 
-    async fn transaction_statement(&mut self, statement: &Statement) -> Result<Outcome> {
+    async fn transaction_statement(
+        &mut self,
+        statement: &Statement,
+        parameters: Parameters,
+    ) -> Result<Outcome> {
         match statement {
-            Statement::Begin(modes) => self.begin_block(modes),
+            Statement::Begin(modes) => self.begin_block(modes, parameters),
             Statement::Commit { chain } => {
                 let next = self.next_block(*chain, "COMMIT AND CHAIN")?;
                 let tag = if self.commit().await? { "COMMIT" } else { "ROLLBACK" };
@@ -217,7 +224,7 @@ impl Session {
                         .hint("SET as_of = '…' reads the past from now on"));
                 }
                 if self.work.lock().block == Block::Explicit {
-                    self.read_as_of(modes)?;
+                    self.read_as_of(modes, parameters)?;
                 } else if modes.as_of.is_some() || modes.snapshot.is_some() {
                     let message = "SET TRANSACTION can only be used in transaction blocks";
                     return Err(Error::new(ErrorKind::NoActiveTransaction, message)
@@ -230,7 +237,7 @@ impl Session {
     }
 
     async fn call(&mut self, call: &Call, parameters: Parameters) -> Result<Outcome> {
-        self.need_no_block("CALL")?;
+        self.need_no_transaction("CALL")?;
         let reading = self.reading(parameters)?;
         let options = self.commit_options();
         let calling = Calling { reading: &reading, state: &self.state, options: &options, call };
@@ -248,7 +255,7 @@ impl Session {
     }
 
     async fn vacuum(&mut self, vacuum: &Vacuum) -> Result<Outcome> {
-        self.need_no_block("VACUUM")?;
+        self.need_no_transaction("VACUUM")?;
         let reading = self.reading(None)?;
         match maintain::vacuum(&reading, &self.state, vacuum).await? {
             Some(batch) => Ok(rows_of(batch, RowsTag::Tagged("VACUUM"))),
@@ -319,8 +326,8 @@ impl Session {
         Ok((Reading { runtime, cancel, ..reading.clone() }, bounds))
     }
 
-    pub(super) fn history(&self, what: &History) -> Result<Outcome> {
-        let reading = self.reading(None)?;
+    pub(super) fn history(&self, what: &History, parameters: Parameters) -> Result<Outcome> {
+        let reading = self.reading(parameters)?;
         let store = reading.snapshot.store();
         let batch = match what {
             History::Branches(None) => history::refs(store, RefKind::Branch)?,
@@ -354,8 +361,8 @@ impl Session {
         Ok(rows_of(batch, RowsTag::Tagged("SHOW")))
     }
 
-    fn describe_table(&self, target: &Target) -> Result<Outcome> {
-        let reading = self.reading(None)?;
+    fn describe_table(&self, target: &Target, parameters: Parameters) -> Result<Outcome> {
+        let reading = self.reading(parameters)?;
         let (table, _) = self.named_table(&reading, target)?;
         let columns = &table.schema().columns;
         let text = |values: Vec<String>| {
@@ -397,12 +404,12 @@ impl Session {
         }
     }
 
-    fn begin_block(&mut self, modes: &TransactionModes) -> Result<Outcome> {
+    fn begin_block(&mut self, modes: &TransactionModes, parameters: Parameters) -> Result<Outcome> {
         self.check_modes(modes)?;
         let default = self.settings.lock().get("default_transaction_read_only");
         let read_only = modes.read_only.unwrap_or(default.as_deref() == Some("on"));
         self.begin(read_only);
-        if let Err(error) = self.read_as_of(modes) {
+        if let Err(error) = self.read_as_of(modes, parameters) {
             // A block that would not read what it said is not begun.
             self.work.lock().end();
             return Err(error);
@@ -414,7 +421,7 @@ impl Session {
     ///
     /// # Errors
     /// ActiveTransaction where the block has read already; UndefinedObject, InvalidValue.
-    fn read_as_of(&mut self, modes: &TransactionModes) -> Result<()> {
+    fn read_as_of(&mut self, modes: &TransactionModes, parameters: Parameters) -> Result<()> {
         let spec = match (&modes.as_of, &modes.snapshot) {
             (Some(spec), _) => spec.clone(),
             (None, Some(id)) => crate::parse::version_literal(id),
@@ -426,7 +433,7 @@ impl Session {
                 .hint("say it with BEGIN READ ONLY AS OF …"));
         }
         // Read at the session's own snapshot, which the block does not keep.
-        let reading = self.reading(None)?;
+        let reading = self.reading(parameters)?;
         let at = refs::version(&reading, &self.state, &spec);
         let mut work = self.work.lock();
         work.snapshot = None;

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::describe::Describing;
 use crate::command::write::{insert_columns, insert_name};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{Statement, TableVersionSpec, version_of};
 use crate::plan::addressed_table;
 use crate::plan::parameters::{cast_types, placeholder};
@@ -79,15 +79,21 @@ impl Describing {
         }
     }
 
-    /// The table that is written; None where a parameter that has no value yet says its version.
+    /// The table that is written, as the session has it where a parameter that has no value yet says its
+    /// version; None where the session has none.
     fn target(
         &self,
         name: &ObjectName,
         version: Option<&TableVersionSpec>,
     ) -> Result<Option<Arc<Table>>> {
+        let waits = |error: &Error| error.kind() == ErrorKind::UndefinedParameter;
         match addressed_table(&self.reading, &self.state, name, version) {
             Ok((table, _)) => Ok(Some(table)),
-            Err(error) if error.kind() == ErrorKind::UndefinedParameter => Ok(None),
+            // It may be there on the branch that the parameter will name.
+            Err(error) if waits(&error) => {
+                let here = addressed_table(&self.reading, &self.state, name, None);
+                Ok(here.ok().map(|(table, _)| table))
+            }
             Err(error) => Err(error),
         }
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
 
-use super::describe::{Described, Describing, is_planned, planned_field};
+use super::branches::is_about_refs;
+use super::describe::{
+    Described, Describing, is_planned, planned_field, said_versions, without_version,
+};
 use super::locate::located;
 use super::lookup::Lookup;
 use super::result_columns::result_columns;
@@ -19,7 +22,7 @@ use crate::plan::functions::type_of;
 use crate::plan::pg_catalog::types::{PgType, catalog_type};
 use crate::plan::query::Planned;
 use crate::plan::thread::apart;
-use crate::plan::version_parameters::{argument_types, time_types};
+use crate::plan::version_parameters::{argument_types, time_types, version_types};
 use crate::spec::Type;
 
 /// A statement, ready to run.
@@ -111,10 +114,6 @@ impl Session {
     ) -> Result<Arc<Prepared>> {
         self.check_not_failed(&parsed.statement)?;
         self.begin_statement();
-        if matches!(parsed.statement, Statement::SetTransaction { .. }) {
-            // A block reads what it says, so nothing may be read before it has said it.
-            return Ok(Arc::new(Prepared::new(parsed, Described::default())));
-        }
         // What is not planned needs no snapshot: a session whose branch is gone can still leave it.
         let reading = match is_planned(&parsed.statement) {
             true => Some(self.reading(None)?),
@@ -155,6 +154,7 @@ impl Session {
             {
                 argument_types(usage, call, &mut fields);
             }
+            said_versions(&parsed.statement).for_each(|spec| version_types(spec, &mut fields));
             Described { fields, ..self.describe(&parsed.statement)? }
         };
         Ok(Arc::new(Prepared::new(parsed, described)))
@@ -179,7 +179,9 @@ impl Session {
                 ("description", Type::Text),
             ]),
             Statement::History(what) => {
-                Described { columns: self.history(what)?.into_columns(), ..Described::default() }
+                // The columns are the same at every version, which a parameter may still say.
+                let columns = self.history(&without_version(what), None)?.into_columns();
+                Described { columns, ..Described::default() }
             }
             other => result_columns(other).map_or_else(Described::default, Described::columns),
         })
@@ -189,8 +191,11 @@ impl Session {
 /// Whether a statement keeps expressions that run later, when nobody knows its parameters.
 fn defines(statement: &Statement) -> bool {
     match statement {
-        Statement::CreateView(_) | Statement::AlterTable(_) | Statement::AlterObject(_) => true,
-        Statement::CreateTable(create) => create.query.is_none(),
+        Statement::CreateView(_) | Statement::AlterObject(_) => true,
+        Statement::AlterTable(alter) => !is_about_refs(alter),
+        Statement::CreateTable(create) => {
+            create.query.is_none() && create.like.as_ref().is_none_or(|like| !like.rows)
+        }
         _ => false,
     }
 }

@@ -223,6 +223,23 @@ impl Table {
         self.with_pending(batches)
     }
 
+    /// The same by these records, of which memory need not know yet, and is told nothing.
+    pub(super) fn unfolded_rows_in(&self, records: &impl Records) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        for range in self.ranges() {
+            let folded = folds::of_line(records, self.lines_of, range.line)?;
+            for gap in split(range, &folded).1 {
+                let known =
+                    self.store.known_rows(self.lines_of, &self.schema, std::slice::from_ref(&gap));
+                batches.extend(match known {
+                    Some(rows) => rows,
+                    None => self.store.read_inline(records, self.lines_of, &self.schema, &gap)?,
+                });
+            }
+        }
+        self.with_pending(batches)
+    }
+
     fn with_pending(&self, mut batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
         for rows in self.pending.iter() {
             batches.push(self.store.stored_batch(&self.schema, rows, UNCOMMITTED)?);

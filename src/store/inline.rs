@@ -120,19 +120,27 @@ impl Store {
             |run| run.as_ref().clone(),
         );
         let missing = LineRange { from: CommitId(run.to.0 + 1), ..*range };
-        let encoded = inline::read(records, table, &missing)?;
-        let mut fresh = Vec::with_capacity(encoded.len());
-        for (commit, bytes) in encoded {
-            let rows = self.decode_inline(&bytes)?;
-            fresh.push(self.stored_batch(schema, &rows, commit)?);
-        }
-        for group in join(fresh)? {
+        for group in join(self.read_inline(records, table, schema, &missing)?)? {
             run.push(group)?;
         }
         run.to = range.to;
         let rows = run.stretch(range.from, range.to);
         self.shared.inline_runs.insert(at, Arc::new(run));
         Ok(rows)
+    }
+
+    /// The rows of a range as the log has them: a batch a commit.
+    pub(super) fn read_inline(
+        &self,
+        records: &impl Records,
+        table: TableId,
+        schema: &Arc<TableSchema>,
+        range: &LineRange,
+    ) -> Result<Vec<RecordBatch>> {
+        let stored = |(commit, bytes): (CommitId, Vec<u8>)| {
+            self.stored_batch(schema, &self.decode_inline(&bytes)?, commit)
+        };
+        inline::read(records, table, range)?.into_iter().map(stored).collect()
     }
 
     /// The rows of these ranges of a table, if memory has them all.

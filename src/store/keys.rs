@@ -11,6 +11,7 @@ use super::commit::TableProposal;
 use super::table::{Table, TableSegment, UNCOMMITTED, hidden_columns, internal};
 use super::transaction::RowRefs;
 use crate::error::{Error, ErrorKind, ObjectNames, Result};
+use crate::log::Records;
 use crate::segment::{Projection, RowVisibility, ScanRequest, Segment};
 use crate::spec::key::{KeyEncoder, Keys};
 use crate::spec::text::value_text;
@@ -214,17 +215,31 @@ impl Table {
         if let Some(keys) = self.inline_keys.get() {
             return Ok(keys);
         }
-        let mut maps = KeyMaps::default();
-        if !self.schema.enforced_keys().is_empty() {
-            for batch in self.unfolded_rows()? {
-                let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
-                let (commits, rows) = hidden_columns(&batch);
-                maps.insert_with(&keys, |row| {
-                    (CommitId(commits.value(row)), RowId(rows.value(row)))
-                });
-            }
-        }
+        let maps = self.key_maps(|| self.unfolded_rows())?;
         Ok(self.inline_keys.get_or_init(|| maps))
+    }
+
+    /// The same for the committer, whose heads have commits that the log has only once all are written:
+    /// these are read from its own transaction.
+    pub(super) fn inline_keys_in(&self, records: &impl Records) -> Result<&KeyMaps> {
+        if let Some(keys) = self.inline_keys.get() {
+            return Ok(keys);
+        }
+        let maps = self.key_maps(|| self.unfolded_rows_in(records))?;
+        Ok(self.inline_keys.get_or_init(|| maps))
+    }
+
+    fn key_maps(&self, rows: impl FnOnce() -> Result<Vec<RecordBatch>>) -> Result<KeyMaps> {
+        let mut maps = KeyMaps::default();
+        if self.schema.enforced_keys().is_empty() {
+            return Ok(maps);
+        }
+        for batch in rows()? {
+            let keys = keys_of(&self.schema, std::slice::from_ref(&batch))?;
+            let (commits, rows) = hidden_columns(&batch);
+            maps.insert_with(&keys, |row| (CommitId(commits.value(row)), RowId(rows.value(row))));
+        }
+        Ok(maps)
     }
 
     /// # Errors

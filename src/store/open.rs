@@ -38,14 +38,15 @@ impl Store {
         let lock = vfs.lock()?;
         let now_us = options.clock.now_us();
         vfs.point("op.format")?;
-        format::open(&vfs, database_id(path, now_us))?;
-        for folder in [SEGMENTS_DIR, TMP_DIR, TRASH_DIR] {
+        format::begin(&vfs)?;
+        for folder in format::FOLDERS {
             vfs.make_dir(folder)?;
         }
         vfs.point("op.redb")?;
         let log = Log::open(&vfs)?;
         vfs.point("op.epoch")?;
         let epoch = begin_epoch(&log, now_us)?;
+        format::finish(&vfs, database_id(path, now_us))?;
         vfs.point("op.tmp")?;
         empty(&vfs, TMP_DIR)?;
         empty(&vfs, TRASH_DIR)?;

@@ -364,7 +364,7 @@ impl Transaction {
             let base = self.base.commit();
             // On the newer head the committer compares nothing with what the rows were made for.
             if let Some(seen) = &seen {
-                same_shape(seen, &theirs)?;
+                same_shape(seen, &theirs, &self.catalog)?;
                 if verified(&self.catalog, *id) {
                     same_rows(seen, &theirs)?;
                 }

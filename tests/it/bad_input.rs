@@ -361,6 +361,31 @@ fn a_damaged_segment_is_told_from_the_rest() {
     assert!(output.status.success(), "{}", said(&output));
 }
 
+/// A folder without its log is never taken for a new one: its files stay for whoever restores it.
+#[test]
+fn a_folder_without_its_log_is_left_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let segment = two_tables(folder.path());
+    let log = folder.path().join("catalog.redb");
+    let whole = std::fs::read(&log).expect("the log");
+    for damage in ["missing", "empty"] {
+        match damage {
+            "missing" => std::fs::remove_file(&log).expect("it is there"),
+            _ => std::fs::write(&log, []).expect("cut"),
+        }
+        for command in [&["check"][..], &["sql", "-c", "SELECT 1"], &["check"]] {
+            let output =
+                asofdb().args(command).arg("--data").arg(folder.path()).output().expect("runs");
+            assert_eq!(output.status.code(), Some(1), "{damage}, {command:?}: {}", said(&output));
+            assert!(said(&output).contains("catalog.redb"), "{damage}: {}", said(&output));
+            assert!(segment.exists(), "{damage}, {command:?}");
+        }
+    }
+    std::fs::write(&log, whole).expect("as it was");
+    let output = check(folder.path());
+    assert!(output.status.success(), "{}", said(&output));
+}
+
 fn flip(path: &Path, at: u64) {
     let mut file = std::fs::File::options().read(true).write(true).open(path).expect("it is there");
     let mut byte = [0];

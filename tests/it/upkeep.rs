@@ -202,6 +202,67 @@ fn writers_do_not_notice_upkeep() {
 }
 
 /// Adds 1 to rows of its own until told to stop; how often it did.
+/// Writers of the same few rows, so that commits are written together, and compaction beside them: a row
+/// that was always there is found by its key and by a scan, every time.
+#[test]
+fn every_row_is_found_beside_compaction() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings {
+        data: folder.path().to_owned(),
+        clock: Clock::system(),
+        query_threads: 2,
+        ..Settings::default()
+    };
+    let runtime = query_runtime(&settings).expect("threads");
+    runtime.block_on(async {
+        let database = Database::open(folder.path(), settings.clone()).expect("it opens");
+        let mut guest = Guest::arrive(&database);
+        guest.must("CREATE TABLE t (k int PRIMARY KEY, n int); INSERT INTO t VALUES (0, 0), (1, 0), (2, 0)").await;
+        let changes = (0..4).map(|_| tokio::spawn(change_one_by_one(database.clone())));
+        let changes: Vec<_> = changes.collect();
+        let stop = Arc::new(AtomicBool::new(false));
+        let look = tokio::spawn(look_one_by_one(database.clone(), Arc::clone(&stop)));
+        let (store, table) = (database.store(), table_id(&database));
+        let mut compacted = 0;
+        while changes.iter().any(|change| !change.is_finished()) {
+            let options = CompactOptions { target_bytes: 600, all: true, only: None };
+            let report = store.compact_one("main", table, &options).await.expect("it compacts");
+            compacted += usize::from(report.is_some());
+        }
+        for change in changes {
+            change.await.expect("every change finds its row");
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(look.await.expect("every look finds its row") > 10 && compacted > 2);
+        assert_eq!(guest.must("SELECT sum(n) FROM t").await[0][0], (4 * CHANGES).to_string());
+    });
+}
+
+const CHANGES: usize = 120;
+
+async fn change_one_by_one(database: Database) {
+    let mut guest = Guest::arrive(&database);
+    for n in 0..CHANGES {
+        let change = format!("UPDATE t SET n = n + 1 WHERE k = {} RETURNING k", n % 3);
+        assert_eq!(guest.must(&change).await, [[(n % 3).to_string()]]);
+    }
+}
+
+async fn look_one_by_one(database: Database, stop: Arc<AtomicBool>) -> usize {
+    let mut guest = Guest::arrive(&database);
+    let mut looked = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let key = looked % 3;
+        assert_eq!(
+            guest.must(&format!("SELECT k FROM t WHERE k = {key}")).await,
+            [[key.to_string()]]
+        );
+        assert_eq!(guest.must("SELECT k FROM t ORDER BY n * 0, k").await.len(), 3);
+        looked += 1;
+    }
+    looked
+}
+
 async fn count_up(database: Database, name: i64, stop: Arc<AtomicBool>) -> i64 {
     let mut guest = Guest::arrive(&database);
     let mut done = 0;

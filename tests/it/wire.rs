@@ -6,3 +6,4 @@ mod raw;
 mod server;
 mod shape;
 mod stop;
+mod together;

@@ -24,7 +24,7 @@ use super::named::shown;
 use super::verify::Verify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{AlterColumn, AlterOperation, AlterTable, Target};
-use crate::spec::{Column, SchemaId, TableSchema};
+use crate::spec::{Column, SchemaId, TableSchema, ref_label, ref_table};
 use crate::store::{Relation, Table};
 
 /// A table that is being changed.
@@ -69,14 +69,10 @@ impl Alteration<'_, '_> {
             }
             AlterOperation::RenameColumn { from, to } => self.rename_column(from, to),
             AlterOperation::AlterColumn { name, change } => self.alter_column(name, change).await,
-            AlterOperation::Rename(name) => self.change(false, |schema| {
-                schema.name.clone_from(name);
-                Ok(())
-            }),
-            AlterOperation::SetSchema(namespace) => self.change(false, |schema| {
-                schema.namespace.clone_from(namespace);
-                Ok(())
-            }),
+            AlterOperation::Rename(name) => self.name_anew(|schema| schema.name.clone_from(name)),
+            AlterOperation::SetSchema(namespace) => {
+                self.name_anew(|schema| schema.namespace.clone_from(namespace))
+            }
             AlterOperation::AddPrimaryKey(key) => self.add_primary_key(key).await,
             AlterOperation::AddUnique(key) => self.add_unique(key).await,
             AlterOperation::AddCheck(check) => self.add_check(check).await,
@@ -95,6 +91,23 @@ impl Alteration<'_, '_> {
             )
             .hint("write two statements")),
         }
+    }
+
+    /// A table's own branch is found by the table's name, which is the database's to say.
+    fn name_anew(&mut self, name: impl FnOnce(&mut TableSchema)) -> Result<()> {
+        let branch = self.writing.transaction.branch();
+        if ref_table(branch).is_some() {
+            let (label, table) = (ref_label(branch), &self.schema().name);
+            let message =
+                format!("branch \"{label}\" is of one table and \"{table}\" keeps its name there");
+            return Err(Error::new(ErrorKind::WrongState, message).hint(format!(
+                "ALTER TABLE {table} RENAME TO … names it on all its own branches"
+            )));
+        }
+        self.change(false, |schema| {
+            name(schema);
+            Ok(())
+        })
     }
 
     async fn alter_column(&mut self, name: &str, change: &AlterColumn) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::parse::{TableVersionSpec, fold, version_of};
 use crate::plan::names::told_version;
 use crate::plan::pg_catalog::rewrite::check_names;
 use crate::plan::time_travel::name_parts;
-use crate::plan::{Given, addressed_table};
+use crate::plan::{Given, described_table};
 use crate::spec::TableSchema;
 use crate::store::Table;
 
@@ -56,7 +56,7 @@ impl Target {
                 (written_table(&reading, scene.state, name, version)?, None)
             }
             None => {
-                let (table, at) = addressed_table(&scene.reading, scene.state, name, version)?;
+                let (table, at) = described_table(&scene.reading, scene.state, name, version)?;
                 (table, told_version(&scene.reading, &at))
             }
         };

@@ -197,12 +197,12 @@ impl Assigned {
         for assignment in assignments {
             match &assignment.target {
                 AssignmentTarget::ColumnName(name) => {
-                    pairs.push((column_name(name)?, assignment.value.clone()));
+                    pairs.push((column_name(schema, name)?, assignment.value.clone()));
                 }
                 AssignmentTarget::Tuple(names) => {
                     let values = row_values(&assignment.value, names.len())?;
                     for (name, value) in names.iter().zip(values) {
-                        pairs.push((column_name(name)?, value));
+                        pairs.push((column_name(schema, name)?, value));
                     }
                 }
             }
@@ -253,8 +253,19 @@ impl Assigned {
     }
 }
 
-fn column_name(name: &ObjectName) -> Result<String> {
-    Ok(name_parts(name)?.pop().unwrap_or_default())
+/// # Errors
+/// UndefinedColumn for `t.a`: what follows a column is a field of it, which none has.
+fn column_name(schema: &TableSchema, name: &ObjectName) -> Result<String> {
+    let mut parts = name_parts(name)?;
+    match parts.len() {
+        1 => Ok(parts.remove(0)),
+        _ => {
+            let (first, table) = (&parts[0], &schema.name);
+            let message = format!("column \"{first}\" of relation \"{table}\" does not exist");
+            Err(Error::new(ErrorKind::UndefinedColumn, message)
+                .hint("SET names columns alone, without the table"))
+        }
+    }
 }
 
 /// `(1, 2)`, `ROW (1, 2)` or `(SELECT a, b …)` as one value a column.

@@ -70,11 +70,23 @@ impl<'a> Batch<'a> {
             Ok(found) => found,
             Err(refused) => return Ok(Err(refused)),
         };
+        // It may be protected since the transaction began to write it.
+        if proposal.merged.is_none()
+            && let Err(refused) = check_unprotected(&target, "written")
+        {
+            return Ok(Err(refused));
+        }
         match self.judge(&proposal, &head) {
             Ok(Verdict::Stands) => {}
             Ok(Verdict::Stale) => return Ok(Ok(Answer::Stale)),
             Err(refused) if refused.kind() == ErrorKind::Corrupt => return Err(refused),
             Err(refused) => return Ok(Err(refused)),
+        }
+        let going = self.refs_that_go(&proposal)?;
+        for target in &going {
+            if let Err(refused) = check_unprotected(target, "dropped with its table") {
+                return Ok(Err(refused));
+            }
         }
         let id = self.next_commit();
         let line = self.line(&head, id, self.needs_line(&proposal, &head)?)?;
@@ -90,6 +102,9 @@ impl<'a> Batch<'a> {
             let Some(standing) = self.store.counted_apart(*apart) else { continue };
             write_restart(&self.transaction, *sequence, standing)?;
             self.restarted.push((*sequence, *apart, standing));
+        }
+        for target in &going {
+            self.remove_ref(target, commit.time_us)?;
         }
         let point = Arc::new(Point::after(&head, &commit, &tables, names_changed));
         self.heads.insert(proposal.branch, Some(point));

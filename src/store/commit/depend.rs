@@ -28,6 +28,9 @@ impl Dependence<'_> {
         if base == head {
             return Ok(None);
         }
+        if let Some(why) = self.broken_schemas(records, base, head)? {
+            return Ok(Some(why));
+        }
         for write in self.catalog {
             let (CatalogWrite::CreateView(view) | CatalogWrite::AlterView { view, .. }) = write
             else {

@@ -123,11 +123,7 @@ impl Batch<'_> {
             return Ok(Ok(Answer::Stale));
         }
         let time_us = self.next_time();
-        let moved = ReflogEntry { time_us, action: ReflogAction::Drop, commit: target.commit };
-        refs::remove(&self.transaction, refs::DATABASE, &target, &moved)?;
-        if kind == RefKind::Branch {
-            self.heads.insert(name.to_owned(), None);
-        }
+        self.remove_ref(&target, time_us)?;
         Ok(Ok(Answer::Done(target.commit)))
     }
 }

@@ -4,7 +4,7 @@ use super::apply::Batch;
 use super::depend::Dependence;
 use super::proposal::{CatalogWrite, Proposal, TableProposal};
 use crate::error::{Error, ErrorKind, Result};
-use crate::spec::CommitId;
+use crate::spec::{CommitId, SchemaId, TableSchema};
 use crate::store::catalog;
 use crate::store::keys::{conflict, duplicate, keys_of};
 use crate::store::snapshot::Point;
@@ -47,7 +47,7 @@ impl Batch<'_> {
             };
             let old = self.table(base.root, *id)?;
             if let Some(old) = &old {
-                same_shape(old, &table)?;
+                same_shape(old, &table, &proposal.catalog)?;
             }
             // Checked first: what was deleted since is a conflict wherever it lies.
             table.check_living(&change.deleted, proposal.base)?;
@@ -62,8 +62,51 @@ impl Batch<'_> {
                     return Ok(Verdict::Stale);
                 }
             }
-            if let Verdict::Stale = judge_keys(proposal, change, &table)? {
+            if let Verdict::Stale = self.judge_keys(proposal, change, &table)? {
                 return Ok(Verdict::Stale);
+            }
+        }
+        Ok(Verdict::Stands)
+    }
+
+    /// Judges the keys that a change brings to a table.
+    fn judge_keys(
+        &self,
+        proposal: &Proposal,
+        change: &TableProposal,
+        head: &Table,
+    ) -> Result<Verdict> {
+        let brings = change.inline.is_some() || !change.segments.is_empty();
+        if !brings
+            || head.schema().enforced_keys().is_empty()
+            || !changed_since(head, proposal.base)
+        {
+            return Ok(Verdict::Stands);
+        }
+        let came = head.segments().iter().any(|s| s.entry.commit > proposal.base);
+        // Keys of rows that were folded since are in a file, which the committer does not read.
+        if came || !change.segments.is_empty() || head.is_folded_since(proposal.base) {
+            return Ok(Verdict::Stale);
+        }
+        if let Some(rows) = &change.inline {
+            let batches = keys_of(head.schema(), std::slice::from_ref(&rows.batch))?;
+            let inline = head.inline_keys_in(&self.transaction)?;
+            for (at, (key, keys)) in
+                head.schema().enforced_keys().into_iter().zip(&batches).enumerate()
+            {
+                let Some(map) = inline.of(at) else { continue };
+                for (row, encoded) in keys.encoded.iter().enumerate() {
+                    if let Some((commit, id)) = map.get(encoded)
+                        && commit > proposal.base
+                        && !head.hides(id, commit)
+                        && !rows.row_ids.contains(&id)
+                    {
+                        return Err(match change.reruns {
+                            true => conflict(&head.schema().name),
+                            false => duplicate(head.schema(), key, keys, row),
+                        });
+                    }
+                }
             }
         }
         Ok(Verdict::Stands)
@@ -97,43 +140,16 @@ impl Batch<'_> {
     }
 }
 
-/// Judges the keys that a change brings to a table.
-fn judge_keys(proposal: &Proposal, change: &TableProposal, head: &Table) -> Result<Verdict> {
-    let brings = change.inline.is_some() || !change.segments.is_empty();
-    if !brings || head.schema().enforced_keys().is_empty() || !changed_since(head, proposal.base) {
-        return Ok(Verdict::Stands);
-    }
-    let came = head.segments().iter().any(|s| s.entry.commit > proposal.base);
-    // Keys of rows that were folded since are in a file, which the committer does not read.
-    if came || !change.segments.is_empty() || head.is_folded_since(proposal.base) {
-        return Ok(Verdict::Stale);
-    }
-    if let Some(rows) = &change.inline {
-        let batches = keys_of(head.schema(), std::slice::from_ref(&rows.batch))?;
-        let inline = head.inline_keys()?;
-        for (at, (key, keys)) in head.schema().enforced_keys().into_iter().zip(&batches).enumerate()
-        {
-            let Some(map) = inline.of(at) else { continue };
-            for (row, encoded) in keys.encoded.iter().enumerate() {
-                if let Some((commit, id)) = map.get(encoded)
-                    && commit > proposal.base
-                    && !head.hides(id, commit)
-                    && !rows.row_ids.contains(&id)
-                {
-                    return Err(match change.reruns {
-                        true => conflict(&head.schema().name),
-                        false => duplicate(head.schema(), key, keys, row),
-                    });
-                }
-            }
-        }
-    }
-    Ok(Verdict::Stands)
-}
-
-/// Whether the table's shape is still the one the rows were made for.
-pub(in crate::store) fn same_shape(base: &Table, head: &Table) -> Result<()> {
-    if base.schema().id == head.schema().id {
+/// Whether the table's shape is still the one the rows were made for. Comments and options are nothing
+/// to rows; to another change of the shape they are something that it would undo.
+pub(in crate::store) fn same_shape(
+    base: &Table,
+    head: &Table,
+    catalog: &[CatalogWrite],
+) -> Result<()> {
+    let (seen, there) = (base.schema(), head.schema());
+    let alters = catalog.iter().any(|write| write.alters() == Some(there.table));
+    if seen.id == there.id || !alters && bare(seen) == bare(there) {
         return Ok(());
     }
     Err(serialization("the definition of a table it writes was changed"))
@@ -145,6 +161,14 @@ pub(in crate::store) fn same_rows(base: &Table, head: &Table) -> Result<()> {
         return Ok(());
     }
     Err(serialization("rows came to a table while its definition was changed"))
+}
+
+/// What matters to rows.
+fn bare(schema: &TableSchema) -> TableSchema {
+    let mut bare = schema.clone();
+    (bare.id, bare.comment, bare.options) = (SchemaId(0), None, Vec::new());
+    bare.columns.iter_mut().for_each(|column| column.comment = None);
+    bare
 }
 
 fn changed_since(head: &Table, base: CommitId) -> bool {

@@ -33,6 +33,25 @@ fn a_pipeline_answers_in_order_and_in_one_piece() {
     assert_eq!(raw.turn(), "12nIZI", "the empty statement");
 }
 
+/// Whatever else a client has sent, what it waits for leaves: messages that ask for no answer hold none back.
+#[test]
+fn answers_are_not_held_back_by_what_comes_behind() {
+    let server = TestServer::start();
+    let mut raw = server.session();
+    raw.send(&query("CREATE TABLE t (a int)"));
+    raw.turn();
+    raw.send(&[query("SELECT 1"), message(b'c', b"")].concat());
+    assert_eq!(raw.turn(), "TDCZI");
+    let begun = [parse("", "SELECT 1"), bind("", ""), execute("", 0)].concat();
+    raw.send(&[begun.clone(), sync(), begun].concat());
+    assert_eq!(raw.turn(), "12DCZI");
+    raw.send(&sync());
+    assert_eq!(raw.turn(), "12DCZI");
+    let refused = [query("COPY nosuch FROM STDIN"), message(b'd', b"1\n"), message(b'c', b"")];
+    raw.send(&refused.concat());
+    assert_eq!(raw.turn(), "EZI");
+}
+
 #[test]
 fn the_branch_is_told_when_it_changes() {
     let server = TestServer::start();

@@ -66,12 +66,17 @@ pub fn unions(body: &mut SetExpr) {
         }
     };
     parts.push(rest);
-    *body = joined(parts, &|left, right| SetExpr::SetOperation {
+    *body = union_all(parts);
+}
+
+/// UNION ALL of the parts, of which there is one at least and which come last to first.
+pub fn union_all(parts: Vec<SetExpr>) -> SetExpr {
+    joined(parts, &|left, right| SetExpr::SetOperation {
         op: SetOperator::Union,
         set_quantifier: SetQuantifier::All,
         left: Box::new(left),
         right: Box::new(right),
-    });
+    })
 }
 
 fn is_union_all(body: &SetExpr) -> bool {
@@ -104,7 +109,7 @@ fn joined<T>(mut parts: Vec<T>, link: &impl Fn(T, T) -> T) -> T {
         }
         parts = pairs;
     }
-    parts.pop().expect("a chain joins two parts or more")
+    parts.pop().expect("there is a part")
 }
 
 #[cfg(test)]

@@ -104,7 +104,10 @@ impl VisitorMut for Rewriter {
         if self.depth > 1 {
             values::give_types(&mut query.body);
         }
-        ControlFlow::Continue(())
+        match values::split_asking(query, self.depth == 1) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
