@@ -79,6 +79,10 @@ kinds! {
     IndeterminateType = "42P18",
     /// GROUP BY and aggregates that do not fit.
     Grouping = "42803",
+    /// Windows that contradict each other.
+    Windowing = "42P20",
+    /// A clause for another kind of object or function.
+    WrongObjectType = "42809",
     /// A value a function, setting or clause cannot take.
     InvalidValue = "22023",
     /// Text that is not a value of the type.

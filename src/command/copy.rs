@@ -8,23 +8,25 @@ use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::session_state::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::Writing;
+use super::foreign::Assignment;
 use super::write::gate::Gate;
 use super::write::values::{check_columns, default_of};
 use crate::activity::{CancelToken, Copying};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::copy::{
-    ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter, fit,
+    ColumnChoice, CopyColumn, CopyFormat, CopyHeader, CopyOptions, CopyReader, CopyWriter,
 };
 use crate::fault;
 use crate::parse;
 use crate::segment::{ParquetOut, ParquetRows};
+use crate::spec::Type;
 use crate::spec::text::TextOptions;
-use crate::spec::{Column, Type};
 use crate::store::{Load, Loaded, Table};
 use crate::vfs::{File, outside};
 
@@ -45,6 +47,7 @@ pub struct CopyInto {
     copying: Copying,
     cancel: CancelToken,
     text: TextOptions,
+    state: Arc<SessionState>,
 }
 
 enum Source {
@@ -94,6 +97,7 @@ impl CopyInto {
             copying,
             cancel: writing.reading.cancel.clone(),
             text: writing.reading.text.clone(),
+            state: Arc::clone(writing.state),
         })
     }
 
@@ -126,7 +130,7 @@ impl CopyInto {
         while !data.is_empty() {
             let Some(reader) = &mut self.reader else { break };
             if let Some(batch) = reader.read(&mut data)? {
-                self.push(&batch)?;
+                self.push(batch.columns(), batch.num_rows())?;
             }
         }
         Ok(())
@@ -154,51 +158,54 @@ impl CopyInto {
 
     fn write_parquet(&mut self, file: &File) -> Result<()> {
         let rows = ParquetRows::open(file)?;
-        let found = Arc::clone(rows.schema());
-        for (source, column) in self.columns.iter_mut().zip(&self.table.schema().columns) {
-            match (source, found.index_of(&column.name)) {
-                (Source::Field(at), Ok(position)) => *at = position,
-                (Source::Value(_), _) => {}
-                (Source::Field(_), Err(_)) => {
-                    return Err(Error::new(
-                        ErrorKind::UndefinedColumn,
-                        format!("\"{}\" has no column \"{}\"", file.name(), column.name),
-                    )
-                    .hint("name the columns the file has: COPY t (a, b) FROM …"));
-                }
-            }
-        }
+        let assignments = self.assignments(file, rows.schema())?;
         for batch in rows {
-            self.push(&batch?)?;
+            self.cancel.check()?;
+            let batch = batch?;
+            let fields = assignments.iter().map(|assignment| assignment.values(&batch, &self.text));
+            let fields = fields.collect::<Result<Vec<ArrayRef>>>()?;
+            self.push(&fields, batch.num_rows())?;
         }
         self.copying.add_bytes(usize::try_from(file.len()?).unwrap_or(usize::MAX));
         Ok(())
     }
 
-    fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// The columns of a file, each for the column of the table that has its name.
+    fn assignments(&mut self, file: &File, found: &Schema) -> Result<Vec<Assignment>> {
+        let mut assignments = Vec::new();
+        for (source, column) in self.columns.iter_mut().zip(&self.table.schema().columns) {
+            let Source::Field(at) = source else { continue };
+            let Ok(position) = found.index_of(&column.name) else {
+                return Err(Error::new(
+                    ErrorKind::UndefinedColumn,
+                    format!("\"{}\" has no column \"{}\"", file.name(), column.name),
+                )
+                .hint("name the columns the file has: COPY t (a, b) FROM …"));
+            };
+            *at = assignments.len();
+            let field = (position, found.field(position));
+            assignments.push(Assignment::new(&self.state, field, column)?);
+        }
+        Ok(assignments)
+    }
+
+    /// Takes rows: the fields in the types of their columns.
+    fn push(&mut self, fields: &[ArrayRef], count: usize) -> Result<()> {
         self.cancel.check()?;
-        self.copying.add_rows(batch.num_rows());
-        let schema = self.table.schema();
-        let column = |(source, column): (&Source, &Column)| -> Result<ArrayRef> {
-            let storage = column.data_type.arrow();
+        self.copying.add_rows(count);
+        let column = |source: &Source| -> Result<ArrayRef> {
             match source {
-                Source::Field(at) if *batch.column(*at).data_type() == storage => {
-                    Ok(Arc::clone(batch.column(*at)))
-                }
-                Source::Field(at) => fit(batch.column(*at), &column.data_type, &self.text),
+                Source::Field(at) => Ok(Arc::clone(&fields[*at])),
                 Source::Value(value) => {
-                    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                    let rows = RecordBatchOptions::new().with_row_count(Some(count));
                     let none = Arc::new(Schema::empty());
                     let none = RecordBatch::try_new_with_options(none, Vec::new(), &rows);
                     let value = value.evaluate(&none.map_err(fault::of_arrow)?);
-                    value
-                        .and_then(|value| value.into_array(batch.num_rows()))
-                        .map_err(fault::of_datafusion)
+                    value.and_then(|value| value.into_array(count)).map_err(fault::of_datafusion)
                 }
             }
         };
-        let columns: Vec<ArrayRef> =
-            self.columns.iter().zip(&schema.columns).map(column).collect::<Result<_>>()?;
+        let columns: Vec<ArrayRef> = self.columns.iter().map(column).collect::<Result<_>>()?;
         let rows =
             self.gate.admit(columns.clone()).map_err(|error| self.in_its_line(columns, error))?;
         self.load.push(&rows)
@@ -229,7 +236,7 @@ impl CopyInto {
     /// As [`CopyInto::write`]; UniqueViolation.
     pub fn finish(mut self) -> Result<(Arc<Table>, Loaded)> {
         if let Some(batch) = self.reader.as_mut().map(CopyReader::finish).transpose()?.flatten() {
-            self.push(&batch)?;
+            self.push(batch.columns(), batch.num_rows())?;
         }
         Ok((self.table, self.load.finish()?))
     }

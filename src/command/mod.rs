@@ -11,6 +11,7 @@ mod constraint;
 pub mod copy;
 mod depend;
 pub mod drop;
+mod foreign;
 mod generated;
 pub mod history;
 mod like;

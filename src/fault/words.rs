@@ -53,6 +53,12 @@ pub(super) fn of_running(kind: ErrorKind, text: &str) -> Error {
     if let Some((_, of)) = text.strip_prefix("value of ").and(text.rsplit_once(" out of range ")) {
         return out_of_range(of);
     }
+    let beyond = ["too large to store in a Decimal", "too small to store in a Decimal"];
+    if beyond.iter().any(|words| text.contains(words))
+        || text.starts_with("Cannot cast to Decimal") && text.contains("Overflowing on")
+    {
+        return Error::new(ErrorKind::OutOfRange, "numeric field overflow");
+    }
     plain(kind, text)
 }
 

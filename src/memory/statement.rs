@@ -1,13 +1,12 @@
 //! What the operators of one statement may reserve.
 //!
-//! Operators that spill are asked to before the statement's bound is reached, and none of them takes what
-//! another needs to work at all: several sorts run at once, and one that was left nothing could not even
-//! spill.
+//! Operators that spill are asked to before the statement's bound is reached, and each has a share of its
+//! own: several sorts run at once, and one that was left nothing could not even spill. What sorts merge
+//! with cannot be spilled, takes what it gets, and needs up to what is sorted: it has shares too.
 //!
 //! ```text
-//! |<------------------------ bound of the statement ------------------------>|
-//! |<---------------- operators that spill ---------------->|<-- the others -->|
-//!   sort 0 ########   sort 1 ##......   sort 2 ........        . kept for it: its floor
+//! |<------------------------- bound of the statement -------------------------->|
+//! |<- sort 0 ->|<- sort 1 ->|<- sort 2 ->|<-- their merges -->|<-- the others -->|
 //! ```
 
 use std::collections::HashMap;
@@ -28,11 +27,11 @@ use super::{Running, Shared};
 /// where two of its inputs do so at once its reader can wait in one file for what is in the other, for
 /// ever. So it gets what it asks for; what it holds counts, so that others spill the earlier.
 const EXCHANGE: &str = "RepartitionExec[";
-/// What operators that spill may hold together, in parts of the statement's bound: merging what they spilled
-/// takes memory that cannot be spilled.
-const SPILLABLE_PERCENT: usize = 75;
-/// What is kept for each of them, if there is enough for all.
-const FLOOR_BYTES: usize = 32 << 20;
+/// What a sort merges its runs with.
+const MERGE: &str = "ExternalSorterMerge[";
+/// What is kept for the others, a third of the statement's bound at most. Of the rest operators that spill
+/// may hold one half together, and what they merge with the other.
+const OTHERS_BYTES: usize = 32 << 20;
 
 /// The pool of one statement.
 #[derive(Debug)]
@@ -40,50 +39,46 @@ pub(super) struct StatementPool {
     id: u64,
     running: Arc<Running>,
     memory: Arc<Shared>,
-    spillers: Mutex<Spillers>,
+    shares: Mutex<Shares>,
 }
 
-/// Operators that spill, and what each of them holds.
-#[derive(Debug)]
-struct Spillers {
-    limit_bytes: usize,
+/// Operators that have a share, and what each of them holds.
+#[derive(Debug, Default)]
+struct Shares {
+    spillers: usize,
     held_bytes: HashMap<usize, usize>,
 }
 
-impl Spillers {
-    fn floor_bytes(&self) -> usize {
-        FLOOR_BYTES.min(self.limit_bytes / self.held_bytes.len().max(1))
-    }
+/// What an operator is to the pool.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Exchange,
+    Spiller,
+    Merge,
+    Other,
+}
 
-    /// Whether one of them may hold so much more: up to its floor always, beyond it what the floors of the
-    /// others leave.
-    fn admits(&self, consumer: usize, additional: usize) -> bool {
-        let floor = self.floor_bytes();
-        let own = self.held_bytes.get(&consumer).map_or(additional, |held| held + additional);
-        let others = self.held_bytes.iter().filter(|(other, _)| **other != consumer);
-        let kept: usize = others.map(|(_, held)| (*held).max(floor)).sum();
-        own <= floor || own.saturating_add(kept) <= self.limit_bytes
-    }
-
-    fn grow(&mut self, consumer: usize, additional: usize) {
-        if let Some(held) = self.held_bytes.get_mut(&consumer) {
-            *held += additional;
-        }
-    }
-
-    fn shrink(&mut self, consumer: usize, less: usize) {
-        if let Some(held) = self.held_bytes.get_mut(&consumer) {
-            *held = held.saturating_sub(less);
-        }
+fn kind(consumer: &MemoryConsumer) -> Kind {
+    match consumer.name() {
+        name if name.starts_with(EXCHANGE) => Kind::Exchange,
+        name if name.starts_with(MERGE) => Kind::Merge,
+        _ if consumer.can_spill() => Kind::Spiller,
+        _ => Kind::Other,
     }
 }
 
-fn is_exchange(consumer: &MemoryConsumer) -> bool {
-    consumer.name().starts_with(EXCHANGE)
-}
-
-fn spills(consumer: &MemoryConsumer) -> bool {
-    consumer.can_spill() && !is_exchange(consumer)
+impl Shares {
+    /// Whether an operator may hold so much more.
+    fn admits(&self, consumer: &MemoryConsumer, additional: usize, limit_bytes: usize) -> bool {
+        let others = OTHERS_BYTES.min(limit_bytes / 3);
+        let share = (limit_bytes - others) / 2 / self.spillers.max(1);
+        let held = self.held_bytes.get(&consumer.id()).copied().unwrap_or_default();
+        match kind(consumer) {
+            Kind::Spiller => held + additional <= share,
+            Kind::Merge => held + additional <= share,
+            Kind::Exchange | Kind::Other => true,
+        }
+    }
 }
 
 fn take(counter: &AtomicUsize, additional: usize, limit: usize) -> bool {
@@ -96,9 +91,7 @@ fn take(counter: &AtomicUsize, additional: usize, limit: usize) -> bool {
 
 impl StatementPool {
     pub(super) fn new(id: u64, running: Arc<Running>, memory: Arc<Shared>) -> Self {
-        let limit_bytes = memory.statement_limit_bytes / 100 * SPILLABLE_PERCENT;
-        let spillers = Mutex::new(Spillers { limit_bytes, held_bytes: HashMap::new() });
-        StatementPool { id, running, memory, spillers }
+        StatementPool { id, running, memory, shares: Mutex::default() }
     }
 
     fn refused(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionError {
@@ -138,48 +131,47 @@ impl MemoryPool for StatementPool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        if spills(consumer) {
-            self.spillers.lock().held_bytes.insert(consumer.id(), 0);
-        }
+        let mut shares = self.shares.lock();
+        shares.spillers += usize::from(kind(consumer) == Kind::Spiller);
+        shares.held_bytes.insert(consumer.id(), 0);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        if spills(consumer) {
-            self.spillers.lock().held_bytes.remove(&consumer.id());
-        }
+        let mut shares = self.shares.lock();
+        shares.spillers -= usize::from(kind(consumer) == Kind::Spiller);
+        shares.held_bytes.remove(&consumer.id());
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
         self.running.reserved_bytes.fetch_add(additional, Ordering::Relaxed);
         self.memory.reserved_bytes.fetch_add(additional, Ordering::Relaxed);
-        if spills(reservation.consumer()) {
-            self.spillers.lock().grow(reservation.consumer().id(), additional);
+        if let Some(held) = self.shares.lock().held_bytes.get_mut(&reservation.consumer().id()) {
+            *held += additional;
         }
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.running.reserved_bytes.fetch_sub(shrink, Ordering::Relaxed);
         self.memory.reserved_bytes.fetch_sub(shrink, Ordering::Relaxed);
-        if spills(reservation.consumer()) {
-            self.spillers.lock().shrink(reservation.consumer().id(), shrink);
+        if let Some(held) = self.shares.lock().held_bytes.get_mut(&reservation.consumer().id()) {
+            *held = held.saturating_sub(shrink);
         }
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let consumer = reservation.consumer();
-        if is_exchange(consumer) {
+        if kind(consumer) == Kind::Exchange {
             self.grow(reservation, additional);
             return Ok(());
         }
-        if !spills(consumer) {
-            let taken = self.take(additional);
-            return if taken { Ok(()) } else { Err(self.refused(reservation, additional)) };
-        }
-        let mut spillers = self.spillers.lock();
-        if !spillers.admits(consumer.id(), additional) || !self.take(additional) {
+        let mut shares = self.shares.lock();
+        let limit_bytes = self.memory.statement_limit_bytes;
+        if !shares.admits(consumer, additional, limit_bytes) || !self.take(additional) {
             return Err(self.refused(reservation, additional));
         }
-        spillers.grow(consumer.id(), additional);
+        if let Some(held) = shares.held_bytes.get_mut(&consumer.id()) {
+            *held += additional;
+        }
         Ok(())
     }
 
@@ -226,29 +218,26 @@ mod tests {
     }
 
     #[test]
-    fn a_sort_leaves_the_others_their_part() {
+    fn each_sort_has_its_share() {
         let (_memory, statement) = statement(1_000);
-        let sorts = ["a", "b", "c"].map(|name| consumer(&statement, name, true));
-        assert!(sorts[0].try_grow(251).is_err(), "a third of 750 is kept for each");
-        for sort in &sorts {
-            sort.try_grow(250).expect("its own part");
+        let alone = consumer(&statement, "ExternalSorter[0]", true);
+        alone.try_grow(333).expect("all that may be spilled");
+        assert!(alone.try_grow(1).is_err());
+        alone.free();
+        let sorts = ["ExternalSorter[1]", "Aggregate"].map(|name| consumer(&statement, name, true));
+        for sort in sorts.iter().chain([&alone]) {
+            sort.try_grow(111).expect("its own share");
             assert!(sort.try_grow(1).is_err());
         }
-        let merge = consumer(&statement, "merge", false);
-        merge.try_grow(250).expect("what cannot be spilled has the rest");
+        let merge = consumer(&statement, "ExternalSorterMerge[0]", false);
+        merge.try_grow(111).expect("as much as is sorted");
         assert!(merge.try_grow(1).is_err());
-    }
-
-    #[test]
-    fn a_sort_takes_what_no_other_needs() {
-        let limit = 1 << 30;
-        let (_memory, statement) = statement(limit as u64);
-        let sorts = ["a", "b", "c"].map(|name| consumer(&statement, name, true));
-        let most = limit / 100 * SPILLABLE_PERCENT - 2 * FLOOR_BYTES;
-        sorts[0].try_grow(most).expect("all but what is kept for two");
-        assert!(sorts[0].try_grow(1).is_err());
-        sorts[1].try_grow(FLOOR_BYTES).expect("its floor");
+        let other = consumer(&statement, "HashJoinInput", false);
+        other.try_grow(556).expect("the rest");
+        assert!(other.try_grow(1).is_err());
         drop(sorts);
-        consumer(&statement, "d", true).try_grow(limit / 100 * SPILLABLE_PERCENT).expect("all");
+        alone.try_grow(0).expect("still there");
+        other.free();
+        alone.try_grow(222).expect("the shares of those that ended");
     }
 }

@@ -102,29 +102,45 @@ impl Grammar<'_> {
     pub(super) fn copy(&mut self) -> Result<Statement> {
         self.expects("COPY")?;
         let mut options = CopyOptions::default();
-        let mut format = self.accepts("BINARY").then_some(CopyFormat::Binary);
+        let mut said = Said::default();
+        let mut format = None;
+        if self.accepts("BINARY") {
+            said.add("format", self.position())?;
+            format = Some(CopyFormat::Binary);
+        }
         let target = self.copy_target()?;
         let from = self.expects_one(&["FROM", "TO"])? == "FROM";
         if from && matches!(target, CopyTarget::Query(_)) {
             return Err(self.refuse(ErrorKind::Syntax, "COPY of a query goes only TO"));
         }
         let location = self.copy_location(from)?;
+        let position = self.position();
         if self.accepts("USING DELIMITERS") || self.accepts("DELIMITERS") {
+            said.add("delimiter", position)?;
             options.delimiter = Some(self.byte("delimiter")?);
         }
         self.accepts("WITH");
         match self.accepts_sign(&Token::LParen) {
             true => {
-                self.list(|g| g.copy_option(&mut options, &mut format))?;
+                self.list(|g| {
+                    let position = g.position();
+                    let name = g.copy_option(&mut options, &mut format)?;
+                    said.add(&name, position)
+                })?;
                 self.expects_sign(&Token::RParen)?;
             }
-            false => while self.old_copy_option(&mut options, &mut format)? {},
+            false => loop {
+                let position = self.position();
+                let Some(name) = self.old_copy_option(&mut options, &mut format)? else { break };
+                said.add(name, position)?;
+            },
         }
         let filter = match from && self.accepts("WHERE") {
             true => Some(self.expr()?),
             false => None,
         };
         options.format = format.unwrap_or_else(|| location.format());
+        options.check(from)?;
         Ok(Statement::Copy(Box::new(Copy { target, from, location, options, filter })))
     }
 
@@ -153,12 +169,12 @@ impl Grammar<'_> {
         self.string().map(CopyLocation::File)
     }
 
-    /// One option of the parenthesised form.
+    /// One option of the parenthesised form; its name.
     fn copy_option(
         &mut self,
         options: &mut CopyOptions,
         format: &mut Option<CopyFormat>,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let name = self.name()?.to_lowercase();
         match name.as_str() {
             "format" => {
@@ -185,50 +201,56 @@ impl Grammar<'_> {
                     true => "true".to_owned(),
                     false => self.setting_value()?,
                 };
-                options.other.push((name, value));
+                options.other.push((name.clone(), value));
             }
         }
-        Ok(())
+        Ok(name)
     }
 
-    /// One option of the form before PostgreSQL 9.0; false where none is left.
+    /// One option of the form before PostgreSQL 9.0; its name, None where no option is left.
     fn old_copy_option(
         &mut self,
         options: &mut CopyOptions,
         format: &mut Option<CopyFormat>,
-    ) -> Result<bool> {
-        if self.accepts("BINARY") {
-            *format = Some(CopyFormat::Binary);
-        } else if self.accepts("CSV") {
-            *format = Some(CopyFormat::Csv);
-        } else if self.accepts("PARQUET") {
-            *format = Some(CopyFormat::Parquet);
-        } else if self.accepts("HEADER") {
-            options.header = CopyHeader::Yes;
-        } else if self.accepts("FREEZE") {
-            options.freeze = true;
-        } else if self.accepts("DELIMITER") {
-            options.delimiter = Some(self.old_byte("delimiter")?);
-        } else if self.accepts("NULL") {
-            self.accepts("AS");
-            options.null = Some(self.string()?);
-        } else if self.accepts("QUOTE") {
-            options.quote = Some(self.old_byte("quote")?);
-        } else if self.accepts("ESCAPE") {
-            options.escape = Some(self.old_byte("escape")?);
-        } else if self.accepts("ENCODING") {
-            options.encoding = Some(self.string()?);
-        } else if self.accepts("FORCE NOT NULL") {
-            options.force_not_null = Some(self.list(Self::name)?);
-        } else if self.accepts("FORCE NULL") {
-            options.force_null = Some(self.list(Self::name)?);
-        } else if self.accepts("FORCE QUOTE") {
-            let all = self.accepts_sign(&Token::Mul);
-            options.force_quote = Some(if all { Vec::new() } else { self.list(Self::name)? });
-        } else {
-            return Ok(false);
+    ) -> Result<Option<&'static str>> {
+        let words = [
+            ("BINARY", "format"),
+            ("CSV", "format"),
+            ("PARQUET", "format"),
+            ("HEADER", "header"),
+            ("FREEZE", "freeze"),
+            ("DELIMITER", "delimiter"),
+            ("NULL", "null"),
+            ("QUOTE", "quote"),
+            ("ESCAPE", "escape"),
+            ("ENCODING", "encoding"),
+            ("FORCE NOT NULL", "force_not_null"),
+            ("FORCE NULL", "force_null"),
+            ("FORCE QUOTE", "force_quote"),
+        ];
+        let Some((word, name)) = words.into_iter().find(|(word, _)| self.accepts(word)) else {
+            return Ok(None);
+        };
+        match name {
+            "format" => *format = CopyFormat::named(&word.to_ascii_lowercase()),
+            "header" => options.header = CopyHeader::Yes,
+            "freeze" => options.freeze = true,
+            "delimiter" => options.delimiter = Some(self.old_byte("delimiter")?),
+            "null" => {
+                self.accepts("AS");
+                options.null = Some(self.string()?);
+            }
+            "quote" => options.quote = Some(self.old_byte("quote")?),
+            "escape" => options.escape = Some(self.old_byte("escape")?),
+            "encoding" => options.encoding = Some(self.string()?),
+            "force_not_null" => options.force_not_null = Some(self.list(Self::name)?),
+            "force_null" => options.force_null = Some(self.list(Self::name)?),
+            _ => {
+                let all = self.accepts_sign(&Token::Mul);
+                options.force_quote = Some(if all { Vec::new() } else { self.list(Self::name)? });
+            }
         }
-        Ok(true)
+        Ok(Some(name))
     }
 
     fn old_byte(&mut self, what: &str) -> Result<u8> {
@@ -278,6 +300,69 @@ impl Grammar<'_> {
             true => Ok(Vec::new()),
             false => self.columns(),
         }
+    }
+}
+
+/// The options that were said.
+#[derive(Default)]
+struct Said(Vec<String>);
+
+impl Said {
+    /// # Errors
+    /// Syntax where it was said before.
+    fn add(&mut self, name: &str, position: usize) -> Result<()> {
+        if self.0.iter().any(|other| other == name) {
+            let message = "conflicting or redundant options";
+            return Err(Error::new(ErrorKind::Syntax, message).at(position));
+        }
+        self.0.push(name.to_owned());
+        Ok(())
+    }
+}
+
+impl CopyOptions {
+    /// Refuses what would have no effect.
+    ///
+    /// # Errors
+    /// NotSupported; Syntax for an option of lines in a format without lines.
+    fn check(&self, from: bool) -> Result<()> {
+        let has_header = self.header != CopyHeader::No;
+        let format = match self.format {
+            CopyFormat::Binary => Some("BINARY"),
+            CopyFormat::Parquet => Some("PARQUET"),
+            CopyFormat::Text | CopyFormat::Csv => None,
+        };
+        let of_lines = [
+            (self.delimiter.is_some(), "DELIMITER", ErrorKind::Syntax),
+            (self.null.is_some(), "NULL", ErrorKind::Syntax),
+            (has_header, "HEADER", ErrorKind::NotSupported),
+        ];
+        if let Some(format) = format
+            && let Some((_, option, kind)) = of_lines.into_iter().find(|(there, _, _)| *there)
+        {
+            let message = format!("cannot specify {option} in {format} mode");
+            return Err(Error::new(kind, message));
+        }
+        let not_supported = |message: String| Err(Error::new(ErrorKind::NotSupported, message));
+        if self.header == CopyHeader::Match && !from {
+            return not_supported("cannot use \"match\" with HEADER in COPY TO".to_owned());
+        }
+        for (there, option, only) in [
+            (self.quote.is_some(), "quote", None),
+            (self.escape.is_some(), "escape", None),
+            (self.force_quote.is_some(), "force quote", Some(false)),
+            (self.force_not_null.is_some(), "force not null", Some(true)),
+            (self.force_null.is_some(), "force null", Some(true)),
+        ] {
+            if there && self.format != CopyFormat::Csv {
+                return not_supported(format!("COPY {option} available only in CSV mode"));
+            }
+            if there && only.is_some_and(|only| only != from) {
+                let way = if from { "TO" } else { "FROM" };
+                return not_supported(format!("COPY {option} only available using COPY {way}"));
+            }
+        }
+        Ok(())
     }
 }
 

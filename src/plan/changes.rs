@@ -357,9 +357,17 @@ fn diff_of_table(
         found.as_ref().err().is_some_and(|e| e.kind() == ErrorKind::UndefinedTable)
     };
     let (old, new) = match (missing(&old), missing(&new)) {
-        (false, true) => (Some(old?), None),
+        // It may have another name there.
+        (false, true) => {
+            let old = old?;
+            let new = to.table_by_id(old.id())?;
+            (Some(old), new)
+        }
         // Of a table that is missing on both sides the newer one's error is told.
-        (true, _) => (None, Some(new?)),
+        (true, _) => {
+            let new = new?;
+            (from.table_by_id(new.id())?, Some(new))
+        }
         (false, false) => (Some(old?), Some(new?)),
     };
     let same = matches!((&old, &new), (Some(old), Some(new)) if old.id() == new.id());
@@ -432,16 +440,25 @@ fn pair(
             })
         };
         let (from, to) = (value("before", old, new)?, value("after", new, old)?);
-        let alike = BinaryExpr::new(
-            Box::new(from.clone()),
-            Operator::IsNotDistinctFrom,
-            Box::new(to.clone()),
-        );
-        equal = equal.and(Expr::BinaryExpr(alike));
+        equal = equal.and(match comparable(old, new, name) {
+            true => Expr::BinaryExpr(BinaryExpr::new(
+                Box::new(from.clone()),
+                Operator::IsNotDistinctFrom,
+                Box::new(to.clone()),
+            )),
+            false => from.clone().is_null().and(to.clone().is_null()),
+        });
         output.push(from.alias(format!("from_{name}")));
         output.push(to.alias(format!("to_{name}")));
     }
     joined.filter(not(equal))?.project(output)?.build()
+}
+
+/// Whether values of a column have a type in common, where both tables have it: values of others are
+/// never the same.
+fn comparable(old: &Table, new: &Table, name: &str) -> bool {
+    let of = |table: &Table| table.schema().column_named(name).map(|(_, c)| c.data_type.clone());
+    of(old).zip(of(new)).is_none_or(|(old, new)| old.common(&new).is_some())
 }
 
 /// The tables that differ, with how many rows.

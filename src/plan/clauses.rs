@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
     VisitMut, VisitorMut,
 };
 
+use super::windows;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Makes a query one whose every clause is planned.
@@ -28,11 +29,12 @@ impl VisitorMut for Clauses {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        flow(fetch_to_limit(query).and_then(|()| check_query(query)))
+        let checked = fetch_to_limit(query).and_then(|()| check_query(query));
+        flow(checked.and_then(|()| windows::of_order(query)))
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
-        flow(check_select(select))
+        flow(check_select(select).and_then(|()| windows::of_select(select)))
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {

@@ -10,14 +10,16 @@ use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, Query, SelectItem, SetExpr, Statement, TableWithJoins, With,
 };
 
-use super::clauses;
 use super::extent::{check_plan, check_query};
 use super::given::Given;
+use super::like_named::tell_apart;
+use super::multiplicity::counted;
 use super::pg_catalog::output_names::{name_inner, name_outputs, shown};
 use super::pg_catalog::rewrite::rewrite_query;
 use super::scope::{Reading, Scope};
 use super::thread::apart;
 use super::type_resolution::with_types_resolved;
+use super::{call_clauses, clauses, with_versions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault;
 use crate::parse;
@@ -86,14 +88,18 @@ fn plan_named(
     given: &[Given],
 ) -> Result<Planned> {
     check_query(&query)?;
+    with_versions::check(&query)?;
+    call_clauses::check(&query, state)?;
     clauses::honour(&mut query)?;
     rewrite_query(&mut query)?;
+    tell_apart(&mut query, state);
     let scope = Scope::new(reading.clone(), state).with_given(given);
     let planner = SqlToRel::new_with_options(&scope, scope.parser_options());
     let mut context = context_of(reading);
     let plan = planner
         .sql_statement_to_plan_with_context(Statement::Query(Box::new(query)), &mut context)
         .and_then(with_types_resolved)
+        .and_then(counted)
         .map_err(fault::of_datafusion)?;
     check_plan(&plan)?;
     Ok(Planned { plan })

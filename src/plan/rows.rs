@@ -51,6 +51,18 @@ impl RowExpression {
             .sql_to_expr(tree, &columns, &mut PlannerContext::new())
             .map_err(fault::of_datafusion)?;
         of_one_row(&expr, what)?;
+        RowExpression::of_planned(state, columns, expr)
+    }
+
+    /// Makes an expression over such columns ready.
+    ///
+    /// # Errors
+    /// Whatever analysing it gives.
+    pub fn of_planned(
+        state: &SessionState,
+        columns: DFSchema,
+        expr: Expr,
+    ) -> Result<RowExpression> {
         let volatile = expr.is_volatile();
         let rows = LogicalPlan::EmptyRelation(EmptyRelation {
             produce_one_row: false,
@@ -65,7 +77,7 @@ impl RowExpression {
             .execute_and_check(plan, state.config_options(), |_, _| {})
             .map_err(fault::of_datafusion)?;
         let LogicalPlan::Projection(projection) = analyzed else {
-            return Err(Error::new(ErrorKind::Internal, format!("{what} is not one expression")));
+            return Err(Error::new(ErrorKind::Internal, "a value is not one expression"));
         };
         let data_type = projection.schema.field(0).data_type().clone();
         let expr = projection.expr[0].clone().unalias();

@@ -3,8 +3,10 @@
 //!
 //! DataFusion settles it while it analyses a plan; until then such a column has the type of the first
 //! place, and a client would be told that one. Here it is settled as soon as a query is planned, and as
-//! PostgreSQL does it: a quoted text takes the type of what stands beside it, integers become floats, and
-//! what has no common type is an error, not text.
+//! PostgreSQL does it: a quoted text takes the type of what stands beside it, integers and numerics become
+//! floats, and what has no common type is an error, not text.
+
+mod doubles;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use datafusion::logical_expr::{
 };
 
 use super::expressions::rewrite_expressions;
-use super::functions::holding;
+use super::functions::{holding, is_as_written};
 use super::scope::external;
 use crate::error::{Error, ErrorKind};
 use crate::spec::Type;
@@ -38,6 +40,7 @@ pub fn with_types_resolved(plan: LogicalPlan) -> Result<LogicalPlan> {
         let node = rewrite_expressions(node, |expr, schema| match expr {
             Expr::Case(case) => settle_case(case, schema),
             Expr::ScalarFunction(call) => settle_call(call, schema),
+            Expr::InSubquery(list) => doubles::settle_in(list, schema),
             other => Ok(Transformed::no(other)),
         })?;
         match node.transformed {
@@ -51,11 +54,12 @@ pub fn with_types_resolved(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn has_several_places(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_));
+        found |= matches!(node, LogicalPlan::Union(_) | LogicalPlan::RecursiveQuery(_))
+            || doubles::could_be(node);
         node.apply_expressions(|expr| {
             found |= expr.exists(|expr| {
                 Ok(match expr {
-                    Expr::Case(_) => true,
+                    Expr::Case(_) | Expr::InSubquery(_) => true,
                     Expr::ScalarFunction(call) => is_of_one_type(call),
                     _ => false,
                 })
@@ -74,6 +78,8 @@ fn settle(node: LogicalPlan) -> Result<LogicalPlan> {
             check_recursion(&query)?;
             Ok(LogicalPlan::RecursiveQuery(query))
         }
+        LogicalPlan::Values(values) => doubles::settle_values(values).map(LogicalPlan::Values),
+        LogicalPlan::Join(join) => doubles::settle_join(join).map(LogicalPlan::Join),
         other => Ok(other),
     }
 }
@@ -82,6 +88,8 @@ fn settle(node: LogicalPlan) -> Result<LogicalPlan> {
 struct Place {
     field: FieldRef,
     open: Option<Open>,
+    /// A number as it is written, which is a numeric beside numerics and a double beside doubles.
+    written: bool,
 }
 
 /// The texts of a place, in all its rows; none where it is NULL.
@@ -90,7 +98,11 @@ type Open = Vec<String>;
 /// The type of the first place that decides it.
 fn common(what: &str, places: &[Place]) -> Result<Option<FieldRef>> {
     let mut found: Option<FieldRef> = None;
-    for place in places.iter().filter(|place| place.open.is_none()) {
+    let (written, typed): (Vec<&Place>, Vec<&Place>) =
+        places.iter().filter(|place| place.open.is_none()).partition(|place| place.written);
+    let typed = typed.into_iter().map(|place| (place, wider as Wider));
+    let written = written.into_iter().map(|place| (place, wider_for_written as Wider));
+    for (place, wider) in typed.chain(written) {
         let next = &place.field;
         found = Some(match found {
             None => Arc::clone(next),
@@ -123,7 +135,15 @@ fn for_text(field: FieldRef, text: &str) -> FieldRef {
     }
 }
 
+type Wider = fn(&DataType, &DataType) -> Option<DataType>;
+
+/// A double where one of the two is a float and the other a numeric.
 fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+    let is_double = a.is_floating() && b.is_decimal() || a.is_decimal() && b.is_floating();
+    if is_double { Some(DataType::Float64) } else { wider_for_written(a, b) }
+}
+
+fn wider_for_written(a: &DataType, b: &DataType) -> Option<DataType> {
     use DataType::{Date32, Timestamp};
     match (a, b) {
         (Date32, Timestamp(..)) => Some(b.clone()),
@@ -157,7 +177,8 @@ fn settle_case(mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
 }
 
 fn place(expr: &Expr, schema: &DFSchema) -> Result<Place> {
-    Ok(Place { field: expr.to_field(schema)?.1, open: open(expr) })
+    let written = is_as_written(expr, schema);
+    Ok(Place { field: expr.to_field(schema)?.1, open: open(expr), written })
 }
 
 fn open(expr: &Expr) -> Option<Open> {
@@ -185,12 +206,17 @@ fn settle_call(mut call: ScalarFunction, schema: &DFSchema) -> Result<Transforme
         true => places().and_then(|places| common("", &places)).ok().flatten(),
         false => None,
     };
-    let Some(to) = to.filter(|to| to.data_type().is_decimal()) else {
+    let Some(to) = to.filter(|to| to.data_type().is_decimal() || to.data_type().is_floating())
+    else {
         return Ok(Transformed::no(Expr::ScalarFunction(call)));
     };
     let mut changed = false;
     for arg in &mut call.args {
-        if open(arg).is_some_and(|texts| !texts.is_empty()) {
+        let becomes = match to.data_type() {
+            DataType::Float64 => arg.get_type(schema).is_ok_and(|of| of.is_decimal()),
+            of => of.is_decimal() && open(arg).is_some_and(|texts| !texts.is_empty()),
+        };
+        if becomes {
             *arg = cast_to(std::mem::take(arg), &to);
             changed = true;
         }
@@ -226,6 +252,7 @@ fn settle_union(union: Union) -> Result<LogicalPlan> {
         let places = union.inputs.iter().map(|input| Place {
             field: Arc::clone(input.schema().field(column)),
             open: shown_open(input, column),
+            written: shown_written(input, column),
         });
         types.push(common("UNION", &places.collect::<Vec<_>>())?);
     }
@@ -250,6 +277,24 @@ fn shown_open(plan: &LogicalPlan, column: usize) -> Option<Open> {
         }
         LogicalPlan::SubqueryAlias(alias) => shown_open(&alias.input, column),
         _ => plan.schema().field(column).data_type().is_null().then(Vec::new),
+    }
+}
+
+/// Whether a column is nothing but numbers as they are written.
+fn shown_written(plan: &LogicalPlan, column: usize) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => match &projection.expr[column] {
+            Expr::Column(inner) => {
+                let column = projection.input.schema().maybe_index_of_column(inner);
+                column.is_some_and(|column| shown_written(&projection.input, column))
+            }
+            expr => is_as_written(expr, projection.input.schema()),
+        },
+        LogicalPlan::Values(values) => {
+            values.values.iter().all(|row| is_as_written(&row[column], &values.schema))
+        }
+        LogicalPlan::SubqueryAlias(alias) => shown_written(&alias.input, column),
+        _ => false,
     }
 }
 
@@ -282,7 +327,10 @@ fn check_recursion(query: &RecursiveQuery) -> Result<()> {
         let Expr::Cast(Cast { expr, field }) = expr else { continue };
         let from = expr.to_field(projection.input.schema())?.1;
         let is_whole = field.data_type().is_integer() && !from.data_type().is_integer();
-        if is_whole && from.data_type().is_numeric() {
+        let is_double = field.data_type().is_decimal()
+            && from.data_type().is_floating()
+            && !is_as_written(&expr, projection.input.schema());
+        if is_whole && from.data_type().is_numeric() || is_double {
             let name = |field: &FieldRef| Type::of_field(field).map(|of| of.to_string());
             let (to, from) = (name(&field).unwrap_or_default(), name(&from).unwrap_or_default());
             let message = format!(

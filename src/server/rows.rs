@@ -176,16 +176,17 @@ impl Rows {
         let columns = u16::try_from(encoders.len()).map_err(|_| too_wide())?;
         let full = out.len().saturating_add(room.max(1));
         let last = first.saturating_add(max_rows).min(batch.num_rows());
+        let mut whole = WholeMessages::new(out);
         for row in first..last {
-            let at = reply::open(out, b'D');
-            out.extend_from_slice(&columns.to_be_bytes());
-            encoders.iter().for_each(|encoder| encoder.append(row, out));
-            if i32::try_from(out.len() - at).is_err() {
-                out.truncate(at - 1);
+            let at = reply::open(whole.out, b'D');
+            whole.out.extend_from_slice(&columns.to_be_bytes());
+            encoders.iter().for_each(|encoder| encoder.append(row, whole.out));
+            if i32::try_from(whole.out.len() - at).is_err() {
                 return Err(too_wide());
             }
-            reply::close(out, at);
-            if out.len() >= full {
+            reply::close(whole.out, at);
+            whole.end_message();
+            if whole.out.len() >= full {
                 return Ok(row + 1 - first);
             }
         }
@@ -234,6 +235,30 @@ impl Rows {
     }
 }
 
+/// Replies in the making: what is no whole message when this ends, in an error or a panic, is taken back,
+/// so that the next message is read as one.
+struct WholeMessages<'a> {
+    out: &'a mut Vec<u8>,
+    whole: usize,
+}
+
+impl<'a> WholeMessages<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        let whole = out.len();
+        WholeMessages { out, whole }
+    }
+
+    fn end_message(&mut self) {
+        self.whole = self.out.len();
+    }
+}
+
+impl Drop for WholeMessages<'_> {
+    fn drop(&mut self) {
+        self.out.truncate(self.whole);
+    }
+}
+
 fn too_wide() -> Error {
     Error::new(ErrorKind::LimitExceeded, "a row is larger than the protocol can say")
         .hint("select fewer columns, or parts of the large values")
@@ -257,5 +282,26 @@ impl Encoder<'_> {
         }
         let length = (out.len() - at - 4) as u32;
         out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_leaves_whole_messages() {
+        let mut out = b"before".to_vec();
+        let encode = AssertUnwindSafe(|| {
+            let mut whole = WholeMessages::new(&mut out);
+            whole.out.extend_from_slice(b", a row");
+            whole.end_message();
+            whole.out.extend_from_slice(b", half");
+            panic!("a value that cannot be shown");
+        });
+        assert!(catch_unwind(encode).is_err());
+        assert_eq!(out, b"before, a row");
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::SessionConfig;
 use parking_lot::Mutex;
@@ -65,7 +66,7 @@ impl Database {
             Error::new(ErrorKind::Io, "the memory watch could not start").caused_by(cause)
         })?;
         memory::charge_tasks();
-        let runtime = runtime(&store, path)?;
+        let runtime = runtime(&store, path, &settings)?;
         Ok(Database(Arc::new(Inner {
             activity: Activity::new(settings.clock.clone()),
             started_us: settings.clock.now_us(),
@@ -220,7 +221,7 @@ impl Database {
     pub fn close(self) {}
 }
 
-fn runtime(store: &Store, path: &Path) -> Result<Arc<RuntimeEnv>> {
+fn runtime(store: &Store, path: &Path, settings: &Settings) -> Result<Arc<RuntimeEnv>> {
     store.vfs().make_dir("tmp/spill")?;
     let spill = path.join("tmp").join("spill");
     // A fifth of what is free: a query that spills must not fill the disk that commits need.
@@ -228,7 +229,10 @@ fn runtime(store: &Store, path: &Path) -> Result<Arc<RuntimeEnv>> {
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill]))
         .with_max_temp_directory_size(bound);
-    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build_arc();
+    // Every statement runs with a pool of its own; by this one plans know what it may hold.
+    let bytes = usize::try_from(settings.statement_memory_limit_bytes).unwrap_or(usize::MAX);
+    let builder = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(GreedyMemoryPool::new(bytes)));
+    let runtime = builder.with_disk_manager_builder(disk).build_arc();
     runtime.map_err(fault::of_datafusion)
 }
 

@@ -68,6 +68,9 @@ impl Session {
         if work.block != Block::Explicit {
             work.read_only = self.settings.lock().is("default_transaction_read_only", "on");
         }
+        if work.block == Block::None {
+            self.settings.lock().commit();
+        }
         if work.block == Block::None || work.began_us == 0 {
             work.began_us = now_us;
         }

@@ -83,9 +83,17 @@ pub(super) struct SessionSettings {
     /// By lower-case name: those that differ from their default.
     values: BTreeMap<String, String>,
     defaults: BTreeMap<String, String>,
-    /// What SET LOCAL covers until the transaction ends.
-    covered: Vec<(String, Option<String>)>,
+    /// What the transaction has set, oldest first.
+    set: Vec<Assigned>,
     changes: Vec<(String, String)>,
+}
+
+/// A setting that a transaction assigned.
+struct Assigned {
+    name: String,
+    before: Option<String>,
+    /// None for SET LOCAL, which ends with the transaction.
+    after: Option<Option<String>>,
 }
 
 impl SessionSettings {
@@ -97,7 +105,7 @@ impl SessionSettings {
         SessionSettings {
             values: BTreeMap::new(),
             defaults: defaults.into(),
-            covered: Vec::new(),
+            set: Vec::new(),
             changes: Vec::new(),
         }
     }
@@ -139,9 +147,9 @@ impl SessionSettings {
             return Err(Error::new(ErrorKind::WrongState, message));
         }
         let value = value.map(|value| check(&lower, value)).transpose()?;
-        if local {
-            self.covered.push((lower.clone(), self.values.get(&lower).cloned()));
-        }
+        let before = self.values.get(&lower).cloned();
+        let after = (!local).then(|| value.clone());
+        self.set.push(Assigned { name: lower.clone(), before, after });
         self.put(&lower, value);
         Ok(self.get(&lower).unwrap_or_default())
     }
@@ -164,14 +172,39 @@ impl SessionSettings {
     pub fn reset_all(&mut self) {
         let names: Vec<String> = self.values.keys().cloned().collect();
         for name in names {
+            let before = self.values.get(&name).cloned();
+            self.set.push(Assigned { name: name.clone(), before, after: Some(None) });
             self.put(&name, None);
         }
     }
 
-    /// The transaction ends: what SET LOCAL covered comes back.
-    pub fn forget_local(&mut self) {
-        while let Some((name, value)) = self.covered.pop() {
-            self.put(&name, value);
+    /// A transaction begins: what was set before stays.
+    pub fn begin(&mut self) {
+        self.set.clear();
+    }
+
+    /// The transaction commits: what SET LOCAL covered comes back.
+    pub fn commit(&mut self) {
+        let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for set in std::mem::take(&mut self.set) {
+            match set.after {
+                Some(after) => drop(last.insert(set.name, after)),
+                None => drop(last.entry(set.name).or_insert(set.before)),
+            }
+        }
+        last.into_iter().for_each(|(name, value)| self.put(&name, value));
+    }
+
+    /// Where a savepoint stands.
+    pub fn savepoint(&self) -> usize {
+        self.set.len()
+    }
+
+    /// What was set since a savepoint, or 0 since the transaction began, is undone.
+    pub fn roll_back(&mut self, to: usize) {
+        while self.set.len() > to {
+            let set = self.set.pop().expect("there are more");
+            self.put(&set.name, set.before);
         }
     }
 

@@ -71,7 +71,7 @@ pub(super) struct Work {
     /// What the block has written.
     pub transaction: Option<Transaction>,
     /// The state at each savepoint.
-    savepoints: Vec<(String, Option<Transaction>)>,
+    savepoints: Vec<Savepoint>,
     /// The session's temporary tables, as the last transaction left them.
     pub temporary: Temporary,
     /// When the block began, or the statement outside one: µs since 1970-01-01 UTC.
@@ -150,6 +150,14 @@ impl Work {
     }
 }
 
+/// What ROLLBACK TO brings back.
+struct Savepoint {
+    name: String,
+    state: Option<Transaction>,
+    /// Where the settings stood.
+    set: usize,
+}
+
 impl Session {
     /// Where the session stands with its transaction.
     pub fn transaction_status(&self) -> TransactionStatus {
@@ -166,6 +174,7 @@ impl Session {
         let mut work = self.work.lock();
         if work.block == Block::None {
             work.block = Block::Implicit;
+            self.settings.lock().begin();
         }
     }
 
@@ -186,6 +195,7 @@ impl Session {
         match work.block {
             Block::Explicit => work.failed = true,
             Block::Implicit | Block::None => {
+                self.settings.lock().roll_back(0);
                 work.end();
                 self.cursors.lock().end_transaction(false);
             }
@@ -198,6 +208,9 @@ impl Session {
         if work.block == Block::Explicit {
             drop(work);
             return self.warning("25001", "there is already a transaction in progress");
+        }
+        if work.block == Block::None {
+            self.settings.lock().begin();
         }
         work.block = Block::Explicit;
         work.read_only = read_only;
@@ -219,7 +232,7 @@ impl Session {
         if failed {
             self.work.lock().end();
             self.cursors.lock().end_transaction(false);
-            self.settings.lock().forget_local();
+            self.settings.lock().roll_back(0);
             return Ok(false);
         }
         self.commit_block().await.map(|()| true)
@@ -233,11 +246,14 @@ impl Session {
             work.end();
             transaction
         };
-        self.settings.lock().forget_local();
         let committed = match transaction {
             Some(transaction) => self.commit_as(transaction, &options).await,
             None => Ok(()),
         };
+        match committed {
+            Ok(()) => self.settings.lock().commit(),
+            Err(_) => self.settings.lock().roll_back(0),
+        }
         self.cursors.lock().end_transaction(committed.is_ok());
         committed
     }
@@ -268,9 +284,11 @@ impl Session {
         if self.work.lock().block != Block::Explicit {
             self.warning("25P01", "there is no transaction in progress");
         }
+        if self.work.lock().block != Block::None {
+            self.settings.lock().roll_back(0);
+        }
         self.work.lock().end();
         self.cursors.lock().end_transaction(false);
-        self.settings.lock().forget_local();
     }
 
     /// Whether the block that AND CHAIN begins is read-only, as the one that ends; None where it begins
@@ -305,7 +323,8 @@ impl Session {
         self.need_block("SAVEPOINT")?;
         let mut work = self.work.lock();
         let state = work.transaction.clone();
-        work.savepoints.push((name.to_owned(), state));
+        let set = self.settings.lock().savepoint();
+        work.savepoints.push(Savepoint { name: name.to_owned(), state, set });
         self.cursors.lock().savepoint(name);
         Ok(())
     }
@@ -322,15 +341,16 @@ impl Session {
         let at = self.find_savepoint(name)?;
         let mut work = self.work.lock();
         work.savepoints.truncate(at + 1);
-        work.transaction = work.savepoints[at].1.clone();
+        work.transaction = work.savepoints[at].state.clone();
         work.failed = false;
+        self.settings.lock().roll_back(work.savepoints[at].set);
         self.cursors.lock().roll_back_to(name);
         Ok(())
     }
 
     fn find_savepoint(&self, name: &str) -> Result<usize> {
         let work = self.work.lock();
-        work.savepoints.iter().rposition(|(known, _)| known == name).ok_or_else(|| {
+        work.savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
             let message = format!("savepoint \"{name}\" does not exist");
             Error::new(ErrorKind::UndefinedSavepoint, message)
         })

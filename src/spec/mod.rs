@@ -9,6 +9,7 @@ pub mod codec;
 mod column;
 pub mod commit;
 pub mod constraint;
+pub mod foreign;
 pub mod ids;
 pub mod key;
 pub mod length;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::expire::begins_merges;
 use super::floors::Floors;
 use super::snapshot::Snapshot;
 use super::{Store, refs::unknown_ref};
@@ -107,6 +108,23 @@ impl Store {
         let point = self.point(commit)?;
         let shows = self.shown(commit)?.unwrap_or(Shows::Only(Arc::default()));
         Ok(self.snapshot_at(point, None, shows))
+    }
+
+    /// The database as of a commit that merges begin with, whether or not it can be read otherwise: expiry
+    /// keeps it while both branches live.
+    ///
+    /// # Errors
+    /// Those of reading the log.
+    pub(super) fn begins_merge(&self, commit: CommitId) -> Result<Snapshot> {
+        let mut snapshot = self.snapshot_of(commit)?;
+        let view = self.shared.log.read()?;
+        if !snapshot.shows.is_all() && begins_merges(&view, commit)? {
+            snapshot.shows = match snapshot.point.only {
+                Some(table) => Shows::Only([table].into()),
+                None => Shows::all(),
+            };
+        }
+        Ok(snapshot)
     }
 
     /// The snapshot of a tag, which may be dropped meanwhile.

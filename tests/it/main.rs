@@ -10,6 +10,7 @@ mod copy_lines;
 mod crash;
 mod differences;
 mod documents;
+mod foreign_files;
 mod guest;
 mod isolation;
 mod known;

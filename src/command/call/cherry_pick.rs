@@ -4,10 +4,11 @@ use arrow::array::RecordBatch;
 
 use super::Calling;
 use super::arguments::Arguments;
-use super::on_table::{answer, branch_of, change, table, with_property};
+use super::on_table::{answer, branch_of, moved_again, table, with_property};
+use crate::command::merge::{ROUNDS, hold_to_rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::spec::{CommitId, TableId, ref_label};
-use crate::store::{CommitOptions, Joining, Snapshot, Version};
+use crate::store::{CommitOptions, Joining, Snapshot, Version, check_unprotected};
 
 pub(super) const USAGE: &str = "cherrypick_snapshot(table, snapshot_id)";
 pub(super) const PUBLISH_CHANGES: &str = "publish_changes(table, wap_id)";
@@ -64,20 +65,27 @@ async fn pick(
         }
     };
     let options = with_property(options, SOURCE, number.to_string());
-    let (_, after) = change(store, &branch, &options, |head| {
-        if let Joining::UpToDate = store.joining(head, picked.commit(), only)? {
+    if let Some(target) = store.ref_of_full_name(&branch)? {
+        check_unprotected(&target, "written")?;
+    }
+    for _ in 0..ROUNDS {
+        let head = store.head(&branch)?;
+        if let Joining::UpToDate = store.joining(&head, picked.commit(), only)? {
             let branch = ref_label(&branch);
             let message = format!("branch \"{branch}\" has commit {number} in its past already");
             return Err(Error::new(ErrorKind::WrongState, message)
                 .hint("pick commits of other branches; RESTORE TABLE goes back to one's own"));
         }
-        let merged = store.cherry_pick(&picked, head, only)?;
+        let merged = store.cherry_pick(&picked, &head, only)?;
         let by_hand = || "nothing was changed; make the change by hand".to_owned();
         merged.check_decided(&format!("commit {number}"), by_hand)?;
-        Ok(merged.transaction)
-    })
-    .await?;
-    answer(None, &[("source_snapshot_id", CommitId(number)), ("current_snapshot_id", after)])
+        hold_to_rules(calling.reading, calling.state, &merged).await?;
+        if let Some(after) = store.commit_joined(merged.transaction, &options, false).await? {
+            let picked = ("source_snapshot_id", CommitId(number));
+            return answer(None, &[picked, ("current_snapshot_id", after)]);
+        }
+    }
+    Err(moved_again(&branch))
 }
 
 fn check_changed(picked: &Snapshot, table: TableId, name: &str) -> Result<()> {

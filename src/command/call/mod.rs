@@ -13,6 +13,8 @@ mod roll_back;
 
 pub use self::fast_forward::forward_table;
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use datafusion::execution::session_state::SessionState;
 
@@ -27,7 +29,7 @@ pub struct Calling<'a> {
     /// What the session sees.
     pub reading: &'a Reading,
     /// To evaluate arguments with.
-    pub state: &'a SessionState,
+    pub state: &'a Arc<SessionState>,
     /// What its commits say about themselves.
     pub options: &'a CommitOptions,
     /// What was said.

@@ -53,8 +53,13 @@ pub(super) async fn change(
             return Ok((head.commit(), commit));
         }
     }
+    Err(moved_again(branch))
+}
+
+/// What is said where a branch moved in every round.
+pub(super) fn moved_again(branch: &str) -> Error {
     let message = format!("branch \"{}\" moved {ROUNDS} times meanwhile", ref_label(branch));
-    Err(Error::new(ErrorKind::Conflict, message).hint("run the statement again"))
+    Error::new(ErrorKind::Conflict, message).hint("run the statement again")
 }
 
 /// The options, with a property more.

@@ -5,9 +5,13 @@
 //! shown), or as one side of one difference. Rows stream; only the names (`_row_id`, `_commit`) of a
 //! step that both adds and removes are held, within the statement's memory.
 //!
+//! A row that has no value of a column's type, because the column was written anew since, is refused and
+//! not shown with NULL.
+//!
 //! Invariant: a row that was only moved, which both states have under one name, is never shown.
 //! Start reading at [`walk`].
 
+mod anew;
 mod names;
 mod provider;
 mod summary;

@@ -14,6 +14,7 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use parking_lot::Mutex;
 
+use super::anew::WrittenAnew;
 use super::names::{Names, Standing, pairs};
 use super::provider::{ChangeScan, Moment, Period, Shown, State};
 use crate::exec::scan::external;
@@ -49,6 +50,8 @@ struct Output {
     projection: Vec<usize>,
     /// How many columns the table has.
     visible: usize,
+    /// Why no row of the state that is read can be shown.
+    refused: Option<WrittenAnew>,
 }
 
 /// When row versions were first shown.
@@ -78,7 +81,12 @@ impl Walk {
         let columns = projection.iter().copied().filter(|at| *at < visible).collect();
         Walk {
             shape: RowShape { schema: Arc::clone(&scan.table), columns },
-            output: Output { schema: Arc::clone(schema), projection: projection.to_vec(), visible },
+            output: Output {
+                schema: Arc::clone(schema),
+                projection: projection.to_vec(),
+                visible,
+                refused: None,
+            },
             memory: MemoryConsumer::new("Changes").register(context.memory_pool()),
             births_memory: MemoryConsumer::new("Births").register(context.memory_pool()),
             births: Arc::default(),
@@ -127,6 +135,12 @@ impl Walk {
         store.difference(&self.scan.table, old.as_deref(), new.as_deref()).map_err(external)
     }
 
+    /// How rows of a state come out.
+    fn output_of(&self, state: &State) -> Result<Output> {
+        let refused = self.scan.unshowable(state, &self.shape.columns).map_err(external)?;
+        Ok(Output { refused, ..self.output.clone() })
+    }
+
     fn names(&self, difference: &RowDifference) -> Result<Arc<Names>> {
         self.memory.free();
         Names::of(difference, &self.scan.store, &self.shape, &self.memory).map(Arc::new)
@@ -148,7 +162,8 @@ impl Walk {
         let names = self.names(difference)?;
         let (commit, time_us) = (moment.commit.0 as i64, moment.time_us);
         let part = |removed: bool| {
-            let (names, output) = (Arc::clone(&names), self.output.clone());
+            let state = if removed { &moment.old } else { &moment.new };
+            let (names, output) = (Arc::clone(&names), self.output_of(state)?);
             self.rows(difference, removed, move |batch| {
                 let standings: Vec<Standing> = pairs(&batch)
                     .map(|(row, commit)| match removed {
@@ -198,7 +213,7 @@ impl Walk {
         if again || !difference.added.are_of(moment.commit) {
             self.take_over(moment, difference, &names)?;
         }
-        let (births, output) = (Arc::clone(&self.births), self.output.clone());
+        let (births, output) = (Arc::clone(&self.births), self.output_of(&moment.old)?);
         let to = moment.time_us;
         self.rows(difference, true, move |batch| {
             let births = births.lock();
@@ -267,6 +282,9 @@ impl Output {
         keep: &BooleanArray,
         extra: &dyn Fn(usize, usize) -> ArrayRef,
     ) -> Result<RecordBatch> {
+        if let Some(refused) = self.refused.as_ref().filter(|_| keep.true_count() > 0) {
+            return Err(external(refused.error()));
+        }
         let rows = batch.num_rows();
         let mut visible = batch.columns().iter();
         let column = |at: &usize| match at.checked_sub(self.visible) {

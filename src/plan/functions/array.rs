@@ -1,17 +1,21 @@
-//! Arrays: `array_upper`, `array_lower`, subscripts, and the empty array that `ARRAY(SELECT …)` makes
+//! Arrays: `array_length`, `array_upper`, `array_lower`, subscripts, and the empty array that `ARRAY(SELECT …)` makes
 //! of no rows.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int32Array, ListArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, StructArray};
 use arrow::buffer::OffsetBuffer;
+use arrow::compute::kernels::cmp::eq;
+use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Field, Fields};
-use datafusion::common::exec_err;
+use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result as DataFusionResult;
+use datafusion::functions_nested::length::array_length_udf;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::changed::{Change, changed};
 use super::row_function::{Row, RowFunction};
 use crate::plan::pg_catalog::cell::Cell;
 
@@ -36,9 +40,35 @@ pub fn functions() -> Vec<ScalarUDF> {
     ];
     let mut all: Vec<ScalarUDF> =
         all.into_iter().map(RowFunction::immutable).map(ScalarUDF::from).collect();
+    all.push(changed(array_length_udf(), NoneForEmpty));
     all.push(ScalarUDF::new_from_impl(EmptyForNull::new()));
     all.push(ScalarUDF::new_from_impl(ExpandArray::new()));
     all
+}
+
+/// An empty array has no dimension, and no length in it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NoneForEmpty;
+
+impl Change for NoneForEmpty {
+    fn after(
+        &self,
+        lengths: ColumnarValue,
+        _: &[ColumnarValue],
+        _: usize,
+    ) -> DataFusionResult<ColumnarValue> {
+        let without_zero = |lengths: &ArrayRef| -> DataFusionResult<ArrayRef> {
+            let zero = ScalarValue::new_zero(lengths.data_type())?.to_scalar()?;
+            Ok(nullif(lengths, &eq(lengths, &zero)?)?)
+        };
+        Ok(match lengths {
+            ColumnarValue::Array(lengths) => ColumnarValue::Array(without_zero(&lengths)?),
+            ColumnarValue::Scalar(length) => {
+                let length = without_zero(&length.to_array()?)?;
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&length, 0)?)
+            }
+        })
+    }
 }
 
 /// `information_schema._pg_expandarray(vector)` before `unnest`: each item with its number, from 1.

@@ -28,6 +28,20 @@ pub(super) trait Change: fmt::Debug + PartialEq + Eq + Hash + Send + Sync + 'sta
     fn before(&self, _: &ScalarFunctionArgs) -> DataFusionResult<()> {
         Ok(())
     }
+
+    /// Looks at what a call with these arguments gave, or makes something else of it; `rows` is how many rows
+    /// arrays among them have.
+    ///
+    /// # Errors
+    /// What speaks against it.
+    fn after(
+        &self,
+        result: ColumnarValue,
+        _args: &[ColumnarValue],
+        _rows: usize,
+    ) -> DataFusionResult<ColumnarValue> {
+        Ok(result)
+    }
 }
 
 /// The function, changed.
@@ -87,6 +101,8 @@ impl<C: Change> ScalarUDFImpl for Changed<C> {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {
         self.change.before(&args)?;
-        self.function.invoke_with_args(args)
+        let (operands, rows) = (args.args.clone(), args.number_rows);
+        let result = self.function.invoke_with_args(args)?;
+        self.change.after(result, &operands, rows)
     }
 }

@@ -19,6 +19,7 @@ mod date_part;
 mod domain;
 mod facts;
 mod folding;
+mod in_range;
 mod interval;
 mod json;
 mod json_build;
@@ -26,6 +27,8 @@ mod json_change;
 mod justify;
 mod long_value;
 mod make_time;
+mod members;
+mod named_cast;
 mod number_format;
 mod number_picture;
 mod numbers;
@@ -62,9 +65,10 @@ use datafusion::functions_aggregate::variance::var_samp_udaf;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-pub use casts::{below_clock, type_of};
+pub use casts::{below_clock, is_as_written, type_of};
 pub use facts::{SequenceName, SessionFacts, SessionHooks, Times};
 pub use folding::while_planning;
+pub use named_cast::NAMED_CAST;
 pub use numbers::{holding, unscaled};
 pub use operators::PostgresOperators;
 pub use round::ROUND_EVEN;
@@ -100,6 +104,8 @@ pub fn install(state: &mut SessionState, facts: &Arc<SessionFacts>) -> DataFusio
     for function in ordered_set::functions() {
         state.register_udaf(Arc::new(function))?;
     }
+    state.register_function_rewrite(Arc::new(members::UnknownMembers::new()))?;
+    state.register_function_rewrite(Arc::new(row_comparison::RowsOfNulls))?;
     casts::install(state, facts)?;
     state.add_analyzer_rule(Arc::new(numbers::Numbers::new()));
     Ok(())
@@ -120,9 +126,11 @@ fn scalar_functions(facts: &Arc<SessionFacts>) -> Vec<ScalarUDF> {
     functions.extend(width_bucket::functions());
     functions.extend(domain::functions());
     functions.extend(array::functions());
+    functions.extend(in_range::functions());
     functions.extend(long_value::functions(facts.call_bytes_max));
     functions.extend(sequence::functions(facts));
     functions.push(sleep::function());
+    functions.push(named_cast::function());
     functions.push(at_time_zone::function());
     functions.push(round::function());
     functions.extend(similar_to::functions());

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::casts::take_type_of;
+use super::casts::{as_doubles, take_type_of};
 use super::chain::{is_chain, type_of};
 use super::interval::{IntervalAsTime, ScaleInterval, Scaling, as_time};
 use super::json;
@@ -203,6 +203,7 @@ impl ExprPlanner for PostgresOperators {
         if is_comparison(&expr.op) {
             take_type_of(&mut expr.right, &expr.left, schema);
             take_type_of(&mut expr.left, &expr.right, schema);
+            as_doubles(&mut [&mut expr.left, &mut expr.right], schema);
             (expr.left, expr.right) = days_beside_times(expr.left, expr.right, schema);
             expr.left = self.compared(expr.left, schema);
             expr.right = self.compared(expr.right, schema);

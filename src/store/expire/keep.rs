@@ -145,17 +145,38 @@ fn crossed(records: &impl Records, branches: &[&Ref]) -> Result<Joints> {
     Ok(found)
 }
 
-/// Walks all branches at once, the newest commit first: of two branches, the first commit that both
-/// reach is their base, as in [`ancestry::merge_base`].
+/// Whether expiry keeps the state of a commit for merges of living branches.
+pub(in crate::store) fn begins_merges(records: &impl Records, commit: CommitId) -> Result<bool> {
+    Ok(joints(records, &refs::list(records, refs::DATABASE)?)?.bases.contains(&commit))
+}
+
+/// Where the branches hang together, as wholes and in each table that was joined alone.
 fn joints(records: &impl Records, refs: &[Ref]) -> Result<Joints> {
     let branches: Vec<&Ref> = refs.iter().filter(|target| target.kind == RefKind::Branch).collect();
-    let all = branches.len() as u64;
     let mut found = crossed(records, &branches)?;
     let lowest = found.bases.iter().min().copied();
+    // A table's base lies at or above that of the whole: the first walk meets every table of interest.
+    for table in meet(records, &branches, (None, lowest), &mut found)? {
+        meet(records, &branches, (Some(table), None), &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Walks all branches at once, the newest commit first: of two branches, the first commit that both
+/// reach is their base, as in [`ancestry::merge_base`]. Goes on down to `lowest`; answers the tables that
+/// were joined alone.
+fn meet(
+    records: &impl Records,
+    branches: &[&Ref],
+    (of, lowest): (Option<TableId>, Option<CommitId>),
+    found: &mut Joints,
+) -> Result<HashSet<TableId>> {
+    let all = branches.len() as u64;
+    let mut tables = HashSet::new();
     let mut open: BTreeMap<CommitId, RoaringBitmap> = BTreeMap::new();
     // For each branch the branches whose base with it is found; itself is one.
     let mut met: Vec<RoaringBitmap> = Vec::with_capacity(branches.len());
-    for (branch, target) in (0..).zip(&branches) {
+    for (branch, target) in (0..).zip(branches) {
         open.entry(target.commit).or_default().insert(branch);
         met.push(RoaringBitmap::from([branch]));
     }
@@ -172,9 +193,10 @@ fn joints(records: &impl Records, refs: &[Ref]) -> Result<Joints> {
             }
         }
         let Some(commit) = ancestry::find(records, id)? else { continue };
-        for parent in [commit.parent, commit.merge_parent].into_iter().flatten() {
+        tables.extend(commit.merged_table);
+        for parent in commit.parents_of(of) {
             *open.entry(parent).or_default() |= &here;
         }
     }
-    Ok(found)
+    Ok(tables)
 }

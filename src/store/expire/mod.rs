@@ -18,7 +18,7 @@ mod floor;
 mod keep;
 mod mark;
 
-pub(super) use self::keep::Kept;
+pub(super) use self::keep::{Kept, begins_merges};
 pub(super) use self::mark::segment_of;
 use self::mark::{Dead, Live};
 use super::Store;

@@ -42,14 +42,14 @@ impl Store {
         let mut others = Vec::new();
         for base in &bases[1..] {
             if of.is_none_or(|of| self.shows_table(*base, of).unwrap_or(false)) {
-                others.push(self.snapshot_of(*base)?);
+                others.push(self.begins_merge(*base)?);
             }
         }
         if others.is_empty() {
             return Ok(None);
         }
         let root = ancestry::merge_base(&view, *first, *second, of)?;
-        let root = root.map(|root| self.snapshot_of(root)).transpose()?;
+        let root = root.map(|root| self.begins_merge(root)).transpose()?;
         Ok(Some(Crossed { others, root, of }))
     }
 }

@@ -32,7 +32,8 @@ pub(super) struct Version {
 }
 
 impl Version {
-    fn name(&self) -> (RowId, CommitId) {
+    /// No two versions of a table have the same.
+    pub fn name(&self) -> (RowId, CommitId) {
         (self.row, self.commit)
     }
 }

@@ -6,7 +6,9 @@
 
 use std::iter::once;
 
-use super::diff::{Diff, Place, Version};
+use arrow::array::Array;
+
+use super::diff::{Diff, Place, Version, living};
 use super::fetch::rows_at;
 use super::keys::Hidden;
 use super::rows::{Row, Shown, Sides};
@@ -120,6 +122,77 @@ pub(super) fn dropped(sides: &Sides<'_>, rows: &[Row], prefer: Prefer) -> Result
         }
     }
     Ok(conflicts)
+}
+
+/// Columns that ours lacks and in which rows that come from a commit picked have other values than before
+/// it: they would be left behind.
+pub(super) fn unpicked(
+    sides: &Sides<'_>,
+    theirs: &Diff,
+    rows: &[Row],
+    hidden: &Hidden,
+) -> Result<Vec<Conflict>> {
+    let schema = sides.theirs.schema();
+    // What was computed from other columns nobody wrote.
+    let lacks = |column: &&Column| {
+        let computed = matches!(column.generated, Some(Generated::Stored(_)));
+        !computed && sides.schema.column(column.id).is_none()
+    };
+    let columns: Vec<&Column> = schema.columns.iter().filter(lacks).collect();
+    let ids: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
+    let Some(first) = first_written(sides, theirs, rows, hidden, &ids)? else {
+        return Ok(Vec::new());
+    };
+    let shown = Shown::of(sides.theirs, schema, once(Some(first)))?;
+    let names: Vec<String> = columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+    let why = format!("the commit wrote into {}, which is not here", names.join(", "));
+    Ok(vec![Conflict {
+        key: shown.key(0).unwrap_or_default(),
+        theirs: shown.row(0),
+        ..Conflict::of_relation(&sides.ours.schema().name, why, Settled::Open)
+    }])
+}
+
+/// A version that comes from theirs with other values in these columns than the base has.
+fn first_written(
+    sides: &Sides<'_>,
+    theirs: &Diff,
+    rows: &[Row],
+    hidden: &Hidden,
+    columns: &[ColumnId],
+) -> Result<Option<Version>> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let schema = sides.theirs.schema();
+    let comes = |row: &&Row| row.pick == Pick::Theirs && !row.is_agreed() && row.theirs.is_some();
+    let comes: Vec<&Row> = rows.iter().filter(comes).collect();
+    let before = Shown::of(sides.base, schema, comes.iter().map(|row| row.base))?;
+    let after = Shown::of(sides.theirs, schema, comes.iter().map(|row| row.theirs))?;
+    let places: Vec<usize> = columns.iter().filter_map(|id| schema.position(*id)).collect();
+    for (at, row) in comes.iter().enumerate() {
+        let (before, after) = (before.values(at), after.values(at));
+        let value = |row: &Option<Vec<Option<String>>>, i: usize| row.as_ref()?[i].clone();
+        if places.iter().any(|i| value(&before, *i) != value(&after, *i)) {
+            return Ok(row.theirs);
+        }
+    }
+    for segment in &theirs.fresh {
+        let mut versions = Vec::new();
+        living(sides.theirs, segment, &mut versions)?;
+        let hidden = hidden.get(&segment.meta.id);
+        let is_hidden = |version: &Version| match version.place {
+            Place::At(_, at) => hidden.is_some_and(|positions| positions.contains(at)),
+            Place::Line(_) => false,
+        };
+        versions.retain(|version| !is_hidden(version));
+        let batch = rows_at(sides.theirs, schema, columns, &versions)?;
+        let is_filled = |row: &usize| batch.columns().iter().any(|column| column.is_valid(*row));
+        if let Some(row) = (0..versions.len()).find(is_filled) {
+            return Ok(Some(versions[row]));
+        }
+    }
+    Ok(None)
 }
 
 /// Those of the columns that a side gave another value in any row, with the first such row.

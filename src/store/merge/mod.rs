@@ -14,6 +14,7 @@ mod compose;
 mod crossed;
 mod diff;
 mod fetch;
+mod follow;
 mod keys;
 mod lost;
 mod names;
@@ -21,6 +22,7 @@ mod objects;
 mod ranges;
 mod returned;
 mod rows;
+mod rules;
 mod shape;
 mod table;
 mod views;
@@ -70,6 +72,24 @@ impl Prefer {
         match self {
             Prefer::Neither => Settled::Open,
             Prefer::Ours | Prefer::Theirs => Settled::Decided,
+        }
+    }
+}
+
+/// What the base is to the two sides.
+#[derive(Clone, Copy)]
+enum Base<'a> {
+    /// Their newest common past, and the other bases, where there are several.
+    Common(Option<&'a Crossed>),
+    /// What one commit of theirs was made on, of which ours may know nothing.
+    Parent,
+}
+
+impl<'a> Base<'a> {
+    fn crossed(self) -> Option<&'a Crossed> {
+        match self {
+            Base::Common(crossed) => crossed,
+            Base::Parent => None,
         }
     }
 }
@@ -211,7 +231,8 @@ impl Store {
         only: Option<TableId>,
     ) -> Result<Merged> {
         let crossed = self.crossed(base, (ours.commit(), theirs.commit()), only)?;
-        let mut merged = self.join(base, crossed.as_ref(), (ours, theirs), prefer, only)?;
+        let mut merged =
+            self.join((base, Base::Common(crossed.as_ref())), (ours, theirs), prefer, only)?;
         // Where all of it was here already, that it was joined is still worth knowing.
         if changed::any(&self.shared.log.read()?, base, theirs.commit())? {
             merged.transaction.joins(theirs.commit(), only);
@@ -233,25 +254,24 @@ impl Store {
             let message = format!("commit {} is the first and changed nothing", commit.commit());
             return Err(Error::new(ErrorKind::WrongState, message));
         };
-        self.join(parent, None, (ours, commit), Prefer::Neither, table)
+        self.join((parent, Base::Parent), (ours, commit), Prefer::Neither, table)
     }
 
     fn join(
         &self,
-        base: CommitId,
-        crossed: Option<&Crossed>,
+        (base, of): (CommitId, Base<'_>),
         (ours, theirs): (&Snapshot, &Snapshot),
         prefer: Prefer,
         only: Option<TableId>,
     ) -> Result<Merged> {
-        let base = self.snapshot_of(base)?;
+        let base = self.begins_merge(base)?;
         let mut merged = Merged {
             transaction: self.begin(ours)?,
             changes: Vec::new(),
             conflicts: Vec::new(),
             rules: Vec::new(),
         };
-        objects::merge(&mut merged, (&base, crossed), ours, theirs, prefer, only)?;
+        objects::merge(&mut merged, (&base, of), ours, theirs, prefer, only)?;
         let snapshot = merged.transaction.snapshot();
         if let Some(table) = only.map(|id| snapshot.table_by_id(id)).transpose()?.flatten() {
             // Of all else the other side may have, what the table's columns count with.

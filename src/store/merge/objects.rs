@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::crossed::Crossed;
-use super::shape::new_rules;
+use super::rules::new_rules;
 use super::table::{count, join, whole, write_again};
-use super::{Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
+use super::{Base, Changed, Conflict, Merged, NewRules, Pick, Prefer, changed, views};
 use crate::error::Result;
 use crate::spec::{CommitId, TableId, TableSchema};
 use crate::store::catalog::{self, Object};
@@ -19,8 +18,7 @@ type Objects = BTreeMap<TableId, Object>;
 struct Merging<'a> {
     merged: &'a mut Merged,
     base: &'a Snapshot,
-    /// The bases beside it.
-    crossed: Option<&'a Crossed>,
+    of: Base<'a>,
     ours: &'a Snapshot,
     theirs: &'a Snapshot,
     prefer: Prefer,
@@ -31,12 +29,13 @@ struct Merging<'a> {
 
 pub(super) fn merge(
     merged: &mut Merged,
-    (newest, crossed): (&Snapshot, Option<&Crossed>),
+    (newest, of): (&Snapshot, Base<'_>),
     ours: &Snapshot,
     theirs: &Snapshot,
     prefer: Prefer,
     only: Option<TableId>,
 ) -> Result<()> {
+    let crossed = of.crossed();
     let view = ours.store().shared.log.read()?;
     let objects = |at: &Snapshot| -> Result<Objects> {
         let all = catalog::objects(&view, at.point.root)?;
@@ -61,8 +60,7 @@ pub(super) fn merge(
         (changed(ours, differ(&mine))?, changed(theirs, differ(&other))?);
     drop(view);
     let base = newest;
-    let mut merging =
-        Merging { merged, base, crossed, ours, theirs, prefer, our_tables, their_tables };
+    let mut merging = Merging { merged, base, of, ours, theirs, prefer, our_tables, their_tables };
     let ids: Vec<TableId> = before.keys().chain(other.keys()).copied().collect();
     let ids: std::collections::BTreeSet<TableId> =
         ids.into_iter().filter(|id| only.is_none_or(|only| only == *id)).collect();
@@ -81,7 +79,7 @@ pub(super) fn merge(
         };
         merging.object(id, (before, mine.get(&id).copied(), other.get(&id).copied()))?;
     }
-    let dangling = views::dangling(&merged.transaction, ours, theirs)?;
+    let dangling = views::dangling(&merged.transaction, ours, theirs, only)?;
     merged.conflicts.extend(dangling);
     Ok(())
 }
@@ -322,10 +320,10 @@ impl Merging<'_> {
         }
         let empty = || Arc::new(Table::empty(ours.store().clone(), Arc::clone(ours.schema())));
         let base = base.unwrap_or_else(empty);
-        let joined = join(&base, (ours, theirs), since, self.crossed, self.prefer)?;
+        let joined = join(&base, (ours, theirs), since, self.of, self.prefer)?;
         self.merged.conflicts.extend(joined.conflicts);
         let Some(taken) = joined.taken else { return Ok(()) };
-        let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema());
+        let rules = new_rules(taken.table.schema(), ours.schema(), theirs.schema())?;
         if rules != (NewRules { table: rules.table, ..NewRules::default() }) {
             self.merged.rules.push(rules);
         }

@@ -27,6 +27,12 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// A row that no state has.
+    pub fn none() -> Row {
+        let pick = Pick::Ours;
+        Row { base: None, ours: None, theirs: None, pick, rebased: false, short: false }
+    }
+
     /// Its version on one side.
     pub fn of(&self, side: Pick) -> Option<Version> {
         match side {
@@ -37,7 +43,7 @@ impl Row {
 
     /// Whether both states show the same version, and it does not matter where it is read.
     pub fn is_agreed(&self) -> bool {
-        !self.short && self.ours.map(|v| v.commit) == self.theirs.map(|v| v.commit)
+        !self.short && self.ours.map(|v| v.name()) == self.theirs.map(|v| v.name())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Two shapes of one table as one: columns meet by id, not by name.
 
-use super::{NewRules, Pick, Prefer, names};
+use super::{Pick, Prefer, names};
 use crate::error::Result;
 use crate::spec::{Column, ColumnId, TableSchema};
 
@@ -61,33 +61,6 @@ pub(super) fn merge(
         }
     }
     Ok(Shaped { schema, conflicts: choice.conflicts })
-}
-
-/// What the merged shape demands and a side did not, of the side's rows or of its older ones.
-pub(super) fn new_rules(
-    merged: &TableSchema,
-    ours: &TableSchema,
-    theirs: &TableSchema,
-) -> NewRules {
-    let sides = [ours, theirs];
-    let fills = |column: &Column| {
-        sides.iter().all(|side| side.column(column.id).is_none_or(|known| known.not_null))
-    };
-    let not_null = merged.columns.iter().filter(|column| column.not_null && !fills(column));
-    let checked =
-        |name: &str| sides.iter().all(|side| side.checks.iter().any(|check| check.name == name));
-    let keyed = |name: &str| {
-        sides.iter().all(|side| side.enforced_keys().iter().any(|key| key.name == name))
-    };
-    let owned = |name: &str| name.to_owned();
-    let checks = merged.checks.iter().map(|check| check.name.as_str());
-    let keys = merged.enforced_keys().into_iter().map(|key| key.name);
-    NewRules {
-        table: merged.table,
-        not_null: not_null.map(|column| column.name.clone()).collect(),
-        checks: checks.filter(|name| !checked(name)).map(owned).collect(),
-        keys: keys.filter(|name| !keyed(name)).map(owned).collect(),
-    }
 }
 
 struct Choice {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use arrow::array::UInt64Array;
 
 use super::compose::{Composed, compose, unwritten};
-use super::crossed::Crossed;
 use super::diff::{Version, diff, ranges_of};
 use super::fetch::rows_at;
 use super::ranges::stamped;
 use super::returned::columns_back;
 use super::rows::{Sides, decide, settle};
-use super::{Conflict, Pick, Prefer, keys, lost, shape};
+use super::{Base, Conflict, Pick, Prefer, follow, keys, lost, shape};
 use crate::error::Result;
 use crate::spec::{ColumnId, CommitId, LineRange, SegmentEntry, SegmentId, TableSchema};
 use crate::store::commit::Taken;
@@ -29,12 +28,12 @@ pub(super) struct Joined {
     pub rewritten: Vec<(Pick, Version)>,
 }
 
-/// Joins what both sides changed. `since` is the commit of the base; `crossed` are the other bases.
+/// Joins what both sides changed. `since` is the commit of the base.
 pub(super) fn join(
     base: &Table,
     (ours, theirs): (&Table, &Table),
     since: CommitId,
-    crossed: Option<&Crossed>,
+    of: Base<'_>,
     prefer: Prefer,
 ) -> Result<Joined> {
     let next_id = || ours.store().next_id();
@@ -44,17 +43,20 @@ pub(super) fn join(
     let sides = Sides { base, ours, theirs, schema: &schema };
     let mut our_diff = diff(base, ours, since)?;
     let mut their_diff = diff(base, theirs, since)?;
+    follow::list_again(&sides, ours, &mut our_diff)?;
+    follow::list_again(&sides, theirs, &mut their_diff)?;
     our_diff.list_shared(ours, &their_diff)?;
     their_diff.list_shared(theirs, &our_diff)?;
     // What was listed there only now may have been counted as new here.
     our_diff.list_shared(ours, &their_diff)?;
 
     let (mut rows, mut contested) = decide(&our_diff, &their_diff);
-    if let Some(crossed) = crossed {
+    if let Base::Common(Some(crossed)) = of {
         let states = crossed.states(base)?;
         crossed.decide(&sides, (since, &states), &mut rows, &mut contested)?;
     }
     columns_back(&sides, &our_diff, &their_diff, &mut rows)?;
+    follow::by_key(&sides, &mut rows, &mut contested)?;
     let mut conflicts: Vec<Conflict> = shaped
         .conflicts
         .into_iter()
@@ -66,12 +68,15 @@ pub(super) fn join(
     conflicts.extend(keys::settle(&sides, diffs, &mut rows, &mut hidden, prefer)?);
     conflicts.extend(lost::unfilled(&sides, diffs, &rows, &hidden)?);
     conflicts.extend(lost::dropped(&sides, &rows, prefer)?);
+    if let Base::Parent = of {
+        conflicts.extend(lost::unpicked(&sides, &their_diff, &rows, &hidden)?);
+    }
     let short = rows.iter().any(|row| row.short);
     if their_diff.is_empty() && !short && schema.id == ours.schema().id {
         return Ok(Joined { taken: None, conflicts, rewritten: Vec::new() });
     }
     let Composed { table, added_rows, deleted_rows, rewritten } =
-        compose(&sides, &their_diff, &rows, &hidden)?;
+        compose(&sides, &their_diff, &follow::apart(rows), &hidden)?;
     let taken =
         Taken { table: Arc::new(table), united: true, added_rows, deleted_rows, instead_of: None };
     Ok(Joined { taken: Some(taken), conflicts, rewritten })

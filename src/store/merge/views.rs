@@ -2,16 +2,18 @@
 
 use super::{Conflict, Settled};
 use crate::error::Result;
-use crate::spec::{ColumnId, View, ViewUse};
+use crate::spec::{ColumnId, TableId, View, ViewUse};
 use crate::store::snapshot::{Relation, Snapshot};
 use crate::store::transaction::Transaction;
 
 /// A conflict for each view that needs a relation, or a column, which one of the sides still has and the
-/// merged state has not.
+/// merged state has not. Of a merge of one table only what views need of that one: a branch of its own
+/// shows no other.
 pub(super) fn dangling(
     merged: &Transaction,
     ours: &Snapshot,
     theirs: &Snapshot,
+    only: Option<TableId>,
 ) -> Result<Vec<Conflict>> {
     let mut conflicts = Vec::new();
     if merged.is_empty() {
@@ -19,15 +21,20 @@ pub(super) fn dangling(
     }
     let after = merged.snapshot();
     for view in after.views()? {
-        if let Some(why) = lacks(&view, &after, [ours, theirs])? {
+        if let Some(why) = lacks(&view, &after, [ours, theirs], only)? {
             conflicts.push(Conflict::of_relation(&view.name, why, Settled::ByHand));
         }
     }
     Ok(conflicts)
 }
 
-fn lacks(view: &View, after: &Snapshot, sides: [&Snapshot; 2]) -> Result<Option<String>> {
-    for used in &view.uses {
+fn lacks(
+    view: &View,
+    after: &Snapshot,
+    sides: [&Snapshot; 2],
+    only: Option<TableId>,
+) -> Result<Option<String>> {
+    for used in view.uses.iter().filter(|used| only.is_none_or(|only| used.object == only)) {
         let now = after.relation_by_id(used.object)?;
         for side in sides {
             match (&now, side.relation_by_id(used.object)?) {

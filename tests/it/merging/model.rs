@@ -93,8 +93,8 @@ impl Model {
     }
 
     /// What two histories have in common: of several newest commits what each changed since they parted;
-    /// None where two of them changed the same thing in different ways.
-    pub(super) fn past(&self, a: u64, b: u64) -> Option<State> {
+    /// None where two of them changed the same thing in different ways. Then, whether it is of one commit.
+    fn past(&self, a: u64, b: u64) -> Option<(State, bool)> {
         let (ours, theirs) = (self.ancestors(a), self.ancestors(b));
         let both: BTreeSet<u64> = ours.intersection(&theirs).copied().collect();
         let is_newest = |id: &&u64| {
@@ -102,7 +102,7 @@ impl Model {
         };
         let bases: Vec<u64> = both.iter().rev().filter(is_newest).copied().collect();
         let [first, second, ..] = bases.as_slice() else {
-            return Some(self.commits[&bases[0]].state.clone());
+            return Some((self.commits[&bases[0]].state.clone(), true));
         };
         let root = &self.commits[&self.base(*first, *second)].state;
         let states: Vec<&State> = bases.iter().map(|base| &self.commits[base].state).collect();
@@ -120,17 +120,27 @@ impl Model {
             };
             past.extend(table.map(|table| (*id, table)));
         }
-        Some(past)
+        Some((past, false))
     }
 
     /// As [`Model::join`], from what the two have in common.
     pub(super) fn join_from_past(&mut self, ours: u64, theirs: u64, mode: Mode) -> Joined {
-        let Some(state) = self.past(ours, theirs) else { return Joined::Unclear };
+        let Some((state, one)) = self.past(ours, theirs) else { return Joined::Unclear };
         let key = u64::MAX;
         self.commits.insert(key, Commit { state, parent: 0, merged: None });
         let joined = self.join(key, ours, theirs, mode);
+        let follows = !one && self.follows(key, ours, theirs);
         self.commits.remove(&key);
-        joined
+        // Of several bases rows are not followed by key.
+        if follows { Joined::Unclear } else { joined }
+    }
+
+    /// Whether a side lacks a row of the base and has another of its key.
+    fn follows(&self, base: u64, ours: u64, theirs: u64) -> bool {
+        let state = |commit: u64| &self.commits[&commit].state;
+        let (base, sides) = (state(base), [state(ours), state(theirs)]);
+        let mut pairs = sides.iter().flat_map(|side| side.iter()).filter(|(_, t)| t.keyed);
+        pairs.any(|(id, side)| base.get(id).is_some_and(|base| !again(&base.rows, side).is_empty()))
     }
 
     pub(super) fn join(&self, base: u64, ours: u64, theirs: u64, mode: Mode) -> Joined {
@@ -198,13 +208,33 @@ fn joined_past(was: &Table, several: &[Option<&Table>]) -> Option<Table> {
     Some(Table { rows, ..tables[0].clone() })
 }
 
+/// The rows of a side that have the key of a row of the base which the side lacks: new by old.
+fn again(base: &Rows, side: &Table) -> BTreeMap<i64, i64> {
+    let gone = base.iter().filter(|(id, _)| !side.rows.contains_key(id));
+    let gone: BTreeMap<i64, i64> = gone.map(|(id, row)| (row.0, *id)).collect();
+    let came = side.rows.iter().filter(|(id, _)| !base.contains_key(id));
+    came.filter_map(|(id, row)| Some((*id, *gone.get(&row.0)?))).collect()
+}
+
+/// The rows of a side, each with its identity, by what they are followed by: with a key, a row that
+/// came in the place of one of the base is that one.
+fn followed(base: &Rows, side: &Table, other: &Table) -> BTreeMap<i64, (i64, Row)> {
+    let mut olds = if side.keyed { again(base, side) } else { BTreeMap::new() };
+    olds.retain(|new, _| !other.rows.contains_key(new));
+    side.rows.iter().map(|(id, row)| (*olds.get(id).unwrap_or(id), (*id, *row))).collect()
+}
+
 /// The joined rows, and whether there was anything to decide.
-fn join_rows(base: &Rows, ours: &Table, theirs: &Table, mode: Mode) -> (Rows, bool) {
-    let ids: BTreeSet<i64> = ours.rows.keys().chain(theirs.rows.keys()).copied().collect();
+fn join_rows(base: &Rows, our_table: &Table, their_table: &Table, mode: Mode) -> (Rows, bool) {
+    let keyed = our_table.keyed;
+    let (ours, theirs) =
+        (followed(base, our_table, their_table), followed(base, their_table, our_table));
+    let base: BTreeMap<i64, (i64, Row)> = base.iter().map(|(id, row)| (*id, (*id, *row))).collect();
+    let ids: BTreeSet<i64> = ours.keys().chain(theirs.keys()).copied().collect();
     let mut contested = false;
     let mut from_theirs: BTreeMap<i64, bool> = BTreeMap::new();
     for id in ids.iter().chain(base.keys()) {
-        let (b, o, t) = (base.get(id), ours.rows.get(id), theirs.rows.get(id));
+        let (b, o, t) = (base.get(id), ours.get(id), theirs.get(id));
         let decided = match () {
             _ if o == t || b == t => false,
             _ if b == o => true,
@@ -215,19 +245,20 @@ fn join_rows(base: &Rows, ours: &Table, theirs: &Table, mode: Mode) -> (Rows, bo
         };
         from_theirs.insert(*id, decided);
     }
-    if ours.keyed {
+    if keyed {
         loop {
-            let key_of = |table: &Table, id: &i64| table.rows.get(id).map(|row| row.0);
+            let key_of =
+                |side: &BTreeMap<i64, (i64, Row)>, id: &i64| side.get(id).map(|row| row.1.0);
             let mut by_key: HashMap<i64, i64> = HashMap::new();
             for (id, _) in from_theirs.iter().filter(|(_, theirs)| !**theirs) {
-                if let Some(key) = key_of(ours, id) {
+                if let Some(key) = key_of(&ours, id) {
                     by_key.insert(key, *id);
                 }
             }
             let met: Vec<(i64, i64)> = from_theirs
                 .iter()
                 .filter(|(_, theirs)| **theirs)
-                .filter_map(|(id, _)| Some((*by_key.get(&key_of(theirs, id)?)?, *id)))
+                .filter_map(|(id, _)| Some((*by_key.get(&key_of(&theirs, id)?)?, *id)))
                 .collect();
             if met.is_empty() {
                 break;
@@ -242,8 +273,8 @@ fn join_rows(base: &Rows, ours: &Table, theirs: &Table, mode: Mode) -> (Rows, bo
         }
     }
     let rows = from_theirs.iter().filter_map(|(id, from)| {
-        let table = if *from { theirs } else { ours };
-        table.rows.get(id).map(|row| (*id, *row))
+        let side = if *from { &theirs } else { &ours };
+        side.get(id).copied()
     });
     (rows.collect(), contested)
 }

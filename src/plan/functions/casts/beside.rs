@@ -7,9 +7,10 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::expr::{BinaryExpr, InList};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{Between, Cast, Expr, ExprSchemable, Operator};
+use datafusion::logical_expr::{Between, Case, Cast, Expr, ExprSchemable, Operator, cast};
 
 use super::function::{is_text, type_of};
+use crate::plan::functions::chain;
 use crate::plan::functions::numbers::beside_numeric;
 
 /// In comparisons, BETWEEN and IN.
@@ -27,7 +28,8 @@ impl FunctionRewrite for ComparedLiterals {
         schema: &DFSchema,
         _: &ConfigOptions,
     ) -> DataFusionResult<Transformed<Expr>> {
-        let changed = each_compared(&mut expr, |one, other| take_type_of(one, other, schema));
+        let taken = each_compared(&mut expr, |one, other| take_type_of(one, other, schema));
+        let changed = compared_as_doubles(&mut expr, schema) || taken;
         Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
     }
 }
@@ -54,6 +56,71 @@ pub fn each_compared(expr: &mut Expr, mut change: impl FnMut(&mut Expr, &Expr) -
         _ => {}
     }
     changed
+}
+
+/// What is compared with doubles is compared as one.
+fn compared_as_doubles(expr: &mut Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_comparison(*op) => {
+            as_doubles(&mut [left, right], schema)
+        }
+        Expr::Between(Between { expr, low, high, .. }) => {
+            as_doubles(&mut [expr, low, high], schema)
+        }
+        Expr::InList(InList { expr, list, .. }) => {
+            let mut operands: Vec<&mut Expr> = list.iter_mut().collect();
+            operands.push(expr);
+            as_doubles(&mut operands, schema)
+        }
+        Expr::Case(Case { expr: Some(expr), when_then_expr, .. }) => {
+            let mut operands: Vec<&mut Expr> =
+                when_then_expr.iter_mut().map(|(when, _)| &mut **when).collect();
+            operands.push(expr);
+            as_doubles(&mut operands, schema)
+        }
+        _ => false,
+    }
+}
+
+/// Beside a float a numeric becomes a double: its digits could not hold all that a float may be, and no
+/// numeric is NaN. Whether there was one of each.
+pub fn as_doubles(operands: &mut [&mut Expr], schema: &DFSchema) -> bool {
+    let types = operands.iter().map(|operand| chain::type_of(operand, schema));
+    let Ok(types) = types.collect::<DataFusionResult<Vec<DataType>>>() else { return false };
+    let mut floats = operands.iter().zip(&types).filter(|(_, of)| of.is_floating());
+    if !types.iter().any(DataType::is_decimal)
+        || !floats.any(|(float, _)| !is_as_written(float, schema))
+    {
+        return false;
+    }
+    for (operand, of) in operands.iter_mut().zip(&types) {
+        if *of != DataType::Float64 && of.is_numeric() {
+            **operand = cast(std::mem::take(*operand), DataType::Float64);
+        }
+    }
+    true
+}
+
+/// Whether a float is nothing but numbers as they are written, and what is reckoned of them: in PostgreSQL these
+/// are numerics.
+pub fn is_as_written(expr: &Expr, schema: &DFSchema) -> bool {
+    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
+    let is_part = |part: &Expr| {
+        is_as_written(part, schema)
+            || chain::type_of(part, schema).is_ok_and(|of| of.is_integer() || of.is_decimal())
+    };
+    match expr {
+        Expr::Literal(ScalarValue::Float64(Some(number)), _) => number.is_finite(),
+        Expr::Negative(inner) => is_as_written(inner, schema),
+        Expr::Alias(alias) => is_as_written(&alias.expr, schema),
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Plus | Minus | Multiply | Divide | Modulo,
+            right,
+        }) => is_part(left) && is_part(right),
+        Expr::ScalarFunction(call) if chain::is_chain(call) => call.args.iter().all(is_part),
+        _ => false,
+    }
 }
 
 fn is_comparison(op: Operator) -> bool {

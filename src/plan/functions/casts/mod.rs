@@ -30,7 +30,7 @@ use datafusion::execution::session_state::SessionState;
 
 use super::SessionFacts;
 
-pub use beside::take_type_of;
+pub use beside::{as_doubles, is_as_written, take_type_of};
 pub use function::{below_clock, type_of};
 
 /// Adds both rewrites to a state whose analyzer has all rules that add casts.

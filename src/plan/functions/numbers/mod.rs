@@ -1,6 +1,6 @@
 //! Numbers where DataFusion's answer would be another one than PostgreSQL's.
 //!
-//! Integers and floats that overflow are an error, not what is left of them. A fraction cast to an integer is
+//! Integers and floats that overflow are an error, not what is left of them, also a double that becomes a real. A fraction cast to an integer is
 //! rounded, not cut, and so is the quotient of numerics. Arithmetic of two numbers as they are written, `1.1 + 2.2`, is exact. An interval
 //! BETWEEN two is compared by its length.
 //!
@@ -12,6 +12,7 @@ mod constants;
 mod floats;
 mod integers;
 mod long_chain;
+mod narrowed;
 mod quotient;
 mod rounding;
 mod written;
@@ -30,6 +31,7 @@ use datafusion::optimizer::AnalyzerRule;
 
 use self::floats::Floats;
 use self::integers::Integers;
+use self::narrowed::Narrowed;
 use self::rounding::Rounded;
 use super::chain::type_of;
 use super::interval::IntervalAsTime;
@@ -55,6 +57,12 @@ impl Numbers {
         Ok(match expr {
             Expr::BinaryExpr(binary) => checked(binary, schema),
             Expr::Negative(inner) => negated(inner, schema)?,
+            Expr::Cast(Cast { expr, field })
+                if *field.data_type() == DataType::Float32
+                    && matches!(expr.get_type(schema), Ok(DataType::Float64)) =>
+            {
+                Transformed::yes(ScalarUDF::new_from_impl(Narrowed::new()).call(vec![*expr]))
+            }
             Expr::Cast(Cast { expr, field }) => match rounded(&expr, field.data_type(), schema) {
                 Some(rounded) => {
                     Transformed::yes(Expr::Cast(Cast { expr: Box::new(rounded), field }))
@@ -160,13 +168,23 @@ fn divided(left: Box<Expr>, right: Box<Expr>, schema: &DFSchema) -> Transformed<
     }
 }
 
-/// A fraction on its way to an integer.
+fn item_of(of: &DataType) -> &DataType {
+    match of {
+        DataType::List(item) => item.data_type(),
+        of => of,
+    }
+}
+
+/// A fraction on its way to an integer, or an array of them.
 fn rounded(expr: &Expr, to: &DataType, schema: &DFSchema) -> Option<Expr> {
     let is_rounded = |function: &ScalarUDF| function.inner().downcast_ref::<Rounded>().is_some();
-    if !to.is_integer() || matches!(expr, Expr::ScalarFunction(call) if is_rounded(&call.func)) {
+    if matches!(expr, Expr::ScalarFunction(call) if is_rounded(&call.func)) {
         return None;
     }
-    let is_fraction = match expr.get_type(schema).ok()? {
+    if !item_of(to).is_integer() {
+        return None;
+    }
+    let is_fraction = match *item_of(&expr.get_type(schema).ok()?) {
         DataType::Float16 | DataType::Float32 | DataType::Float64 => true,
         DataType::Decimal128(_, scale) => scale > 0,
         _ => false,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type};
 use datafusion::common::{ScalarValue, exec_err, plan_err};
@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// The nearest whole number, in the argument's type. Of two as near a float takes the even one, a
+/// The nearest whole number, or that of each item, in the argument's type. Of two as near a float takes the even one, a
 /// numeric the one farther from zero.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rounded {
@@ -26,6 +26,12 @@ impl Rounded {
     }
 
     fn round(&self, values: &ArrayRef) -> DataFusionResult<ArrayRef> {
+        if let DataType::List(item) = values.data_type() {
+            let lists = values.as_list::<i32>();
+            let items = self.round(lists.values())?;
+            let (offsets, nulls) = (lists.offsets().clone(), lists.nulls().cloned());
+            return Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, items, nulls)?));
+        }
         if let DataType::Decimal128(precision, scale) = *values.data_type() {
             let unit = 10_i128.pow(scale.unsigned_abs().into());
             let values = values.as_primitive::<Decimal128Type>();

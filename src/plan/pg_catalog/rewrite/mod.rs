@@ -38,6 +38,8 @@ mod unreachable;
 mod using;
 mod values;
 
+pub use build::call;
+pub use calls::array_of;
 pub use from::check_names;
 
 use std::collections::{HashMap, HashSet};
