@@ -82,7 +82,8 @@ pub(super) fn takes_parameters(place: &str) -> &'static [Way] {
         return &[Way::Bind, Way::Execute];
     }
     // PREPARE does not take them, the protocol does.
-    if all_are(&["CREATE TABLE copied AS", "DECLARE", "COPY"]) { &[Way::Bind] } else { &[] }
+    let bound = ["CREATE TABLE copied AS", "CREATE TABLE cloned", "DECLARE", "COPY", "DESCRIBE"];
+    if all_are(&bound) { &[Way::Bind] } else { &[] }
 }
 
 /// Whether the place can be said of the spelling: columns behind a type would be the type's.

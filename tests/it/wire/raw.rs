@@ -181,7 +181,7 @@ fn simple_queries_of_several_statements_stop_at_the_first_error() {
     raw.send(&message(b'Q', b"no end"));
     assert_eq!(error_codes(&raw.until(b'Z')), ["08P01"], "the next frame is whole again");
     raw.send(&query("ROLLBACK"));
-    assert_eq!(raw.turn(), "CZI");
+    assert_eq!(raw.turn(), "CSZI", "what stood before BEGIN is of the block, and undone with it");
 }
 
 #[test]

@@ -237,7 +237,12 @@ fn check_collation(collation: &ObjectName) -> Result<()> {
 
 fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if let Some(reg) = reg_type(data_type) {
-        return Some(build::call(&format!("asofdb_{reg}"), vec![take(inner)]));
+        // Drivers send names and numbers alike as text.
+        let named = match is_placeholder(inner) {
+            true => build::cast(take(inner), DataType::Text),
+            false => take(inner),
+        };
+        return Some(build::call(&format!("asofdb_{reg}"), vec![named]));
     }
     let is_uuid = matches!(data_type, DataType::Uuid) || last(data_type).as_deref() == Some("uuid");
     if is_uuid && !is_placeholder(inner) {
