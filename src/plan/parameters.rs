@@ -18,6 +18,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::functions::{PostgresTypes, unscaled};
+use super::pg_catalog::rewrite::is_named;
 use super::scope::external;
 use super::version_parameters::version_types;
 use crate::error::Result;
@@ -89,6 +90,11 @@ impl Visitor for CastTypes<'_> {
         let Some(slot) = slot.filter(|slot| slot.is_none()) else {
             return ControlFlow::Continue(());
         };
+        if is_named(data_type) {
+            // Drivers send names and numbers alike as text.
+            *slot = Some(Arc::new(Type::Text.field("", true)));
+            return ControlFlow::Continue(());
+        }
         match PostgresTypes.plan_type_field(data_type) {
             Ok(field) => *slot = field,
             Err(error) => return ControlFlow::Break(error),

@@ -237,7 +237,7 @@ fn check_collation(collation: &ObjectName) -> Result<()> {
 
 fn cast(inner: &mut Expr, data_type: &DataType) -> Option<Expr> {
     if let Some(reg) = reg_type(data_type) {
-        // Drivers send names and numbers alike as text.
+        // A call tells a parameter no type.
         let named = match is_placeholder(inner) {
             true => build::cast(take(inner), DataType::Text),
             false => take(inner),
@@ -281,6 +281,11 @@ fn field_of(root: &Expr, access: &[AccessExpr]) -> Option<Expr> {
     };
     let field = build::value(Value::SingleQuotedString(field.value.clone()));
     Some(build::call("get_field", vec![root.clone(), field]))
+}
+
+/// Whether values of a type are the names of objects: `regclass` and its kin.
+pub fn is_named(data_type: &DataType) -> bool {
+    reg_type(data_type).is_some()
 }
 
 fn reg_type(data_type: &DataType) -> Option<&'static str> {

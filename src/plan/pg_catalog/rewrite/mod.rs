@@ -40,6 +40,7 @@ mod values;
 
 pub use build::call;
 pub use calls::array_of;
+pub use expressions::is_named;
 pub use from::check_names;
 
 use std::collections::{HashMap, HashSet};
